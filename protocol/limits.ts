@@ -1,0 +1,48 @@
+// First half: numbers that a peer can observe; each has a requirement. Second half: numbers that only we care about.
+
+/** The protocol versions spoken. [SES-3] */
+export const VERSION_MIN = 1;
+export const VERSION_MAX = 1;
+
+/**
+ * The first bytes of a raw TCP link: U+1F4EF POSTAL HORN in UTF-8, then the mode. Cannot begin an HTTP request (an
+ * ASCII letter) or a TLS record (0x16). [LNK-2]
+ */
+export const PREFACE_MAGIC: Uint8Array = Uint8Array.of(0xf0, 0x9f, 0x93, 0xaf);
+/** Mode byte of a link that carries frames in the clear. 0x02 is reserved for sealed records. [LNK-2] */
+export const PREFACE_MODE_CLEAR = 0x01;
+export const PREFACE_BYTES = 5;
+
+/** TLS application protocol of raw frames (RFC 7301). [LNK-4] */
+export const ALPN_PROTOCOL = "posthorn/1";
+/** WebSocket subprotocol and path. [LNK-5] */
+export const WEBSOCKET_SUBPROTOCOL = "posthorn.v1";
+export const WEBSOCKET_PATH = "/posthorn.v1";
+
+/** All counters survive JSON and JavaScript: 2^53-1. [FRM-5] */
+export const COUNTER_MAX = Number.MAX_SAFE_INTEGER;
+/** The largest frame before Welcome says otherwise, without its length prefix. [FRM-3] */
+export const FRAME_BYTES_MAX = 256 * 1024;
+/** The longest length prefix. [FRM-2] */
+export const LENGTH_PREFIX_BYTES_MAX = 5;
+/** The largest frame that a link accepts before its session is attached: a Hello with the largest token. [FRM-4] */
+export const FRAME_BYTES_MAX_OPENING = 16 * 1024;
+
+export const TOKEN_BYTES_MAX = 8192;
+export const AGENT_BYTES_MAX = 128;
+export const CLOSE_DETAIL_BYTES_MAX = 256;
+/** [SES-5] */
+export const USER_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+/** The largest value of a timer in milliseconds: 2^31-1. [SES-12] */
+export const TIMER_MS_MAX = 0x7fff_ffff;
+
+// --- ours ---
+
+/** Content of a message by default, leaving room for the rest of the frame. */
+export const CONTENT_BYTES_MAX = 200 * 1024;
+/** Submits and deliveries outstanding by default, and the most that is ever granted. */
+export const WINDOW_COUNT_DEFAULT = 256;
+export const WINDOW_COUNT_MAX = 4096;
+export const WINDOW_BYTES_DEFAULT = 1024 * 1024;
+export const WINDOW_BYTES_MAX = 8 * 1024 * 1024;

@@ -1,0 +1,417 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
+import type { DeliverPlain, SubmitAckPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
+import type { Drain, Welcome } from "../../gen/posthorn/v1/session_pb.ts";
+import { Delimiter } from "../delimit.ts";
+import { decodeFrame, type Frame, FrameWriter, isViolation } from "../frames.ts";
+import { CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX } from "../limits.ts";
+import type { Plain } from "../plain.ts";
+import { assert, unreachable, type Violation, violation } from "../violation.ts";
+import { DeliveryInbox } from "./delivery-inbox.ts";
+import type { SubmitOutcome } from "./facts.ts";
+import type { FlowWindow } from "./flow.ts";
+import { Outbox, type OutboxEntry } from "./outbox.ts";
+import { Pinger } from "./pinger.ts";
+import type { TimelineCursor } from "./resume.ts";
+import { LinkClock, type LinkTimers } from "./timers.ts";
+import { type DeviceClaim, helloOf, type Installed, readWelcome } from "./welcome.ts";
+
+/** What a device asks for at each attach. */
+export interface ClientSessionOptions {
+  readonly deviceId: string;
+  /** The user, where the service runs without authentication; otherwise empty. */
+  readonly userId: string;
+  readonly agent: string;
+  /** Where to begin when the journal holds no cursor. [RES-8] */
+  readonly start: "earliest" | "latest";
+  /** How many deliveries may be outstanding: the bound of what the application has not handled. [SEQ-13] */
+  readonly deliveryWindow: FlowWindow;
+  /** Zeros leave the choice to the service. */
+  readonly timers: LinkTimers;
+  /** From the link's opening to Welcome. */
+  readonly handshakeMs: number;
+}
+
+/** What the journal holds: a device's whole state between lives. */
+export interface DeviceState {
+  readonly outboxEpoch: number;
+  readonly resultsThrough: number;
+  readonly next: number;
+  readonly pending: readonly { readonly seq: number; readonly operation: Uint8Array }[];
+  readonly cursor: TimelineCursor;
+}
+
+/** A submit and the one result that it has for ever. [SEQ-4] */
+export interface Settlement {
+  readonly entry: OutboxEntry;
+  /** "rolled-back": it cannot be known whether it took effect. [RES-12] */
+  readonly outcome: SubmitOutcome | "rolled-back";
+}
+
+export type WelcomePlain = Plain<Welcome>;
+
+/** What the driver has to do, in order. Journal effects are confirmed one by one, in order. */
+export type ClientEffect =
+  /** Make the submit durable, then call `appended`. */
+  | { readonly kind: "append"; readonly entry: OutboxEntry }
+  /** Make the whole state durable at once, tell the application, then call `installed`. */
+  | {
+      readonly kind: "install";
+      readonly state: DeviceState;
+      readonly welcome: WelcomePlain;
+      readonly settlements: readonly Settlement[];
+      /** The cursor moved: forget deliveries that the application has not handled. [RES-6] */
+      readonly cursorMoved: boolean;
+    }
+  /** Ready is sent: the session is open. */
+  | { readonly kind: "opened" }
+  /** Hand these to the application; call `applied` when it has handled them durably. */
+  | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
+  /** Make the results durable, tell the application, then call `settled`. */
+  | {
+      readonly kind: "settle";
+      readonly resultsThrough: number;
+      readonly settlements: readonly Settlement[];
+    }
+  | { readonly kind: "write"; readonly bytes: Uint8Array }
+  | { readonly kind: "drain"; readonly notice: Plain<Drain> }
+  /** The link is to be closed; `by` says who said so. */
+  | { readonly kind: "close"; readonly because: Violation; readonly by: "us" | "peer" };
+
+type Phase = "detached" | "opening" | "installing" | "open";
+
+/**
+ * The device's half of a session; outlives its links. Sans-I/O: give it facts, obey its effects. [SES] [SEQ] [RES]
+ */
+export class ClientSession {
+  readonly #options: ClientSessionOptions;
+  readonly #writer = new FrameWriter();
+  readonly #outbox: Outbox;
+  readonly #inbox: DeliveryInbox;
+  readonly #pinger = new Pinger();
+  #delimiter = new Delimiter(FRAME_BYTES_MAX);
+  #phase: Phase = "detached";
+  #clock = new LinkClock(0);
+  #timers: LinkTimers | undefined;
+  /** The positions that this link's Hello stated; both may have moved on when Welcome comes. */
+  #claimed: DeviceClaim;
+  #window: FlowWindow = { count: 0, bytes: 0 };
+  /** Results received, results durable here, results acknowledged on this link. */
+  #resultsReceived: number;
+  #resultsThrough: number;
+  #resultsAcked = 0;
+  #pending: ClientEffect[] = [];
+
+  constructor(options: ClientSessionOptions, state: DeviceState) {
+    this.#options = options;
+    this.#outbox = new Outbox({
+      epoch: state.outboxEpoch,
+      next: state.next,
+      pending: state.pending,
+    });
+    this.#inbox = new DeliveryInbox(state.cursor, options.deliveryWindow);
+    this.#resultsReceived = state.resultsThrough;
+    this.#resultsThrough = state.resultsThrough;
+    this.#claimed = this.#claim();
+  }
+
+  /** Whether the session is open: Ready is sent on a living link. */
+  get open(): boolean {
+    return this.#phase === "open";
+  }
+
+  /** The last measured round trip in milliseconds; undefined before the first. */
+  get roundTripMs(): number | undefined {
+    return this.#pinger.roundTripMs;
+  }
+
+  /** Submits without a result, in order. */
+  get unsettled(): readonly OutboxEntry[] {
+    return this.#outbox.entries;
+  }
+
+  /** The whole state, as the journal holds it once all effects so far are durable. */
+  get state(): DeviceState {
+    return {
+      outboxEpoch: this.#outbox.epoch,
+      resultsThrough: this.#resultsReceived,
+      next: this.#outbox.next,
+      pending: this.#outbox.entries.map(({ seq, operation }) => ({ seq, operation })),
+      cursor: this.#inbox.cursor,
+    };
+  }
+
+  /** A fresh link is usable: asks to attach. `token` is the credential of this attach. */
+  linked(token: string, nowMs: number): void {
+    this.unlinked();
+    this.#clock = new LinkClock(nowMs);
+    this.#delimiter = new Delimiter(FRAME_BYTES_MAX);
+    this.#timers = undefined;
+    this.#phase = "opening";
+    this.#claimed = this.#claim();
+    this.#writer.push("hello", helloOf(this.#options, { token, ...this.#claimed }));
+  }
+
+  /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
+  received(bytes: Uint8Array, nowMs: number): void {
+    if (this.#phase === "detached") return;
+    this.#clock.heardMs = nowMs;
+    const fault = this.#delimiter.push(bytes, (from, at, end) => {
+      this.#frame(from, { at, end }, nowMs);
+      return this.#phase !== "detached";
+    });
+    if (fault !== undefined) this.#close(fault);
+  }
+
+  /** The journal holds what effect `install` carried: the service may deliver. [SES-7] */
+  installed(nowMs: number): void {
+    if (this.#phase !== "installing") return;
+    this.#phase = "open";
+    this.#writer.push("ready", {});
+    // The first ping measures the round trip and audits both positions at once.
+    this.#ping(nowMs);
+    this.#pending.push({ kind: "opened" });
+  }
+
+  /** Numbers an operation and keeps it until its result is durable here. [SEQ-1] [SEQ-7] */
+  submit(operation: Uint8Array): OutboxEntry {
+    const entry = this.#outbox.push(operation);
+    this.#pending.push({ kind: "append", entry });
+    return entry;
+  }
+
+  /** The journal holds the submit of the oldest unconfirmed effect `append`. */
+  appended(): void {
+    this.#outbox.appended();
+  }
+
+  /** The application has durably handled deliveries up to a cursor. [SEQ-11] */
+  applied(cursor: TimelineCursor, nowMs: number): void {
+    this.#inbox.applied(cursor, nowMs);
+  }
+
+  /** The journal holds the results of an effect `settle`. */
+  settled(resultsThrough: number, nowMs: number): void {
+    if (resultsThrough <= this.#resultsThrough || resultsThrough > this.#resultsReceived) return;
+    this.#inbox.acks.add(resultsThrough - this.#resultsThrough, 0, nowMs);
+    this.#resultsThrough = resultsThrough;
+  }
+
+  /** The time of {@link deadlineMs} has come, or any other time. */
+  elapsed(nowMs: number): void {
+    if (this.#phase === "detached") return;
+    const { heardMs, openedMs, saidMs } = this.#clock;
+    const timers = this.#timers;
+    if (timers === undefined) {
+      if (nowMs < openedMs + this.#options.handshakeMs) return;
+      this.#close(violation(ErrorCode.TOO_SLOW, "SES-1", "no Welcome in time"));
+    } else if (nowMs >= heardMs + timers.idleMs) {
+      this.#close(violation(ErrorCode.IDLE, "SES-10", `nothing heard for ${timers.idleMs} ms`));
+    } else if (this.#phase === "open" && nowMs >= saidMs + timers.keepaliveMs) {
+      this.#ping(nowMs);
+    }
+  }
+
+  /** The link died. */
+  unlinked(): void {
+    this.#phase = "detached";
+    this.#writer.take();
+    this.#outbox.relinked();
+    this.#inbox.relinked();
+    this.#pinger.relinked();
+  }
+
+  /** Says good-bye: the last acknowledgement, then Close. [SES-14] [LNK-14] */
+  close(code: ErrorCode): void {
+    if (this.#phase === "open") this.#pushAck();
+    this.#close(violation(code, "", "closed by the device"));
+  }
+
+  /** Asks the service now whether it is there: after sleep, or when the network changed. */
+  probe(nowMs: number): void {
+    if (this.#phase === "open") this.#ping(nowMs);
+  }
+
+  /** What to do now, in order; empties the list. */
+  effects(nowMs: number): ClientEffect[] {
+    if (this.#phase === "open") this.#flush(nowMs);
+    const effects = this.#pending;
+    this.#pending = [];
+    const deliveries = this.#inbox.take();
+    if (deliveries !== undefined) effects.push({ kind: "deliver", deliveries });
+    if (!this.#writer.empty) {
+      const closing = effects.findIndex((effect) => effect.kind === "close");
+      const write: ClientEffect = { kind: "write", bytes: this.#writer.take() };
+      effects.splice(closing < 0 ? effects.length : closing, 0, write);
+      if (this.#phase !== "detached") this.#clock.saidMs = nowMs;
+    }
+    return effects;
+  }
+
+  /** When to call {@link elapsed} and {@link effects}; Infinity when never. May move later without notice. */
+  deadlineMs(): number {
+    if (this.#phase === "detached") return Number.POSITIVE_INFINITY;
+    const { heardMs, openedMs, saidMs } = this.#clock;
+    const timers = this.#timers;
+    if (timers === undefined) return openedMs + this.#options.handshakeMs;
+    const idle = heardMs + timers.idleMs;
+    if (this.#phase !== "open") return idle;
+    return Math.min(idle, saidMs + timers.keepaliveMs, this.#inbox.acks.deadlineMs);
+  }
+
+  #frame(from: Uint8Array, range: { at: number; end: number }, nowMs: number): void {
+    const phase = framePhaseOf(this.#phase);
+    const frame = decodeFrame(from, range, { sender: "server", phase });
+    if (isViolation(frame)) this.#close(frame);
+    else if (this.#phase === "installing" && frame.kind !== "close") {
+      const detail = `${frame.kind} before Ready`;
+      this.#close(violation(ErrorCode.FRAME_WRONG_PHASE, "SES-7", detail));
+    } else this.#obey(frame, nowMs);
+  }
+
+  #obey(frame: Frame, nowMs: number): void {
+    switch (frame.kind) {
+      case "welcome":
+        return this.#welcomed(frame.value, nowMs);
+      case "submitAck":
+        return this.#acked(frame.value);
+      case "deliver": {
+        const fault = this.#inbox.received(frame.value, nowMs);
+        return fault && this.#close(fault);
+      }
+      case "ping":
+        this.#writer.push("pong", { id: frame.value.id, sentThrough: this.#outbox.sentThrough });
+        return this.#audited(frame.value.sentThrough);
+      case "pong":
+        this.#pinger.ponged(frame.value.id, nowMs);
+        return this.#audited(frame.value.sentThrough);
+      case "credit":
+        this.#window = frame.value.window ?? { count: 0, bytes: 0 };
+        return;
+      case "drain":
+        this.#pending.push({ kind: "drain", notice: frame.value });
+        return;
+      case "close": {
+        const { code, detail, requirement } = frame.value;
+        this.unlinked();
+        const because = { code, detail, requirement };
+        this.#pending.push({ kind: "close", because, by: "peer" });
+        return;
+      }
+      case "hello":
+      case "ready":
+      case "submit":
+      case "ack":
+        assert(false, "the frame rules let no service send this [FRM-7]");
+        return;
+      default:
+        unreachable(frame);
+    }
+  }
+
+  #welcomed(welcome: WelcomePlain, nowMs: number): void {
+    const read = readWelcome(welcome, this.#claimed, this.#options.start);
+    if ("code" in read) return this.#close(read);
+    const settlements = this.#installOutbox(read, nowMs);
+    const cursorMoved = this.#inbox.install(read.cursor, this.#claimed.cursor);
+    this.#timers = read.timers;
+    this.#window = read.submitWindow;
+    this.#delimiter.bytesMax = read.frameBytes;
+    this.#phase = "installing";
+    const state = this.state;
+    this.#pending.push({ kind: "install", state, welcome, settlements, cursorMoved });
+  }
+
+  #installOutbox(read: Installed, nowMs: number): Settlement[] {
+    const { outbox } = read;
+    const { settled, rolledBack } = this.#outbox.install(outbox);
+    this.#resultsReceived = outbox.through;
+    this.#resultsThrough = outbox.through;
+    this.#resultsAcked = outbox.resultsThrough;
+    const unacked = outbox.through - outbox.resultsThrough;
+    if (unacked > 0) this.#inbox.acks.add(unacked, 0, nowMs);
+    const settlements: Settlement[] = settled.map(({ entry, resultIndex }) => ({
+      entry,
+      outcome: outbox.results[resultIndex] as SubmitOutcome,
+    }));
+    for (const entry of rolledBack) settlements.push({ entry, outcome: "rolled-back" });
+    return settlements;
+  }
+
+  #acked(ack: SubmitAckPlain): void {
+    const { through, results } = ack;
+    if (through > this.#outbox.sentThrough) {
+      const detail = `submits through ${through} of ${this.#outbox.sentThrough} sent`;
+      return this.#close(violation(ErrorCode.ACK_BEYOND_SENT, "SEQ-9", detail));
+    }
+    if (through <= this.#resultsReceived) return;
+    const first = through - results.length + 1;
+    if (first > this.#resultsReceived + 1) {
+      const detail = `results from ${first} after ${this.#resultsReceived}`;
+      return this.#close(violation(ErrorCode.SEQUENCE_GAP, "SEQ-4", detail));
+    }
+    this.#resultsReceived = through;
+    const settlements = this.#outbox.settle(through).map((entry) => ({
+      entry,
+      outcome: results[entry.seq - first] as SubmitOutcome,
+    }));
+    this.#pending.push({ kind: "settle", resultsThrough: through, settlements });
+  }
+
+  #audited(sentThrough: number): void {
+    if (sentThrough <= this.#inbox.linkThrough) return;
+    const detail = `deliveries through ${sentThrough} sent, ${this.#inbox.linkThrough} here`;
+    this.#close(violation(ErrorCode.SEQUENCE_GAP, "SES-15", detail));
+  }
+
+  /** Writes what may be written: an acknowledgement when due or when something goes up anyway, then submits. */
+  #flush(nowMs: number): void {
+    const sending = this.#outbox.canSend(this.#window, this.#resultsThrough);
+    const { acks } = this.#inbox;
+    const riding = acks.waiting && (sending || !this.#writer.empty);
+    if (riding || acks.due(this.#options.deliveryWindow, nowMs)) this.#pushAck();
+    if (!sending) return;
+    for (;;) {
+      const entry = this.#outbox.take(this.#window, this.#resultsAcked);
+      if (entry === undefined) return;
+      this.#writer.push("submit", entry);
+    }
+  }
+
+  #pushAck(): void {
+    this.#inbox.acks.clear();
+    this.#resultsAcked = this.#resultsThrough;
+    const deliveredThrough = this.#inbox.ackThrough;
+    this.#writer.push("ack", { deliveredThrough, resultsThrough: this.#resultsThrough });
+  }
+
+  #ping(nowMs: number): void {
+    const id = this.#pinger.ping(nowMs);
+    this.#writer.push("ping", { id, sentThrough: this.#outbox.sentThrough });
+  }
+
+  #claim(): DeviceClaim {
+    const epoch = this.#outbox.epoch;
+    const fresh = epoch === 0;
+    const outbox = {
+      epoch,
+      resultsThrough: this.#resultsThrough,
+      next: fresh ? 1 : this.#outbox.next,
+    };
+    return { outbox, cursor: this.#inbox.cursor };
+  }
+
+  #close(because: Violation): void {
+    if (this.#phase === "detached") return;
+    const detail = because.detail.slice(0, CLOSE_DETAIL_BYTES_MAX);
+    const { code, requirement } = because;
+    this.#writer.push("close", { code, detail, requirement });
+    const bytes = this.#writer.take();
+    this.unlinked();
+    this.#pending.push({ kind: "write", bytes }, { kind: "close", because, by: "us" });
+  }
+}
+
+function framePhaseOf(phase: Phase): FramePhase {
+  return phase === "opening" || phase === "detached" ? "opening" : "open";
+}

@@ -1,0 +1,163 @@
+import { crc32 } from "../crc32.ts";
+import type { FlowWindow } from "./flow.ts";
+
+/** A submit that has no result yet. */
+export interface OutboxEntry {
+  /** Names the entry for the life of this object, whatever number it has. */
+  readonly id: number;
+  readonly operation: Uint8Array;
+  /** The outbox number; changes when another epoch is granted. [RES-11] */
+  readonly seq: number;
+}
+
+interface MutableEntry {
+  readonly id: number;
+  readonly operation: Uint8Array;
+  seq: number;
+  durable: boolean;
+}
+
+/** What a Welcome says of the outbox. */
+export interface OutboxGrant {
+  readonly epoch: number;
+  readonly through: number;
+  readonly resultsThrough: number;
+  readonly results: readonly { readonly digest: number }[];
+}
+
+/** How the entries stand after a grant was installed. */
+export interface OutboxInstalled {
+  /** Entries whose own result is in the grant, with its index. */
+  readonly settled: readonly { readonly entry: OutboxEntry; readonly resultIndex: number }[];
+  /** Entries whose number was used in a life that this journal forgot. [RES-12] */
+  readonly rolledBack: readonly OutboxEntry[];
+}
+
+/**
+ * The device's submits that are not settled, in order and contiguous. [SEQ-1] [SEQ-7]
+ *
+ * An entry may be sent once its journal entry is durable, and stays until its result has come.
+ */
+export class Outbox {
+  #entries: MutableEntry[] = [];
+  #ids = 0;
+  #epoch: number;
+  #next: number;
+  #durableCount = 0;
+  #sentCount = 0;
+  #sentBytes = 0;
+
+  constructor(state: {
+    readonly epoch: number;
+    readonly next: number;
+    readonly pending: readonly { readonly seq: number; readonly operation: Uint8Array }[];
+  }) {
+    this.#epoch = state.epoch;
+    this.#next = state.next;
+    for (const { seq, operation } of state.pending) {
+      this.#entries.push({ id: this.#newId(), operation, seq, durable: true });
+    }
+    this.#durableCount = this.#entries.length;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** The number of the next new submit. */
+  get next(): number {
+    return this.#next;
+  }
+
+  get entries(): readonly OutboxEntry[] {
+    return this.#entries;
+  }
+
+  /** The last number sent on this link, or known as committed. */
+  get sentThrough(): number {
+    const first = this.#entries[0];
+    return first === undefined ? this.#next - 1 : first.seq - 1 + this.#sentCount;
+  }
+
+  push(operation: Uint8Array): OutboxEntry {
+    const entry = { id: this.#newId(), operation, seq: this.#next, durable: false };
+    this.#next += 1;
+    this.#entries.push(entry);
+    return entry;
+  }
+
+  /** The journal holds the oldest entry that it did not hold before. */
+  appended(): void {
+    const entry = this.#entries[this.#durableCount];
+    if (entry === undefined) return;
+    entry.durable = true;
+    this.#durableCount += 1;
+  }
+
+  /** A new link: nothing is sent on it yet. */
+  relinked(): void {
+    this.#sentCount = 0;
+    this.#sentBytes = 0;
+  }
+
+  /** Whether {@link take} would return something. */
+  canSend(window: FlowWindow, resultsThrough: number): boolean {
+    const entry = this.#entries[this.#sentCount];
+    if (entry === undefined || !entry.durable) return false;
+    if (entry.seq > resultsThrough + window.count) return false;
+    const fits = this.#sentBytes + entry.operation.length <= window.bytes;
+    return fits || (this.#sentCount === 0 && window.count > 0);
+  }
+
+  /** The next entry that may be sent within the window, which counts from the acknowledged results. [SEQ-8] */
+  take(window: FlowWindow, resultsThrough: number): OutboxEntry | undefined {
+    if (!this.canSend(window, resultsThrough)) return undefined;
+    const entry = this.#entries[this.#sentCount] as MutableEntry;
+    this.#sentCount += 1;
+    this.#sentBytes += entry.operation.length;
+    return entry;
+  }
+
+  /** Results have come for all entries up to a number: removes and returns them. */
+  settle(through: number): OutboxEntry[] {
+    let count = 0;
+    while (count < this.#entries.length && (this.#entries[count] as MutableEntry).seq <= through) {
+      count += 1;
+    }
+    const settled = this.#entries.splice(0, count);
+    for (let index = 0; index < Math.min(count, this.#sentCount); index += 1) {
+      this.#sentBytes -= (settled[index] as MutableEntry).operation.length;
+    }
+    this.#sentCount = Math.max(0, this.#sentCount - count);
+    this.#durableCount = Math.max(0, this.#durableCount - count);
+    return settled;
+  }
+
+  /** Takes over what a Welcome says; what is left is to be sent again. [RES-11] [RES-12] */
+  install(grant: OutboxGrant): OutboxInstalled {
+    this.relinked();
+    if (grant.epoch !== this.#epoch) {
+      this.#epoch = grant.epoch;
+      this.#entries.forEach((entry, index) => {
+        entry.seq = index + 1;
+      });
+      this.#next = this.#entries.length + 1;
+      return { settled: [], rolledBack: [] };
+    }
+    const settled: { entry: OutboxEntry; resultIndex: number }[] = [];
+    const rolledBack: OutboxEntry[] = [];
+    for (const entry of this.settle(grant.through)) {
+      const resultIndex = entry.seq - grant.resultsThrough - 1;
+      const own = grant.results[resultIndex]?.digest === crc32(entry.operation);
+      if (own) settled.push({ entry, resultIndex });
+      else rolledBack.push(entry);
+    }
+    this.#next = Math.max(this.#next, grant.through + 1);
+    return { settled, rolledBack };
+  }
+
+  #newId(): number {
+    this.#ids += 1;
+    return this.#ids;
+  }
+}

@@ -1,0 +1,390 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
+import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
+import { Delimiter } from "../delimit.ts";
+import { decodeFrame, type Frame, FrameWriter, isViolation } from "../frames.ts";
+import { CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX_OPENING } from "../limits.ts";
+import { assert, unreachable, type Violation, violation } from "../violation.ts";
+import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
+import { type FlowWindow, Outstanding } from "./flow.ts";
+import { type AttachClaim, readHello } from "./hello.ts";
+import { resumeResult } from "./resume.ts";
+import { classify } from "./sequence.ts";
+import { SubmitQueue } from "./submit-queue.ts";
+import { grantTimers, LinkClock, type LinkTimers, type TimerLimits } from "./timers.ts";
+
+/** What a service grants and bounds; the same for all its sessions. Sizes in bytes, times in milliseconds. */
+export interface ServerSessionLimits {
+  readonly frameBytes: number;
+  readonly contentBytes: number;
+  readonly submitWindow: FlowWindow;
+  /** The most that a device's delivery window counts for. */
+  readonly deliveryWindowMax: FlowWindow;
+  readonly timers: TimerLimits;
+  /** From the link's opening to Ready. [SES-1] */
+  readonly handshakeMs: number;
+  /** From a frame's first byte to its last. [LNK-6] */
+  readonly frameMs: number;
+  /** From Drain to Close when the link has aged. [SES-13] */
+  readonly drainGraceMs: number;
+}
+
+export interface DrainNotice {
+  readonly slotMs: number;
+  readonly graceMs: number;
+  readonly alternatives: readonly string[];
+  /** Why the link closes after the grace. */
+  readonly code: ErrorCode;
+}
+
+/** What the driver has to do, in order. */
+export type ServerEffect =
+  | { readonly kind: "attach"; readonly claim: AttachClaim }
+  | { readonly kind: "commit"; readonly submits: readonly SubmitPlain[] }
+  | { readonly kind: "load"; readonly after: number; readonly limit: FlowWindow }
+  | {
+      readonly kind: "advance";
+      readonly deliveredThrough: number;
+      readonly resultsThrough: number;
+    }
+  | { readonly kind: "write"; readonly bytes: Uint8Array }
+  | { readonly kind: "close"; readonly because: Violation };
+
+/** The most that one `load` asks for, whatever the window: bounds the work of one turn. */
+const LOAD_COUNT_MAX = 512;
+
+/** Where the attachment stands. "attaching": Hello is with authentication and the store. */
+type Phase = "opening" | "attaching" | "joining" | "open" | "closed";
+
+/**
+ * The service's half of a session on one link. Sans-I/O: give it facts, obey its effects. What outlives the link is
+ * in the store and nowhere here. [SES] [SEQ] [RES]
+ */
+export class ServerSession {
+  readonly #limits: ServerSessionLimits;
+  readonly #clock: LinkClock;
+  readonly #delimiter = new Delimiter(FRAME_BYTES_MAX_OPENING);
+  readonly #writer = new FrameWriter();
+  readonly #submits: SubmitQueue;
+  readonly #deliveries: Outstanding;
+  #phase: Phase = "opening";
+  #timers: LinkTimers | undefined;
+  #frameSinceMs = Number.POSITIVE_INFINITY;
+  #closing: { readonly atMs: number; readonly code: ErrorCode } | undefined;
+  #draining = false;
+  #claim: AttachClaim | undefined;
+  #hello: AttachClaim | undefined;
+  #head = 0;
+  #sentThrough = 0;
+  #deliveredThrough = 0;
+  #advanced = false;
+  #loading = false;
+  #loadWanted = false;
+  #paused = false;
+  #end: Violation | undefined;
+
+  constructor(limits: ServerSessionLimits, nowMs: number) {
+    this.#limits = limits;
+    this.#clock = new LinkClock(nowMs);
+    this.#submits = new SubmitQueue(limits.submitWindow);
+    this.#deliveries = new Outstanding({ count: 0, bytes: 0 });
+  }
+
+  /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
+  received(bytes: Uint8Array, nowMs: number): void {
+    if (this.#phase === "closed") return;
+    this.#clock.heardMs = nowMs;
+    let ended = false;
+    const fault = this.#delimiter.push(bytes, (from, at, end) => {
+      ended = true;
+      this.#frame(from, at, end, nowMs);
+      return this.#phase !== "closed";
+    });
+    if (fault !== undefined) this.#close(this.#sizeFault(fault));
+    const began = ended || this.#frameSinceMs === Number.POSITIVE_INFINITY;
+    if (!this.#delimiter.unfinished) this.#frameSinceMs = Number.POSITIVE_INFINITY;
+    else if (began) this.#frameSinceMs = nowMs;
+  }
+
+  /** The store attached the device. */
+  attached(
+    grant: { readonly attachment: Durable<Attachment>; readonly userId: string },
+    nowMs: number,
+  ): void {
+    if (this.#phase !== "attaching") return;
+    const claim = this.#hello as AttachClaim;
+    const { attachment, userId } = grant;
+    const { outbox, timeline } = attachment;
+    const timers = grantTimers(claim.timers, this.#limits.timers);
+    assert(timers !== "impossible", "timers were checked with Hello");
+    const resume = resumeResult(claim.cursor, timeline);
+    this.#timers = timers;
+    this.#delimiter.bytesMax = this.#limits.frameBytes;
+    this.#submits.attached({ through: outbox.through, resultsThrough: outbox.resultsThrough });
+    this.#head = timeline.head;
+    this.#sentThrough = resume.cursor;
+    this.#deliveredThrough = resume.cursor;
+    this.#deliveries.window = this.#bounded(claim.deliveryWindow);
+    this.#phase = "joining";
+    this.#writer.push("welcome", {
+      version: claim.version,
+      sessionId: attachment.sessionId,
+      generation: attachment.generation,
+      outbox: { ...outbox },
+      timeline,
+      resume,
+      timers,
+      submitWindow: this.#limits.submitWindow,
+      limits: { frameBytes: this.#limits.frameBytes, contentBytes: this.#limits.contentBytes },
+      userId,
+      nowMs,
+    });
+    this.#clock.saidMs = nowMs;
+  }
+
+  /** Authentication or the store refused to attach, or refused service later. */
+  refused(because: Violation): void {
+    this.#close(because);
+  }
+
+  /** Submits are durable: the only way to a SubmitAck. [SEQ-3] */
+  committed(receipt: Durable<Receipt>, nowMs: number): void {
+    this.#submits.committed(receipt.through);
+    if (this.#phase !== "open") return;
+    this.#writer.push("submitAck", receipt);
+    this.#clock.saidMs = nowMs;
+  }
+
+  /** A page of the timeline; the answer to effect `load`. */
+  loaded(page: TimelinePage, nowMs: number): void {
+    this.#loading = false;
+    if (this.#phase !== "open") return;
+    this.#head = page.bounds.head;
+    if (this.#sentThrough + 1 < page.bounds.floor) {
+      // Retention overtook a device that is attached and slow: only a new resume can say LOST truthfully. [RES-4]
+      this.#close(violation(ErrorCode.SEQUENCE_GAP, "RES-4", "retention passed the cursor"));
+      return;
+    }
+    for (const entry of page.entries) {
+      if (entry.seq <= this.#sentThrough) continue;
+      assert(classify(entry.seq, this.#sentThrough) === "next", "a page is contiguous [SEQ-10]");
+      if (!this.#deliveries.admits(entry.event.length)) break;
+      this.#writer.push("deliver", entry);
+      this.#deliveries.sent(entry.event.length);
+      this.#sentThrough = entry.seq;
+    }
+    this.#clock.saidMs = nowMs;
+  }
+
+  /** The timeline may have grown. A hint: a lost one is made good by the next ping. */
+  woken(head: number): void {
+    if (head > this.#head) this.#head = head;
+  }
+
+  /** The link takes no more for now, or takes again. */
+  paused(paused: boolean): void {
+    this.#paused = paused;
+  }
+
+  /** The time of {@link deadlineMs} has come, or any other time. */
+  elapsed(nowMs: number): void {
+    if (this.#phase === "closed" || nowMs < this.deadlineMs()) return;
+    const { heardMs, openedMs } = this.#clock;
+    const timers = this.#timers;
+    if (this.#closing !== undefined && nowMs >= this.#closing.atMs) {
+      this.#close(violation(this.#closing.code, "", "drained"));
+    } else if (nowMs >= this.#frameSinceMs + this.#limits.frameMs) {
+      this.#close(violation(ErrorCode.TOO_SLOW, "LNK-6", "a frame was not finished in time"));
+    } else if (this.#phase !== "open") {
+      this.#close(violation(ErrorCode.TOO_SLOW, "SES-1", "the handshake was not finished in time"));
+    } else if (timers !== undefined && nowMs >= heardMs + timers.idleMs) {
+      this.#close(violation(ErrorCode.IDLE, "", `nothing heard for ${timers.idleMs} ms`));
+    } else if (timers !== undefined && timers.ageMs > 0 && nowMs >= openedMs + timers.ageMs) {
+      const graceMs = this.#limits.drainGraceMs;
+      this.drain({ slotMs: 0, graceMs, alternatives: [], code: ErrorCode.AGED }, nowMs);
+    }
+  }
+
+  /** The link died. The session did not: it goes on from the store. */
+  unlinked(): void {
+    this.#phase = "closed";
+    this.#writer.take();
+  }
+
+  /** Asks the device to move, and closes after the grace. [SES-13] */
+  drain(notice: DrainNotice, nowMs: number): void {
+    if (this.#phase === "closed" || this.#draining) return;
+    const { slotMs, graceMs, alternatives, code } = notice;
+    if (this.#phase !== "open") {
+      this.#close(violation(code, "SES-13", "draining"));
+      return;
+    }
+    this.#draining = true;
+    this.#closing = { atMs: nowMs + graceMs, code };
+    this.#writer.push("drain", { slotMs, graceMs, alternatives });
+  }
+
+  /** What to do now, in order; empties the list. */
+  effects(): ServerEffect[] {
+    const effects: ServerEffect[] = [];
+    if (this.#phase === "attaching" && this.#claim !== undefined) {
+      effects.push({ kind: "attach", claim: this.#claim });
+      this.#claim = undefined;
+    }
+    const submits = this.#submits.take();
+    if (submits !== undefined) effects.push({ kind: "commit", submits });
+    if (this.#advanced) {
+      this.#advanced = false;
+      const deliveredThrough = this.#deliveredThrough;
+      const resultsThrough = this.#submits.resultsThrough;
+      effects.push({ kind: "advance", deliveredThrough, resultsThrough });
+    }
+    const load = this.#nextLoad();
+    if (load !== undefined) effects.push(load);
+    if (!this.#writer.empty) effects.push({ kind: "write", bytes: this.#writer.take() });
+    if (this.#end !== undefined) {
+      effects.push({ kind: "close", because: this.#end });
+      this.#end = undefined;
+    }
+    return effects;
+  }
+
+  /** When to call {@link elapsed}; Infinity when never. Moves later without notice: an early call is harmless. */
+  deadlineMs(): number {
+    if (this.#phase === "closed") return Number.POSITIVE_INFINITY;
+    const { heardMs, openedMs } = this.#clock;
+    let deadline = this.#frameSinceMs + this.#limits.frameMs;
+    if (this.#closing !== undefined) deadline = Math.min(deadline, this.#closing.atMs);
+    const timers = this.#timers;
+    if (this.#phase !== "open" || timers === undefined) {
+      return Math.min(deadline, openedMs + this.#limits.handshakeMs);
+    }
+    deadline = Math.min(deadline, heardMs + timers.idleMs);
+    if (timers.ageMs === 0 || this.#draining) return deadline;
+    return Math.min(deadline, openedMs + timers.ageMs);
+  }
+
+  #frame(from: Uint8Array, at: number, end: number, nowMs: number): void {
+    const phase = framePhaseOf(this.#phase);
+    const frame = decodeFrame(from, { at, end }, { sender: "client", phase });
+    if (isViolation(frame)) {
+      this.#close(frame);
+    } else if (this.#phase === "attaching" && frame.kind !== "close") {
+      const detail = `${frame.kind} before Welcome`;
+      this.#close(violation(ErrorCode.FRAME_WRONG_PHASE, "SES-2", detail));
+    } else {
+      this.#obey(frame, nowMs);
+    }
+  }
+
+  #obey(frame: Frame, nowMs: number): void {
+    switch (frame.kind) {
+      case "hello":
+        return this.#helloed(readHello(frame.value));
+      case "ready":
+        this.#phase = "open";
+        return;
+      case "submit": {
+        const fault = this.#submits.received(frame.value);
+        return fault && this.#close(fault);
+      }
+      case "ack":
+        return this.#acked(frame.value.deliveredThrough, frame.value.resultsThrough);
+      case "ping":
+        this.#writer.push("pong", { id: frame.value.id, sentThrough: this.#sentThrough });
+        this.#clock.saidMs = nowMs;
+        // A lost wake-up costs latency, never a message: each ping looks at the store. [SES-15]
+        this.#loadWanted = true;
+        return this.#audited(frame.value.sentThrough);
+      case "pong":
+        return this.#audited(frame.value.sentThrough);
+      case "credit":
+        this.#deliveries.window = this.#bounded(frame.value.window ?? { count: 0, bytes: 0 });
+        return;
+      case "close":
+        // The other side's last frame: nothing is answered. [LNK-14]
+        this.#phase = "closed";
+        this.#end = violation(frame.value.code, "", "closed by the device");
+        return;
+      case "welcome":
+      case "submitAck":
+      case "deliver":
+      case "drain":
+        assert(false, "the frame rules let no device send this [FRM-7]");
+        return;
+      default:
+        unreachable(frame);
+    }
+  }
+
+  #helloed(claim: AttachClaim | Violation): void {
+    if ("code" in claim) return this.#close(claim);
+    if (grantTimers(claim.timers, this.#limits.timers) === "impossible") {
+      const detail = "the asked-for timers cannot work together";
+      return this.#close(violation(ErrorCode.TIMERS_IMPOSSIBLE, "SES-11", detail));
+    }
+    this.#phase = "attaching";
+    this.#claim = claim;
+    this.#hello = claim;
+  }
+
+  #acked(deliveredThrough: number, resultsThrough: number): void {
+    if (deliveredThrough > this.#sentThrough) {
+      const detail = `deliveries through ${deliveredThrough} of ${this.#sentThrough} sent`;
+      return this.#close(violation(ErrorCode.ACK_BEYOND_SENT, "SEQ-9", detail));
+    }
+    const fault = this.#submits.acknowledged(resultsThrough);
+    if (fault !== undefined) return this.#close(fault);
+    if (deliveredThrough > this.#deliveredThrough) {
+      this.#deliveries.acknowledged(deliveredThrough - this.#deliveredThrough);
+      this.#deliveredThrough = deliveredThrough;
+    }
+    this.#advanced = true;
+  }
+
+  #audited(sentThrough: number): void {
+    if (sentThrough <= this.#submits.receivedThrough) return;
+    const detail = `submits through ${sentThrough} sent, ${this.#submits.receivedThrough} here`;
+    this.#close(violation(ErrorCode.SEQUENCE_GAP, "SES-15", detail));
+  }
+
+  #nextLoad(): ServerEffect | undefined {
+    if (this.#phase !== "open" || this.#loading || this.#paused) return undefined;
+    if (this.#sentThrough >= this.#head && !this.#loadWanted) return undefined;
+    const room = this.#deliveries.room;
+    if (room.count === 0) return undefined;
+    this.#loading = true;
+    this.#loadWanted = false;
+    const limit = { count: Math.min(room.count, LOAD_COUNT_MAX), bytes: room.bytes };
+    return { kind: "load", after: this.#sentThrough, limit };
+  }
+
+  #bounded(window: FlowWindow): FlowWindow {
+    const max = this.#limits.deliveryWindowMax;
+    return {
+      count: Math.min(window.count, max.count),
+      bytes: Math.min(window.bytes, max.bytes),
+    };
+  }
+
+  /** Before attach the limit is another requirement's. [FRM-4] */
+  #sizeFault(fault: Violation): Violation {
+    const opening = this.#phase === "opening" || this.#phase === "attaching";
+    if (fault.code !== ErrorCode.FRAME_TOO_LARGE || !opening) return fault;
+    return { ...fault, requirement: "FRM-4" };
+  }
+
+  /** Says why and ends: Close is the last frame. [LNK-14] */
+  #close(because: Violation): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    const { code, requirement } = because;
+    const detail = because.detail.slice(0, CLOSE_DETAIL_BYTES_MAX);
+    this.#writer.push("close", { code, detail, requirement });
+    this.#end = because;
+  }
+}
+
+function framePhaseOf(phase: Phase): FramePhase {
+  return phase === "attaching" || phase === "closed" ? "opening" : phase;
+}

@@ -1,0 +1,64 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { getTextEncoding } from "@bufbuild/protobuf/wire";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { type Content, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import type { SendDirect } from "../../gen/posthorn/v1/operation_pb.ts";
+import { USER_ID_PATTERN } from "../../protocol/limits.ts";
+import { logRefOf, type Plan, type PlanningState, type UserRef, userRefOf } from "../store/store.ts";
+import type { OperationLimits, Sender } from "./plan.ts";
+
+/** The users that a direct message needs to exist. */
+export function sendDirectReads(operation: SendDirect, sender: Sender): readonly UserRef[] {
+  if (!USER_ID_PATTERN.test(operation.toUserId)) return [];
+  return [userRefOf(sender.tenant, operation.toUserId)];
+}
+
+/** A message to one user's devices and to the sender's other devices. */
+export function planSendDirect(
+  operation: SendDirect,
+  sender: Sender,
+  state: PlanningState,
+  limits: OperationLimits,
+): Plan {
+  const { toUserId, content } = operation;
+  const refused = contentRefusal(content, limits);
+  if (refused !== undefined) return { kind: "refuse", code: refused };
+  if (!USER_ID_PATTERN.test(toUserId)) {
+    return { kind: "refuse", code: ErrorCode.USER_ID_INVALID };
+  }
+  const receiver = userRefOf(sender.tenant, toUserId);
+  if (!state.knownUsers.has(receiver)) return { kind: "refuse", code: ErrorCode.USER_UNKNOWN };
+  const conversationId = directConversationId(sender.userId, toUserId);
+  const message = {
+    conversationId,
+    senderUserId: sender.userId,
+    senderDeviceId: sender.deviceId,
+    content: content as Content,
+  };
+  const event = create(EventSchema, { kind: { case: "message", value: message } });
+  const own = userRefOf(sender.tenant, sender.userId);
+  return {
+    kind: "append",
+    log: logRefOf(sender.tenant, conversationId),
+    event: toBinary(EventSchema, event),
+    timelines: receiver === own ? [own] : [receiver, own],
+  };
+}
+
+/** The same for both users: both ids in byte order. User ids are ASCII, so code units order like bytes. */
+export function directConversationId(first: string, second: string): string {
+  return first < second ? `d:${first}:${second}` : `d:${second}:${first}`;
+}
+
+function contentRefusal(content: Content | undefined, limits: OperationLimits) {
+  const kind = content?.kind;
+  if (kind?.case === undefined || kind.value.length === 0) return ErrorCode.MESSAGE_EMPTY;
+  const bytes = kind.case === "text" ? utf8Length(kind.value, limits) : kind.value.length;
+  return bytes > limits.contentBytes ? ErrorCode.MESSAGE_TOO_LARGE : undefined;
+}
+
+/** Encodes only texts that may be too long: UTF-8 never takes more than three bytes a code unit. */
+function utf8Length(text: string, limits: OperationLimits): number {
+  if (text.length * 3 <= limits.contentBytes) return text.length;
+  return getTextEncoding().encodeUtf8(text).length;
+}

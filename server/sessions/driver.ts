@@ -1,0 +1,267 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
+import { crc32 } from "../../protocol/crc32.ts";
+import type { Link, LinkHandler } from "../../protocol/link.ts";
+import type { FlowWindow } from "../../protocol/session/flow.ts";
+import type { AttachClaim } from "../../protocol/session/hello.ts";
+import {
+  type DrainNotice,
+  type ServerEffect,
+  ServerSession,
+  type ServerSessionLimits,
+} from "../../protocol/session/server.ts";
+import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
+import type { Authenticator } from "../auth/authenticate.ts";
+import { decodeOperation, planOperation, readsOf, type Sender } from "../operations/plan.ts";
+import {
+  type CommitOutcome,
+  type DeviceRef,
+  type Store,
+  StoreError,
+  userRefOf,
+} from "../store/store.ts";
+import type { Alarm, Alarms } from "./alarms.ts";
+import type { Hub, HubMember } from "./hub.ts";
+
+/** What happens in sessions, for logs and metrics. */
+export interface SessionObserver {
+  attached(session: AttachedSession): void;
+  closed(session: ClosedSession): void;
+  committed(submitCount: number): void;
+  delivered(byteCount: number): void;
+  /** Our bug, or trouble outside that is not the peer's doing. */
+  failed(where: string, error: unknown): void;
+}
+
+export interface AttachedSession {
+  readonly device: DeviceRef;
+  readonly generation: number;
+  readonly sessionId: Uint8Array;
+  readonly link: Link;
+  readonly agent: string;
+}
+
+export interface ClosedSession {
+  readonly device: DeviceRef | undefined;
+  readonly link: Link;
+  readonly because: Violation;
+}
+
+export interface DriverContext {
+  readonly store: Store;
+  readonly authenticator: Authenticator;
+  readonly hub: Hub;
+  readonly alarms: Alarms;
+  readonly limits: ServerSessionLimits;
+  readonly observer: SessionObserver;
+}
+
+/** A plan's precondition can fail only when users vanish between reading and committing: twice is a defect. */
+const PLANNING_ATTEMPTS_MAX = 3;
+
+/**
+ * Feeds one {@link ServerSession} and obeys its effects: the only place where session effects become input and output,
+ * and the only place where trouble outside is caught.
+ */
+export class SessionDriver implements LinkHandler, HubMember {
+  readonly #context: DriverContext;
+  readonly #link: Link;
+  readonly #session: ServerSession;
+  readonly #alarm: Alarm;
+  #sender: Sender | undefined;
+  #attachment: { readonly device: DeviceRef; readonly generation: number; epoch: number } | undefined;
+  #leave: (() => void) | undefined;
+  #ended: Violation | undefined;
+  #gone = false;
+
+  constructor(link: Link, context: DriverContext) {
+    this.#context = context;
+    this.#link = link;
+    this.#session = new ServerSession(context.limits, context.alarms.nowMs());
+    this.#alarm = context.alarms.alarm((nowMs) => {
+      this.#session.elapsed(nowMs);
+      this.#pump();
+    });
+    this.#alarm.set(this.#session.deadlineMs());
+  }
+
+  get device(): DeviceRef {
+    return this.#attached.device;
+  }
+
+  get generation(): number {
+    return this.#attached.generation;
+  }
+
+  received(bytes: Uint8Array): void {
+    this.#session.received(bytes, this.#context.alarms.nowMs());
+    this.#pump();
+  }
+
+  drained(): void {
+    this.#session.paused(false);
+    this.#pump();
+  }
+
+  closed(code: ErrorCode, detail: string): void {
+    this.#gone = true;
+    this.#session.unlinked();
+    this.#alarm.cancel();
+    this.#leave?.();
+    this.#leave = undefined;
+    const because = this.#ended ?? violation(code, "", detail);
+    const { observer } = this.#context;
+    observer.closed({ device: this.#attachment?.device, link: this.#link, because });
+  }
+
+  woken(head: number): void {
+    this.#session.woken(head);
+    this.#pump();
+  }
+
+  superseded(): void {
+    this.#refuse(violation(ErrorCode.SUPERSEDED, "SES-6", "the device attached again"));
+  }
+
+  drain(notice: DrainNotice): void {
+    this.#session.drain(notice, this.#context.alarms.nowMs());
+    this.#pump();
+  }
+
+  get #attached() {
+    if (this.#attachment === undefined) throw new TypeError("not attached");
+    return this.#attachment;
+  }
+
+  #refuse(because: Violation): void {
+    this.#session.refused(because);
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#gone) return;
+    for (const effect of this.#session.effects()) this.#obey(effect);
+    this.#alarm.set(this.#session.deadlineMs());
+  }
+
+  #obey(effect: ServerEffect): void {
+    switch (effect.kind) {
+      case "attach":
+        this.#attempt("attach", this.#attach(effect.claim));
+        return;
+      case "commit":
+        this.#attempt("commit", this.#commit(effect.submits));
+        return;
+      case "load":
+        this.#attempt("load", this.#load(effect.after, effect.limit));
+        return;
+      case "advance": {
+        const { deliveredThrough, resultsThrough } = effect;
+        const { device, generation, epoch } = this.#attached;
+        const position = { device, generation, outboxEpoch: epoch };
+        this.#context.store.advance({ ...position, deliveredThrough, resultsThrough });
+        return;
+      }
+      case "write":
+        if (!this.#link.write(effect.bytes)) this.#session.paused(true);
+        return;
+      case "close":
+        this.#ended = effect.because;
+        this.#link.close(effect.because.code);
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** Trouble outside becomes a temporary code here and nowhere else. */
+  #attempt(where: string, work: Promise<void>): void {
+    work.then(
+      () => this.#pump(),
+      (error: unknown) => {
+        this.#context.observer.failed(where, error);
+        const stored = error instanceof StoreError;
+        const code = stored ? ErrorCode.STORE_UNAVAILABLE : ErrorCode.INTERNAL;
+        this.#refuse(violation(code, "", stored ? "the store failed" : "a defect"));
+      },
+    );
+  }
+
+  async #attach(claim: AttachClaim): Promise<void> {
+    const { authenticator, store, hub, observer, alarms } = this.#context;
+    const identity = await authenticator.authenticate(claim);
+    if (this.#gone) return;
+    if (identity.kind === "refused") {
+      this.#session.refused(violation(identity.code, identity.requirement, identity.detail));
+      return;
+    }
+    const { tenant, userId } = identity.principal;
+    const device = { user: userRefOf(tenant, userId), deviceId: claim.deviceId };
+    const { outbox, cursor } = claim;
+    const outcome = await store.attach({ device, outbox, cursor });
+    if (this.#gone) return;
+    if (outcome.kind === "refused") {
+      this.#session.refused(violation(outcome.code, outcome.requirement, "the store refused"));
+      return;
+    }
+    const { attachment } = outcome;
+    const { generation, sessionId } = attachment;
+    this.#sender = { tenant, userId, deviceId: claim.deviceId };
+    this.#attachment = { device, generation, epoch: attachment.outbox.epoch };
+    this.#session.attached({ attachment, userId }, alarms.nowMs());
+    // Joined before Welcome leaves: a wake-up between the two would otherwise be lost.
+    this.#leave = hub.join(this);
+    const { agent } = claim;
+    observer.attached({ device, generation, sessionId, link: this.#link, agent });
+  }
+
+  async #commit(submits: readonly SubmitPlain[]): Promise<void> {
+    const { observer, alarms } = this.#context;
+    const outcome = await this.#planAndCommit(submits);
+    switch (outcome.kind) {
+      case "committed":
+        observer.committed(submits.length);
+        this.#session.committed(outcome.receipt, alarms.nowMs());
+        return;
+      case "fenced":
+        return this.superseded();
+      case "conflict": {
+        const detail = `submit ${outcome.seq} repeats a number with other content`;
+        return this.#session.refused(violation(ErrorCode.SUBMIT_CONFLICT, "SEQ-5", detail));
+      }
+      case "stale":
+        throw new Error(`${PLANNING_ATTEMPTS_MAX} plans in a row were stale`);
+      default:
+        unreachable(outcome);
+    }
+  }
+
+  async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
+    const { store, limits } = this.#context;
+    const { device, generation, epoch } = this.#attached;
+    const sender = this.#sender as Sender;
+    const decoded = submits.map((submit) => decodeOperation(submit.operation));
+    const digests = submits.map((submit) => crc32(submit.operation));
+    const reads = readsOf(decoded, sender);
+    let outcome: CommitOutcome = { kind: "stale" };
+    for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
+      const state = await store.loadForPlanning(reads);
+      const planned = submits.map(({ seq }, index) => ({
+        seq,
+        digest: digests[index] as number,
+        plan: planOperation(decoded[index] as (typeof decoded)[number], sender, state, limits),
+      }));
+      outcome = await store.commit({ device, generation, outboxEpoch: epoch, submits: planned });
+      if (outcome.kind !== "stale") break;
+    }
+    return outcome;
+  }
+
+  async #load(after: number, limit: FlowWindow): Promise<void> {
+    const { store, observer, alarms } = this.#context;
+    const page = await store.loadTimeline(this.#attached.device.user, after, limit);
+    if (this.#gone) return;
+    observer.delivered(page.entries.length);
+    this.#session.loaded(page, alarms.nowMs());
+  }
+}

@@ -1,0 +1,70 @@
+import type { DeviceRef, Store, UserRef } from "../store/store.ts";
+
+/** A live session of this node, as the hub sees it. */
+export interface HubMember {
+  readonly device: DeviceRef;
+  readonly generation: number;
+  /** The user's timeline may have grown. */
+  woken(head: number): void;
+  /** A newer attachment of the same device exists. [SES-6] */
+  superseded(): void;
+}
+
+/**
+ * The live sessions of one node, by user. Never holds messages; it only wakes: what a wake-up announces is read from
+ * the store.
+ */
+export class Hub {
+  readonly #store: Store;
+  readonly #users = new Map<UserRef, UserSessions>();
+  #count = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get members(): readonly HubMember[] {
+    return [...this.#users.values()].flatMap(({ members }) => [...members]);
+  }
+
+  /** Adds a session and ends an older one of the same device here. Returns how to leave. */
+  join(member: HubMember): () => void {
+    const { user, deviceId } = member.device;
+    const sessions = this.#users.get(user) ?? this.#watch(user);
+    for (const other of sessions.members) {
+      const sameDevice = other.device.deviceId === deviceId;
+      if (sameDevice && other.generation < member.generation) other.superseded();
+    }
+    sessions.members.add(member);
+    this.#count += 1;
+    return () => this.#leave(user, member);
+  }
+
+  #watch(user: UserRef): UserSessions {
+    const members = new Set<HubMember>();
+    const unwatch = this.#store.watch(user, (head) => {
+      for (const member of members) member.woken(head);
+    });
+    const sessions = { members, unwatch };
+    this.#users.set(user, sessions);
+    return sessions;
+  }
+
+  #leave(user: UserRef, member: HubMember): void {
+    const sessions = this.#users.get(user);
+    if (sessions === undefined || !sessions.members.delete(member)) return;
+    this.#count -= 1;
+    if (sessions.members.size > 0) return;
+    sessions.unwatch();
+    this.#users.delete(user);
+  }
+}
+
+interface UserSessions {
+  readonly members: Set<HubMember>;
+  readonly unwatch: () => void;
+}
