@@ -1,0 +1,196 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { Attachment, Receipt, SubmitOutcome, TimelineBounds } from "../../protocol/session/facts.ts";
+import { unreachable } from "../../protocol/violation.ts";
+import {
+  addResults,
+  advanceDevice,
+  attachDevice,
+  type DeviceRecord,
+  judgeBatch,
+  resultsFrom,
+} from "./device-record.ts";
+import type { TimelineRun } from "./records.ts";
+import type {
+  AttachRequest,
+  DevicePosition,
+  DeviceRef,
+  LogRef,
+  PlannedSubmit,
+  SubmitBatch,
+  UserRef,
+} from "./store.ts";
+
+/** What is durable, as a group begins. */
+export interface DurableView {
+  bounds(user: UserRef): TimelineBounds | undefined;
+  device(device: DeviceRef): DeviceRecord | undefined;
+  /** The number of a log's newest entry; 0: none. */
+  logHead(log: LogRef): number;
+}
+
+/** Randomness and the clock, given from outside. */
+export interface GroupSources {
+  nowMs(): number;
+  newSessionId(): Uint8Array;
+  /** 1 to 2^53-1; another one than any store ever gave, but for chance. */
+  newTimelineEpoch(): number;
+}
+
+export interface LogAppend {
+  readonly firstSeq: number;
+  readonly events: Uint8Array[];
+}
+
+export interface TimelineAppend {
+  readonly firstSeq: number;
+  readonly runs: TimelineRun[];
+}
+
+/** What a device's request came to, once the group is durable. */
+export type AttachDecision =
+  | { readonly kind: "attached"; readonly attachment: Attachment }
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly requirement: string };
+
+export type CommitDecision =
+  | { readonly kind: "committed"; readonly receipt: Receipt }
+  | { readonly kind: "fenced" }
+  | { readonly kind: "conflict"; readonly seq: number }
+  | { readonly kind: "stale" };
+
+export function deviceName(device: DeviceRef): string {
+  return `${device.user}\0${device.deviceId}`;
+}
+
+/**
+ * Decides a group of requests, one after the other, each on the state that the ones before it leave: fence, dedupe,
+ * numbers. Pure but for what is given; what it decided takes effect when the store has made `changes` durable, all
+ * or nothing. [SEQ-14]
+ */
+export class CommitGroup {
+  readonly committedMs: number;
+  readonly newUsers = new Map<UserRef, TimelineBounds>();
+  readonly devices = new Map<string, { readonly device: DeviceRef; record: DeviceRecord }>();
+  readonly logs = new Map<LogRef, LogAppend>();
+  readonly timelines = new Map<UserRef, TimelineAppend>();
+  readonly #view: DurableView;
+  readonly #sources: GroupSources;
+
+  constructor(view: DurableView, sources: GroupSources) {
+    this.#view = view;
+    this.#sources = sources;
+    this.committedMs = sources.nowMs();
+  }
+
+  /** Whether there is anything to make durable. */
+  get empty(): boolean {
+    return this.newUsers.size === 0 && this.devices.size === 0 && this.logs.size === 0;
+  }
+
+  attach(request: AttachRequest): AttachDecision {
+    const { device } = request;
+    const known = this.#bounds(device.user);
+    const bounds = known ?? { epoch: this.#sources.newTimelineEpoch(), head: 0, floor: 1 };
+    const outcome = attachDevice(this.#device(device), request, {
+      bounds,
+      newSessionId: () => this.#sources.newSessionId(),
+    });
+    if ("code" in outcome) {
+      return { kind: "refused", code: outcome.code, requirement: outcome.requirement };
+    }
+    if (known === undefined) this.newUsers.set(device.user, bounds);
+    this.#setDevice(device, outcome);
+    const { sessionId, generation, outboxEpoch, through, resultsThrough, results } = outcome;
+    const outbox = { epoch: outboxEpoch, through, resultsThrough, results };
+    return { kind: "attached", attachment: { sessionId, generation, outbox, timeline: bounds } };
+  }
+
+  commit(batch: SubmitBatch): CommitDecision {
+    const record = this.#device(batch.device);
+    const verdict = judgeBatch(record, batch);
+    if (verdict.kind !== "accepted") return verdict;
+    if (!verdict.fresh.every((submit) => this.#holds(submit))) return { kind: "stale" };
+    const outcomes = verdict.fresh.map((submit) => this.#apply(submit));
+    const next = addResults(record as DeviceRecord, outcomes);
+    if (outcomes.length > 0) this.#setDevice(batch.device, next);
+    const first = batch.submits[0]?.seq ?? next.through + 1;
+    return {
+      kind: "committed",
+      receipt: { through: next.through, results: resultsFrom(next, first) },
+    };
+  }
+
+  advance(position: DevicePosition): void {
+    const record = advanceDevice(this.#device(position.device), position);
+    if (record !== undefined) this.#setDevice(position.device, record);
+  }
+
+  /** A timeline's bounds with what this group adds. */
+  boundsAfter(user: UserRef): TimelineBounds {
+    return this.#bounds(user) as TimelineBounds;
+  }
+
+  #apply({ plan, digest }: PlannedSubmit): SubmitOutcome {
+    const committedMs = this.committedMs;
+    switch (plan.kind) {
+      case "refuse":
+        return { code: plan.code, conversationSeq: 0, committedMs, digest };
+      case "append": {
+        const conversationSeq = this.#append(plan.log, plan.event);
+        for (const user of plan.timelines) this.#index(user, plan.log, conversationSeq);
+        return { code: ErrorCode.UNSPECIFIED, conversationSeq, committedMs, digest };
+      }
+      default:
+        return unreachable(plan);
+    }
+  }
+
+  #append(log: LogRef, event: Uint8Array): number {
+    let append = this.logs.get(log);
+    if (append === undefined) {
+      append = { firstSeq: this.#view.logHead(log) + 1, events: [] };
+      this.logs.set(log, append);
+    }
+    append.events.push(event);
+    return append.firstSeq + append.events.length - 1;
+  }
+
+  #index(user: UserRef, log: LogRef, logSeq: number): void {
+    let append = this.timelines.get(user);
+    if (append === undefined) {
+      append = { firstSeq: (this.#bounds(user) as TimelineBounds).head + 1, runs: [] };
+      this.timelines.set(user, append);
+    }
+    const last = append.runs.at(-1);
+    if (last !== undefined && last.log === log && last.firstLogSeq + last.count === logSeq) {
+      append.runs[append.runs.length - 1] = { ...last, count: last.count + 1 };
+    } else {
+      append.runs.push({ log, firstLogSeq: logSeq, count: 1 });
+    }
+  }
+
+  #holds({ plan }: PlannedSubmit): boolean {
+    if (plan.kind === "refuse") return true;
+    return plan.timelines.every((user) => this.#bounds(user) !== undefined);
+  }
+
+  #bounds(user: UserRef): TimelineBounds | undefined {
+    const before = this.newUsers.get(user) ?? this.#view.bounds(user);
+    const append = this.timelines.get(user);
+    if (before === undefined || append === undefined) return before;
+    return { ...before, head: append.firstSeq - 1 + runsLength(append.runs) };
+  }
+
+  #device(device: DeviceRef): DeviceRecord | undefined {
+    return this.devices.get(deviceName(device))?.record ?? this.#view.device(device);
+  }
+
+  #setDevice(device: DeviceRef, record: DeviceRecord): void {
+    this.devices.set(deviceName(device), { device, record });
+  }
+}
+
+export function runsLength(runs: readonly TimelineRun[]): number {
+  let length = 0;
+  for (const run of runs) length += run.count;
+  return length;
+}

@@ -1,0 +1,48 @@
+import type { DeviceRef, LogRef, UserRef } from "./store.ts";
+
+// Keys sort by kind, then by owner, then by number. Names hold no NUL, so it ends them; numbers are eight bytes,
+// big-endian, so that byte order is numeric order.
+
+const KIND = { meta: 0x4d, user: 0x55, device: 0x44, timeline: 0x54, log: 0x4c } as const;
+
+export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
+
+export function userKey(user: UserRef): Buffer {
+  return named(KIND.user, user, 0);
+}
+
+export function deviceKey(device: DeviceRef): Buffer {
+  return named(KIND.device, `${device.user}\0${device.deviceId}`, 0);
+}
+
+/** The record whose first entry has this number. */
+export function timelineKey(user: UserRef, firstSeq: number): Buffer {
+  return numbered(KIND.timeline, user, firstSeq);
+}
+
+export function logKey(log: LogRef, firstSeq: number): Buffer {
+  return numbered(KIND.log, log, firstSeq);
+}
+
+/** The number at the end of a timeline or log key. */
+export function firstSeqOf(key: Buffer): number {
+  const at = key.length - 8;
+  return key.readUInt32BE(at) * 0x1_0000_0000 + key.readUInt32BE(at + 4);
+}
+
+function numbered(kind: number, name: string, seq: number): Buffer {
+  const key = named(kind, name, 9);
+  const at = key.length - 8;
+  key[at - 1] = 0;
+  key.writeUInt32BE(Math.floor(seq / 0x1_0000_0000), at);
+  key.writeUInt32BE(seq % 0x1_0000_0000, at + 4);
+  return key;
+}
+
+function named(kind: number, name: string, tailBytes: number): Buffer {
+  const bytes = Buffer.byteLength(name, "utf8");
+  const key = Buffer.allocUnsafe(1 + bytes + tailBytes);
+  key[0] = kind;
+  key.write(name, 1, "utf8");
+  return key;
+}

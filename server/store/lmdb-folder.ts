@@ -1,0 +1,140 @@
+import { chmodSync, closeSync, mkdirSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { open, type RootDatabase } from "lmdb";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { LockHeld, takeLock } from "../../platform/lock-file.ts";
+import { FORMAT_KEY } from "./keys.ts";
+import { FORMAT_VERSION } from "./records.ts";
+import { StoreError } from "./store.ts";
+
+export type Env = RootDatabase<Uint8Array, Buffer>;
+
+/** An opened data folder: the environment and the lock on it. */
+export interface DataFolder {
+  readonly env: Env;
+  /** Closes the environment, then lets go of the lock. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a data folder, making it when it is not there. [OPS-2]
+ *
+ * @param mapBytes the most that the store may grow to
+ * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED
+ */
+export async function openDataFolder(folder: string, mapBytes: number): Promise<DataFolder> {
+  const unlock = prepare(folder);
+  let env: Env | undefined;
+  try {
+    const path = join(folder, "store");
+    checkMetaPages(path, folder);
+    env = open({
+      path,
+      noSubdir: true,
+      mapSize: mapBytes,
+      keyEncoding: "binary",
+      encoding: "binary",
+      // A promise of a write resolves after its flush, not before. [SEQ-3]
+      overlappingSync: false,
+      compression: false,
+    }) as Env;
+    await checkFormat(env, folder);
+  } catch (error) {
+    await env?.close().catch(() => {});
+    unlock();
+    throw asStoreError(error, folder);
+  }
+  const opened = env;
+  return {
+    env: opened,
+    close: async () => {
+      await opened.close();
+      unlock();
+    },
+  };
+}
+
+function prepare(folder: string): () => void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+    return takeLock(join(folder, "lock"));
+  } catch (error) {
+    throw asStoreError(error, folder);
+  }
+}
+
+const META_MAGIC = 0xbeefc0de;
+const META_MAGIC_AT = 24;
+const META_PAGE_BYTES_AT = 48;
+
+/** LMDB trusts the file it maps, to the point of a crash: its two meta pages are looked at before it is opened. */
+function checkMetaPages(path: string, folder: string): void {
+  const file = openSync(path, "a+", 0o600);
+  try {
+    const head = Buffer.alloc(META_PAGE_BYTES_AT + 4);
+    if (readSync(file, head, 0, head.length, 0) === 0) return;
+    const second = Buffer.alloc(4);
+    readSync(file, second, 0, 4, head.readUInt32LE(META_PAGE_BYTES_AT) + META_MAGIC_AT);
+    const magics = [head.readUInt32LE(META_MAGIC_AT), second.readUInt32LE(0)];
+    if (magics.some((magic) => magic !== META_MAGIC)) throw damaged(folder, "not an LMDB file");
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function checkFormat(env: Env, folder: string): Promise<void> {
+  const format = env.getBinary(FORMAT_KEY);
+  if (format === undefined) {
+    if (env.getKeysCount({ limit: 1 }) > 0) throw damaged(folder, "it holds no format version");
+    await env.put(FORMAT_KEY, Buffer.from([FORMAT_VERSION]));
+    return;
+  }
+  const version = format.length === 1 ? (format[0] as number) : 0;
+  if (version > FORMAT_VERSION) {
+    const text = `${folder} has format ${version}; this program knows ${FORMAT_VERSION}`;
+    throw new StoreError(ErrorCode.DATA_NEWER, text);
+  }
+  if (version !== FORMAT_VERSION) throw damaged(folder, "its format version is illegible");
+}
+
+function damaged(folder: string, why: string, cause?: unknown): StoreError {
+  return new StoreError(ErrorCode.DATA_DAMAGED, `${folder} is no store: ${why}`, { cause });
+}
+
+const UNWRITABLE = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"]);
+const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+function asStoreError(error: unknown, folder: string): StoreError {
+  if (error instanceof StoreError) return error;
+  if (error instanceof LockHeld) {
+    const text = `${folder} is in use by another process`;
+    return new StoreError(ErrorCode.DATA_LOCKED, text, { cause: error });
+  }
+  const code = codeOf(error);
+  if (UNWRITABLE.has(code)) {
+    const text = `${folder} cannot be written to (${code})`;
+    return new StoreError(ErrorCode.DATA_UNWRITABLE, text, { cause: error });
+  }
+  if (FULL.has(code)) {
+    const text = `no room for ${folder} (${code})`;
+    return new StoreError(ErrorCode.DATA_FULL, text, { cause: error });
+  }
+  return damaged(folder, "it cannot be opened", error);
+}
+
+/** Node gives names, the binding of LMDB gives errno numbers. */
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === "string") return code;
+  const names: Readonly<Record<number, string>> = {
+    1: "EPERM",
+    13: "EACCES",
+    20: "ENOTDIR",
+    27: "EFBIG",
+    28: "ENOSPC",
+    30: "EROFS",
+    122: "EDQUOT",
+  };
+  return typeof code === "number" ? (names[Math.abs(code)] ?? String(code)) : "";
+}

@@ -1,0 +1,97 @@
+import { firstSeqOf, logKey, timelineKey } from "./keys.ts";
+import type { Env } from "./lmdb-folder.ts";
+import { decodeLog, decodeTimeline, type LogRecord, type TimelineRun } from "./records.ts";
+import type {
+  LogRef,
+  PageLimit,
+  TimelineBounds,
+  TimelineEntry,
+  TimelinePage,
+  UserRef,
+} from "./store.ts";
+
+export interface FoundRecord {
+  readonly firstSeq: number;
+  readonly value: Buffer;
+}
+
+/** The last record with a key from `first` up to and including `last`. */
+export function lastRecord(env: Env, first: Buffer, last: Buffer): FoundRecord | undefined {
+  for (const { key, value } of env.getRange({ start: last, end: first, reverse: true, limit: 1 })) {
+    return { firstSeq: firstSeqOf(key), value: value as Buffer };
+  }
+  return undefined;
+}
+
+/** Reads part of a timeline and joins the content that its entries refer to. */
+export function loadPage(
+  env: Env,
+  page: {
+    readonly user: UserRef;
+    readonly after: number;
+    readonly limit: PageLimit;
+    readonly bounds: TimelineBounds;
+  },
+): TimelinePage {
+  const { user, limit, bounds } = page;
+  const from = Math.max(page.after + 1, bounds.floor);
+  const entries: TimelineEntry[] = [];
+  if (from > bounds.head) return { bounds, entries };
+  const logs = new LogReader(env);
+  let bytes = 0;
+  for (const { seq, log, logSeq } of indexFrom(env, user, from)) {
+    if (seq > bounds.head || entries.length >= limit.count) break;
+    const { committedMs, event } = logs.entry(log, logSeq);
+    bytes += event.length;
+    if (entries.length > 0 && bytes > limit.bytes) break;
+    entries.push({ seq, conversationSeq: logSeq, committedMs, event });
+  }
+  return { bounds, entries };
+}
+
+function* indexFrom(env: Env, user: UserRef, from: number) {
+  const covering = lastRecord(env, timelineKey(user, 0), timelineKey(user, from));
+  const start = timelineKey(user, covering?.firstSeq ?? from);
+  for (const { key, value } of env.getRange({ start, end: timelineKey(user, 2 ** 53) })) {
+    let seq = firstSeqOf(key);
+    for (const run of decodeTimeline(value)) {
+      const skipped = Math.min(run.count, Math.max(0, from - seq));
+      for (let index = skipped; index < run.count; index += 1) {
+        yield indexEntry(run, seq + index, index);
+      }
+      seq += run.count;
+    }
+  }
+}
+
+function indexEntry(run: TimelineRun, seq: number, index: number) {
+  return { seq, log: run.log, logSeq: run.firstLogSeq + index };
+}
+
+/** Reads log entries, keeping the record of the last one: neighbours in a timeline are neighbours in a log. */
+class LogReader {
+  readonly #env: Env;
+  #log: LogRef | undefined;
+  #firstSeq = 0;
+  #record: LogRecord = { committedMs: 0, events: [] };
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  entry(log: LogRef, seq: number): { readonly committedMs: number; readonly event: Uint8Array } {
+    const inRecord = seq >= this.#firstSeq && seq < this.#firstSeq + this.#record.events.length;
+    if (log !== this.#log || !inRecord) this.#read(log, seq);
+    const event = this.#record.events[seq - this.#firstSeq];
+    if (event === undefined) throw new RangeError("a timeline refers to what its log does not hold");
+    return { committedMs: this.#record.committedMs, event };
+  }
+
+  #read(log: LogRef, seq: number): void {
+    const found = lastRecord(this.#env, logKey(log, 0), logKey(log, seq));
+    if (found === undefined) throw new RangeError("a timeline refers to a log that is not there");
+    this.#log = log;
+    this.#firstSeq = found.firstSeq;
+    this.#record = decodeLog(found.value);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Env } from "./lmdb-folder.ts";
+
+/**
+ * The writes of one group: gathered, then handed to LMDB within one turn of the event loop, which makes them one
+ * transaction (lmdb's event turn batching).
+ */
+export class GroupWrites {
+  readonly #env: Env;
+  readonly #puts: { readonly key: Buffer; readonly value: Uint8Array }[] = [];
+  readonly #removals: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  get putCount(): number {
+    return this.#puts.length;
+  }
+
+  put(key: Buffer, value: Uint8Array): void {
+    this.#puts.push({ key, value });
+    this.#bytes += key.length + value.length;
+  }
+
+  remove(key: Buffer): void {
+    this.#removals.push(key);
+  }
+
+  /**
+   * Resolves when all writes are on disk together.
+   *
+   * @param mapBytes the most that the file may grow to; LMDB itself would grow it without end
+   * @throws when they are not: none of them is then there
+   */
+  async commit(mapBytes: number): Promise<void> {
+    const { lastPageNumber, pageSize } = this.#env.getStats() as EnvStats;
+    // Each value may begin a page of its own; a few more are rewritten on the way to the root.
+    const neededBytes = this.#bytes + (2 * this.#puts.length + 16) * pageSize;
+    if ((lastPageNumber + 1) * pageSize + neededBytes > mapBytes) {
+      throw new RangeError(`the store has reached its size of ${mapBytes} bytes`);
+    }
+    const promises = new Set<Promise<boolean>>();
+    for (const { key, value } of this.#puts) promises.add(this.#env.put(key, value));
+    for (const key of this.#removals) promises.add(this.#env.remove(key));
+    // A failed transaction rejects every promise that was given out, and one more that explains it.
+    const outcomes = await Promise.allSettled(promises);
+    for (const outcome of outcomes) {
+      if (outcome.status !== "rejected") continue;
+      const { commitError } = outcome.reason as { commitError?: Promise<unknown> };
+      throw new Error("LMDB did not commit", { cause: await commitError?.catch((why) => why) });
+    }
+  }
+}
+
+interface EnvStats {
+  readonly lastPageNumber: number;
+  readonly pageSize: number;
+}

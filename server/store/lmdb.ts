@@ -1,0 +1,330 @@
+import { randomBytes } from "node:crypto";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { BoundedCache } from "./bounded-cache.ts";
+import type { DeviceRecord } from "./device-record.ts";
+import {
+  CommitGroup,
+  deviceName,
+  type DurableView,
+  type GroupSources,
+  runsLength,
+} from "./group.ts";
+import { deviceKey, firstSeqOf, logKey, timelineKey, userKey } from "./keys.ts";
+import { type DataFolder, type Env, openDataFolder } from "./lmdb-folder.ts";
+import { loadPage, lastRecord } from "./lmdb-pages.ts";
+import { GroupWrites } from "./lmdb-writes.ts";
+import {
+  decodeDevice,
+  decodeLog,
+  decodeTimeline,
+  decodeUser,
+  encodeDevice,
+  encodeLog,
+  encodeTimeline,
+  encodeUser,
+} from "./records.ts";
+import {
+  type AttachOutcome,
+  type AttachRequest,
+  type CommitOutcome,
+  type DevicePosition,
+  type DeviceRef,
+  type Durable,
+  type LogRef,
+  type PageLimit,
+  type PlanningReads,
+  type PlanningState,
+  type Store,
+  StoreError,
+  type SubmitBatch,
+  type TimelineBounds,
+  type TimelinePage,
+  type UserRef,
+} from "./store.ts";
+
+export interface LmdbStoreOptions {
+  readonly folder: string;
+  /** The most that the store may grow to, bytes. */
+  readonly mapBytes: number;
+  /** How many events a timeline keeps at least; the oldest go first. */
+  readonly timelineEventsMax: number;
+  readonly nowMs: () => number;
+  /** Told of each durable group, for metrics. */
+  readonly onGroup?: (requestCount: number, putCount: number, durationMs: number) => void;
+}
+
+/** How many devices, timelines and logs have their positions in memory. Each costs well under a kilobyte. */
+const CACHED_COUNT_MAX = 20_000;
+/** Requests of one group: bounds the work of one turn and of one transaction. */
+const GROUP_REQUESTS_MAX = 4096;
+/** Requests that may wait for their group. Sessions bound their own; this bounds their number times that. */
+const QUEUE_REQUESTS_MAX = 200_000;
+/** Positions written with one group that did not ask for it. */
+const POSITIONS_PER_GROUP = 64;
+/** Timeline records that retention removes with one group and timeline. */
+const REMOVALS_PER_GROUP = 64;
+
+interface Request {
+  decide(group: CommitGroup): unknown;
+  readonly resolve: (decision: never) => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+/**
+ * The embedded store. One group of requests is in flight at a time, as one transaction: what comes meanwhile makes the
+ * next group. So a failed write takes no later one's ground away, and throughput does not depend on the disk's delay.
+ */
+export class LmdbStore implements Store {
+  readonly #options: LmdbStoreOptions;
+  readonly #folder: DataFolder;
+  readonly #env: Env;
+  readonly #view: CachedView;
+  readonly #sources: GroupSources;
+  readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
+  readonly #positions = new Map<string, DevicePosition>();
+  #queue: Request[] = [];
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  /** @throws StoreError, see {@link openDataFolder} */
+  static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
+    return new LmdbStore(options, await openDataFolder(options.folder, options.mapBytes));
+  }
+
+  private constructor(options: LmdbStoreOptions, folder: DataFolder) {
+    this.#options = options;
+    this.#folder = folder;
+    this.#env = folder.env;
+    this.#view = new CachedView(folder.env);
+    this.#sources = {
+      nowMs: options.nowMs,
+      newSessionId: () => randomBytes(16),
+      newTimelineEpoch: () => randomBytes(6).readUIntBE(0, 6) + 1,
+    };
+  }
+
+  attach(request: AttachRequest): Promise<AttachOutcome> {
+    return this.#enqueue((group) => group.attach(request)) as Promise<AttachOutcome>;
+  }
+
+  commit(batch: SubmitBatch): Promise<CommitOutcome> {
+    return this.#enqueue((group) => group.commit(batch)) as Promise<CommitOutcome>;
+  }
+
+  async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
+    const known = reads.users.filter((user) => this.#view.bounds(user) !== undefined);
+    return { knownUsers: new Set(known) };
+  }
+
+  async loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
+    const bounds = this.#view.bounds(user);
+    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    return loadPage(this.#env, { user, after, limit, bounds });
+  }
+
+  advance(position: DevicePosition): void {
+    this.#positions.set(deviceName(position.device), position);
+  }
+
+  watch(user: UserRef, woken: (head: number) => void): () => void {
+    const watchers = this.#watchers.get(user) ?? new Set();
+    this.#watchers.set(user, watchers.add(woken));
+    return () => {
+      watchers.delete(woken);
+      if (watchers.size === 0 && this.#watchers.get(user) === watchers) {
+        this.#watchers.delete(user);
+      }
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    while (this.#running !== undefined) await this.#running;
+    if (this.#positions.size > 0) await this.#flushPositions();
+    await this.#folder.close();
+  }
+
+  async #flushPositions(): Promise<void> {
+    const group = new CommitGroup(this.#view, this.#sources);
+    for (const position of this.#positions.values()) group.advance(position);
+    // Notes may be lost without harm: trouble here must not keep the store from closing.
+    await this.#write(group).catch(() => {});
+  }
+
+  #enqueue<Decision>(decide: (group: CommitGroup) => Decision): Promise<Durable<Decision>> {
+    if (this.#closed || this.#queue.length >= QUEUE_REQUESTS_MAX) {
+      const why = this.#closed ? "the store is closed" : "too many requests wait";
+      return Promise.reject(new StoreError(ErrorCode.STORE_UNAVAILABLE, why));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ decide, resolve: resolve as (decision: never) => void, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    // Requests of the same turn of the event loop belong to the same group.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const requests = this.#queue.splice(0, GROUP_REQUESTS_MAX);
+      await this.#runGroup(requests);
+    }
+    this.#running = undefined;
+  }
+
+  async #runGroup(requests: readonly Request[]): Promise<void> {
+    const group = new CommitGroup(this.#view, this.#sources);
+    const decided: { readonly request: Request; readonly decision: unknown }[] = [];
+    const startedMs = performance.now();
+    for (const request of requests) {
+      try {
+        decided.push({ request, decision: request.decide(group) });
+      } catch (cause) {
+        request.reject(new StoreError(ErrorCode.INTERNAL, "a request broke a rule", { cause }));
+      }
+    }
+    this.#addPositions(group);
+    try {
+      const putCount = group.empty ? 0 : await this.#write(group);
+      this.#options.onGroup?.(requests.length, putCount, performance.now() - startedMs);
+    } catch (cause) {
+      const error = new StoreError(ErrorCode.STORE_UNAVAILABLE, "the write failed", { cause });
+      for (const { request } of decided) request.reject(error);
+      return;
+    }
+    for (const { request, decision } of decided) request.resolve(decision as never);
+    this.#wake(group);
+  }
+
+  /** Positions of devices that write anyway, and a few others: an acknowledgement costs no put of its own. */
+  #addPositions(group: CommitGroup): void {
+    let others = 0;
+    for (const [name, position] of this.#positions) {
+      if (!group.devices.has(name)) {
+        if (others >= POSITIONS_PER_GROUP) continue;
+        others += 1;
+      }
+      group.advance(position);
+      this.#positions.delete(name);
+    }
+  }
+
+  /** Makes a group durable as one transaction, then lets it be seen. Returns the number of puts. */
+  async #write(group: CommitGroup): Promise<number> {
+    const { committedMs } = group;
+    const moved = this.#movedFloors(group);
+    const writes = new GroupWrites(this.#env);
+    for (const [user, bounds] of group.newUsers) writes.put(userKey(user), encodeUser(bounds));
+    for (const { device, record } of group.devices.values()) {
+      writes.put(deviceKey(device), encodeDevice(record));
+    }
+    for (const [log, { firstSeq, events }] of group.logs) {
+      writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
+    }
+    for (const [user, { firstSeq, runs }] of group.timelines) {
+      writes.put(timelineKey(user, firstSeq), encodeTimeline(runs));
+    }
+    for (const { user, bounds, removals } of moved) {
+      writes.put(userKey(user), encodeUser(bounds));
+      for (const key of removals) writes.remove(key);
+    }
+    await writes.commit(this.#options.mapBytes);
+    this.#view.publish(group);
+    for (const { user, bounds } of moved) this.#view.setBounds(user, bounds);
+    return writes.putCount;
+  }
+
+  /** Timelines that outgrew their retention, in steps, so that the floor is not written with every group. */
+  #movedFloors(group: CommitGroup) {
+    const max = this.#options.timelineEventsMax;
+    const moved: { user: UserRef; bounds: TimelineBounds; removals: Buffer[] }[] = [];
+    for (const user of group.timelines.keys()) {
+      const bounds = group.boundsAfter(user);
+      const wanted = bounds.head - max + 1;
+      if (wanted <= bounds.floor + Math.min(max / 16, 1024)) continue;
+      const keys = [
+        ...this.#env.getKeys({
+          start: timelineKey(user, 0),
+          end: timelineKey(user, wanted),
+          limit: REMOVALS_PER_GROUP + 1,
+        }),
+      ];
+      // A record goes when the one after it begins at or below the floor: then all of it lies below.
+      const removals = keys.slice(0, -1);
+      const last = keys.at(-1);
+      const reached = keys.length > REMOVALS_PER_GROUP && last !== undefined;
+      const floor = reached ? Math.max(bounds.floor, firstSeqOf(last)) : wanted;
+      moved.push({ user, bounds: { ...bounds, floor }, removals });
+    }
+    return moved;
+  }
+
+  #wake(group: CommitGroup): void {
+    for (const user of group.timelines.keys()) {
+      const watchers = this.#watchers.get(user);
+      if (watchers === undefined) continue;
+      const head = this.#view.bounds(user)?.head ?? 0;
+      for (const woken of watchers) woken(head);
+    }
+  }
+}
+
+/** What is durable, read through bounded caches. Only published groups change it. */
+class CachedView implements DurableView {
+  readonly #env: Env;
+  readonly #bounds = new BoundedCache<UserRef, TimelineBounds>(CACHED_COUNT_MAX);
+  readonly #devices = new BoundedCache<string, DeviceRecord>(CACHED_COUNT_MAX);
+  readonly #logHeads = new BoundedCache<LogRef, number>(CACHED_COUNT_MAX);
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  bounds(user: UserRef): TimelineBounds | undefined {
+    const cached = this.#bounds.get(user);
+    if (cached !== undefined) return cached;
+    const stored = this.#env.getBinary(userKey(user));
+    if (stored === undefined) return undefined;
+    const last = lastRecord(this.#env, timelineKey(user, 0), timelineKey(user, 2 ** 53));
+    const head = last ? last.firstSeq - 1 + runsLength(decodeTimeline(last.value)) : 0;
+    const bounds = { ...decodeUser(stored), head };
+    this.#bounds.set(user, bounds);
+    return bounds;
+  }
+
+  device(device: DeviceRef): DeviceRecord | undefined {
+    const name = deviceName(device);
+    const cached = this.#devices.get(name);
+    if (cached !== undefined) return cached;
+    const stored = this.#env.getBinary(deviceKey(device));
+    if (stored === undefined) return undefined;
+    const record = decodeDevice(stored);
+    this.#devices.set(name, record);
+    return record;
+  }
+
+  logHead(log: LogRef): number {
+    const cached = this.#logHeads.get(log);
+    if (cached !== undefined) return cached;
+    const last = lastRecord(this.#env, logKey(log, 0), logKey(log, 2 ** 53));
+    const head = last ? last.firstSeq - 1 + decodeLog(last.value).events.length : 0;
+    this.#logHeads.set(log, head);
+    return head;
+  }
+
+  setBounds(user: UserRef, bounds: TimelineBounds): void {
+    this.#bounds.set(user, bounds);
+  }
+
+  /** The group is durable. */
+  publish(group: CommitGroup): void {
+    for (const user of new Set([...group.newUsers.keys(), ...group.timelines.keys()])) {
+      this.#bounds.set(user, group.boundsAfter(user));
+    }
+    for (const [name, { record }] of group.devices) this.#devices.set(name, record);
+    for (const [log, { firstSeq, events }] of group.logs) {
+      this.#logHeads.set(log, firstSeq + events.length - 1);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { DeviceRecord } from "./device-record.ts";
+import { CommitGroup, deviceName, type DurableView, type GroupSources } from "./group.ts";
+import {
+  type AttachOutcome,
+  type AttachRequest,
+  type CommitOutcome,
+  type DevicePosition,
+  type DeviceRef,
+  type Durable,
+  type LogRef,
+  type PageLimit,
+  type PlanningReads,
+  type PlanningState,
+  type Store,
+  StoreError,
+  type SubmitBatch,
+  type TimelineBounds,
+  type TimelineEntry,
+  type TimelinePage,
+  type UserRef,
+} from "./store.ts";
+
+interface LogEntry {
+  readonly committedMs: number;
+  readonly event: Uint8Array;
+}
+
+/** What survives a memory store's crash: hand it to the next one. */
+export class MemoryDisk implements DurableView {
+  readonly users = new Map<UserRef, TimelineBounds>();
+  readonly devices = new Map<string, DeviceRecord>();
+  readonly logs = new Map<LogRef, LogEntry[]>();
+  /** From number 1, whatever the floor. */
+  readonly timelines = new Map<UserRef, { readonly log: LogRef; readonly logSeq: number }[]>();
+
+  bounds(user: UserRef): TimelineBounds | undefined {
+    return this.users.get(user);
+  }
+
+  device(device: DeviceRef): DeviceRecord | undefined {
+    return this.devices.get(deviceName(device));
+  }
+
+  logHead(log: LogRef): number {
+    return this.logs.get(log)?.length ?? 0;
+  }
+
+  /** Takes in a whole group. */
+  write(group: CommitGroup, timelineEventsMax: number): void {
+    for (const [user, bounds] of group.newUsers) this.users.set(user, bounds);
+    for (const { device, record } of group.devices.values()) {
+      this.devices.set(deviceName(device), record);
+    }
+    for (const [log, { events }] of group.logs) {
+      const entries = this.logs.get(log) ?? [];
+      for (const event of events) entries.push({ committedMs: group.committedMs, event });
+      this.logs.set(log, entries);
+    }
+    for (const [user, { runs }] of group.timelines) {
+      const entries = this.timelines.get(user) ?? [];
+      for (const { log, firstLogSeq, count } of runs) {
+        for (let index = 0; index < count; index += 1) {
+          entries.push({ log, logSeq: firstLogSeq + index });
+        }
+      }
+      this.timelines.set(user, entries);
+      const { epoch, floor } = this.users.get(user) as TimelineBounds;
+      const head = entries.length;
+      this.users.set(user, { epoch, head, floor: Math.max(floor, head - timelineEventsMax + 1) });
+    }
+  }
+}
+
+export interface MemoryStoreOptions extends GroupSources {
+  readonly disk?: MemoryDisk;
+  readonly timelineEventsMax?: number;
+  /**
+   * Decides when a group is durable: called with what writes it to the disk. The default writes at once. A simulator
+   * delays it, never calls it (a crash between commit and acknowledgement) or throws (a failed write).
+   */
+  readonly flush?: (write: () => void) => Promise<void>;
+}
+
+/** The model of a store: obvious and slow. What it promises, every store promises. */
+export class MemoryStore implements Store {
+  readonly disk: MemoryDisk;
+  readonly #options: MemoryStoreOptions;
+  readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(options: MemoryStoreOptions) {
+    this.#options = options;
+    this.disk = options.disk ?? new MemoryDisk();
+  }
+
+  attach(request: AttachRequest): Promise<AttachOutcome> {
+    return this.#inTurn((group) => group.attach(request)) as Promise<AttachOutcome>;
+  }
+
+  commit(batch: SubmitBatch): Promise<CommitOutcome> {
+    return this.#inTurn((group) => group.commit(batch)) as Promise<CommitOutcome>;
+  }
+
+  advance(position: DevicePosition): void {
+    void this.#inTurn((group) => group.advance(position)).catch(() => {});
+  }
+
+  async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
+    return { knownUsers: new Set(reads.users.filter((user) => this.disk.users.has(user))) };
+  }
+
+  async loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
+    const bounds = this.disk.bounds(user);
+    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    const entries: TimelineEntry[] = [];
+    let bytes = 0;
+    for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
+      const { log, logSeq } = this.disk.timelines.get(user)?.[seq - 1] as {
+        log: LogRef;
+        logSeq: number;
+      };
+      const { committedMs, event } = this.disk.logs.get(log)?.[logSeq - 1] as LogEntry;
+      bytes += event.length;
+      if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
+      entries.push({ seq, conversationSeq: logSeq, committedMs, event });
+    }
+    return { bounds, entries };
+  }
+
+  watch(user: UserRef, woken: (head: number) => void): () => void {
+    const watchers = this.#watchers.get(user) ?? new Set();
+    this.#watchers.set(user, watchers.add(woken));
+    return () => watchers.delete(woken);
+  }
+
+  async close(): Promise<void> {
+    await this.#tail;
+  }
+
+  #inTurn<Decision>(decide: (group: CommitGroup) => Decision): Promise<Durable<Decision>> {
+    const turn = this.#tail.then(async () => {
+      const group = new CommitGroup(this.disk, this.#options);
+      const decision = decide(group);
+      const write = () =>
+        this.disk.write(group, this.#options.timelineEventsMax ?? Number.MAX_SAFE_INTEGER);
+      if (!group.empty) await this.#flush(write);
+      this.#wake(group);
+      return decision as Durable<Decision>;
+    });
+    this.#tail = turn.catch(() => {});
+    return turn;
+  }
+
+  async #flush(write: () => void): Promise<void> {
+    try {
+      if (this.#options.flush === undefined) write();
+      else await this.#options.flush(write);
+    } catch (cause) {
+      throw new StoreError(ErrorCode.STORE_UNAVAILABLE, "the write failed", { cause });
+    }
+  }
+
+  #wake(group: CommitGroup): void {
+    for (const user of group.timelines.keys()) {
+      const { head } = this.disk.bounds(user) as TimelineBounds;
+      for (const woken of this.#watchers.get(user) ?? []) woken(head);
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { DeviceRecord } from "./device-record.ts";
+import type { LogRef, SubmitOutcome, TimelineBounds } from "./store.ts";
+
+// How records lie on disk: varints and length-prefixed bytes, in a fixed order. The format as a whole has one version.
+
+export const FORMAT_VERSION = 1;
+
+/** A user's timeline, but for its entries: written when it is made and when retention moves its floor. */
+export type UserRecord = Pick<TimelineBounds, "epoch" | "floor">;
+
+/** What one group appended to one log. */
+export interface LogRecord {
+  readonly committedMs: number;
+  readonly events: readonly Uint8Array[];
+}
+
+/** Consecutive timeline entries that are consecutive in one log. */
+export interface TimelineRun {
+  readonly log: LogRef;
+  readonly firstLogSeq: number;
+  readonly count: number;
+}
+
+/** What one group appended to one timeline. */
+export type TimelineRecord = readonly TimelineRun[];
+
+export function encodeUser(record: UserRecord): Uint8Array {
+  return new RecordWriter().number(record.epoch).number(record.floor).finish();
+}
+
+export function decodeUser(bytes: Uint8Array): UserRecord {
+  const reader = new RecordReader(bytes);
+  return { epoch: reader.number(), floor: reader.number() };
+}
+
+export function encodeLog(record: LogRecord): Uint8Array {
+  const writer = new RecordWriter().number(record.committedMs).number(record.events.length);
+  for (const event of record.events) writer.bytes(event);
+  return writer.finish();
+}
+
+/** Events are views of the bytes. */
+export function decodeLog(bytes: Uint8Array): LogRecord {
+  const reader = new RecordReader(bytes);
+  const committedMs = reader.number();
+  const count = reader.number();
+  const events: Uint8Array[] = [];
+  for (let index = 0; index < count; index += 1) events.push(reader.bytes());
+  return { committedMs, events };
+}
+
+export function encodeTimeline(record: TimelineRecord): Uint8Array {
+  const logs = [...new Set(record.map((run) => run.log))];
+  const writer = new RecordWriter().number(logs.length);
+  for (const log of logs) writer.text(log);
+  writer.number(record.length);
+  for (const run of record) {
+    writer.number(logs.indexOf(run.log)).number(run.firstLogSeq).number(run.count);
+  }
+  return writer.finish();
+}
+
+export function decodeTimeline(bytes: Uint8Array): TimelineRecord {
+  const reader = new RecordReader(bytes);
+  const logs = Array.from({ length: reader.number() }, () => reader.text() as LogRef);
+  return Array.from({ length: reader.number() }, () => {
+    const log = logs[reader.number()] as LogRef;
+    return { log, firstLogSeq: reader.number(), count: reader.number() };
+  });
+}
+
+export function encodeDevice(record: DeviceRecord): Uint8Array {
+  const writer = new RecordWriter()
+    .number(record.generation)
+    .bytes(record.sessionId)
+    .number(record.outboxEpoch)
+    .number(record.through)
+    .number(record.deliveredThrough)
+    .number(record.results.length);
+  for (const result of record.results) {
+    writer.number(result.code).number(result.conversationSeq).number(result.committedMs);
+    writer.number(result.digest);
+  }
+  return writer.finish();
+}
+
+export function decodeDevice(bytes: Uint8Array): DeviceRecord {
+  const reader = new RecordReader(bytes);
+  const generation = reader.number();
+  const sessionId = reader.bytes().slice();
+  const outboxEpoch = reader.number();
+  const through = reader.number();
+  const deliveredThrough = reader.number();
+  const results: SubmitOutcome[] = Array.from({ length: reader.number() }, () => ({
+    code: reader.number() as ErrorCode,
+    conversationSeq: reader.number(),
+    committedMs: reader.number(),
+    digest: reader.number(),
+  }));
+  const resultsThrough = through - results.length;
+  return {
+    generation,
+    sessionId,
+    outboxEpoch,
+    through,
+    deliveredThrough,
+    results,
+    resultsThrough,
+  };
+}
+
+class RecordWriter {
+  #buffer = Buffer.allocUnsafe(256);
+  #length = 0;
+
+  number(value: number): this {
+    this.#reserve(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    this.#buffer[this.#length++] = rest;
+    return this;
+  }
+
+  bytes(value: Uint8Array): this {
+    this.number(value.length);
+    this.#reserve(value.length);
+    this.#buffer.set(value, this.#length);
+    this.#length += value.length;
+    return this;
+  }
+
+  text(value: string): this {
+    return this.bytes(Buffer.from(value, "utf8"));
+  }
+
+  finish(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+  }
+}
+
+class RecordReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  number(): number {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.#bytes[this.#at++];
+      if (byte === undefined) throw new RangeError("a record ends inside a number");
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 128;
+    }
+  }
+
+  bytes(): Uint8Array {
+    const length = this.number();
+    const end = this.#at + length;
+    if (end > this.#bytes.length) throw new RangeError("a record ends inside bytes");
+    const value = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return value;
+  }
+
+  text(): string {
+    const value = this.bytes();
+    return Buffer.from(value.buffer, value.byteOffset, value.length).toString("utf8");
+  }
+}
