@@ -72,9 +72,14 @@ export class SessionDriver implements LinkHandler, HubMember {
   #attachment: { readonly device: DeviceRef; readonly generation: number; epoch: number } | undefined;
   #leave: (() => void) | undefined;
   #ended: Violation | undefined;
+  readonly #onGone: () => void;
   #gone = false;
+  /** Who waits for the link to be gone. */
+  #awaiting: (() => void) | undefined;
 
-  constructor(link: Link, context: DriverContext) {
+  /** @param onGone called once, when the link is gone */
+  constructor(link: Link, context: DriverContext, onGone: () => void) {
+    this.#onGone = onGone;
     this.#context = context;
     this.#link = link;
     this.#session = new ServerSession(context.limits, context.alarms.nowMs());
@@ -93,6 +98,14 @@ export class SessionDriver implements LinkHandler, HubMember {
     return this.#attached.generation;
   }
 
+  /** Resolves when the link is gone. */
+  get gone(): Promise<void> {
+    if (this.#gone) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#awaiting = resolve;
+    });
+  }
+
   received(bytes: Uint8Array): void {
     this.#session.received(bytes, this.#context.alarms.nowMs());
     this.#pump();
@@ -109,6 +122,8 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#alarm.cancel();
     this.#leave?.();
     this.#leave = undefined;
+    this.#onGone();
+    this.#awaiting?.();
     const because = this.#ended ?? violation(code, "", detail);
     const { observer } = this.#context;
     observer.closed({ device: this.#attachment?.device, link: this.#link, because });

@@ -1,0 +1,503 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
+import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
+import type { DialledLink, Dialer, LinkHandler, LinkKind } from "../protocol/link.ts";
+import { WINDOW_BYTES_DEFAULT, WINDOW_COUNT_DEFAULT } from "../protocol/limits.ts";
+import {
+  type ClientEffect,
+  ClientSession,
+  type ClientSessionOptions,
+  type Settlement,
+  type WelcomePlain,
+} from "../protocol/session/client.ts";
+import type { FlowWindow } from "../protocol/session/flow.ts";
+import type { TimelineCursor } from "../protocol/session/resume.ts";
+import type { LinkTimers } from "../protocol/session/timers.ts";
+import { unreachable } from "../protocol/violation.ts";
+import { Backoff, BACKOFF_DEFAULT, type BackoffLimits } from "./backoff.ts";
+import { type ClientEvent, EventQueue } from "./events.ts";
+import type { Journal } from "./journal.ts";
+import { type RaceResult, raceDialers, type Sleep, Verdicts } from "./race.ts";
+import { RefusedError, type SendResult, SessionError } from "./results.ts";
+
+export interface ClientOptions {
+  /** Where and how to reach the service, in order of preference. */
+  readonly dialers: readonly Dialer[];
+  readonly deviceId: string;
+  /** The credential, or how to get a fresh one for each attach. Empty where the service runs open. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Who the user is, where the service runs without authentication. */
+  readonly userId?: string;
+  /** The device's durable outbox and cursor. */
+  readonly journal: Journal;
+  /** Where a device without a cursor begins; "earliest" unless said otherwise. */
+  readonly start?: "earliest" | "latest";
+  /** How many deliveries the application may leave unhandled. */
+  readonly deliveryWindow?: FlowWindow;
+  readonly timers?: LinkTimers;
+  readonly backoff?: BackoffLimits;
+  /** From a link's opening to Welcome. */
+  readonly handshakeMs?: number;
+  /** Name and version of the program, for the service's logs. */
+  readonly agent?: string;
+  readonly verdicts?: Verdicts;
+  /** How often a better transport than the one in use is tried. 0: never. */
+  readonly upgradeMs?: number;
+}
+
+/** Where a client stands; what a status line shows. */
+export interface ClientStatus {
+  readonly state: "connecting" | "open" | "waiting" | "closed";
+  /** The transport in use, or undefined. */
+  readonly link: LinkKind | undefined;
+  readonly roundTripMs: number | undefined;
+  readonly unsettledCount: number;
+  /** The authenticated user, once known. */
+  readonly userId: string | undefined;
+  /** The last error, until the session is open again. */
+  readonly error: ErrorCode | undefined;
+}
+
+/** Submits without a result beyond which `send` waits: bounds the outbox. */
+const UNSETTLED_MAX = 10_000;
+/** Links that end for a permanent reason of LINK scope, in a row, before the client gives up (P15). */
+const PERMANENT_MAX = 4;
+const HANDSHAKE_MS = 10_000;
+const UPGRADE_MS = 60_000;
+/** A session this old has made progress, whatever flowed. */
+const PROGRESS_MS = 5_000;
+
+/** Opens the journal and starts a client, which attaches by itself and stays attached until it is closed. */
+export async function connect(options: ClientOptions): Promise<Client> {
+  const state = await options.journal.load();
+  return new Client(options, new ClientSession(sessionOptions(options), state));
+}
+
+function sessionOptions(options: ClientOptions): ClientSessionOptions {
+  const { deviceId, userId = "", agent = "", start = "earliest" } = options;
+  const window = { count: WINDOW_COUNT_DEFAULT, bytes: WINDOW_BYTES_DEFAULT };
+  const timers = options.timers ?? { keepaliveMs: 0, idleMs: 0, ageMs: 0 };
+  const deliveryWindow = options.deliveryWindow ?? window;
+  const handshakeMs = options.handshakeMs ?? HANDSHAKE_MS;
+  return { deviceId, userId, agent, start, deliveryWindow, timers, handshakeMs };
+}
+
+/** How a link ended, and what to do then. */
+interface LinkEnd {
+  readonly code: ErrorCode;
+  readonly slotMs?: number;
+  /** The next link, when this one was left for it. */
+  readonly next?: RaceResult;
+}
+
+/** Drives a {@link ClientSession}: links, journal and timers on one side, the application on the other. */
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #session: ClientSession;
+  readonly #verdicts: Verdicts;
+  readonly #backoff: Backoff;
+  readonly #over = new AbortController();
+  readonly #events: EventQueue;
+  readonly #waiting = new Map<number, { resolve(r: SendResult): void; reject(e: Error): void }>();
+  readonly #statusListeners = new Set<(status: ClientStatus) => void>();
+  readonly #finished: Promise<void>;
+  #dialers: readonly Dialer[];
+  #link: DialledLink | undefined;
+  #endLink: ((end: LinkEnd) => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+  #welcome: WelcomePlain | undefined;
+  #state: ClientStatus["state"] = "connecting";
+  #error: ErrorCode | undefined;
+  #failure: Error | undefined;
+  #progressed = false;
+  /** Set while the session moves out of the service's way: its slot. */
+  #draining: number | undefined;
+  /** Handled and not yet with the journal; the last cursor given to the journal. */
+  #handled: TimelineCursor | undefined;
+  #advanced: TimelineCursor = { epoch: 0, seq: 0 };
+  #advancing = false;
+  #room: (() => void)[] = [];
+
+  constructor(options: ClientOptions, session: ClientSession) {
+    this.#options = options;
+    this.#session = session;
+    this.#dialers = options.dialers;
+    this.#verdicts = options.verdicts ?? new Verdicts();
+    this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
+    this.#events = new EventQueue((cursor) => {
+      this.#handled = cursor;
+      if (!this.#advancing) this.#advance();
+    });
+    this.#finished = this.#run();
+  }
+
+  get status(): ClientStatus {
+    return {
+      state: this.#state,
+      link: this.#link?.kind,
+      roundTripMs: this.#session.roundTripMs,
+      unsettledCount: this.#session.unsettled.length,
+      userId: this.#welcome?.userId,
+      error: this.#error,
+    };
+  }
+
+  /** Calls back whenever the status changes; returns how to stop. */
+  onStatus(listener: (status: ClientStatus) => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  /**
+   * Sends a message to a user. It is in the journal before it leaves, and goes on after restarts.
+   *
+   * @returns when it is durable at the service
+   * @throws RefusedError with the service's code; SessionError when the client ended first; the signal's reason when
+   *   aborted, which ends the waiting and not the sending
+   */
+  async send(
+    toUserId: string,
+    content: string | Uint8Array,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<SendResult> {
+    const kind =
+      typeof content === "string"
+        ? { case: "text" as const, value: content }
+        : { case: "custom" as const, value: content };
+    const operation = create(OperationSchema, {
+      kind: { case: "sendDirect", value: { toUserId, content: { kind } } },
+    });
+    return await this.submit(toBinary(OperationSchema, operation), options);
+  }
+
+  /** Submits an encoded Operation; see {@link send}. */
+  async submit(
+    operation: Uint8Array,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<SendResult> {
+    options.signal?.throwIfAborted();
+    while (this.#session.unsettled.length >= UNSETTLED_MAX && this.#failure === undefined) {
+      await new Promise<void>((resolve) => this.#room.push(resolve));
+      options.signal?.throwIfAborted();
+    }
+    if (this.#over.signal.aborted) throw this.#failure ?? new SessionError(ErrorCode.GOODBYE);
+    const { id } = this.#session.submit(operation);
+    const result = new Promise<SendResult>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      const abandon = () => reject(options.signal?.reason);
+      options.signal?.addEventListener("abort", abandon, { once: true });
+    });
+    this.#pump();
+    return await result;
+  }
+
+  /**
+   * The timeline, in order, each event once. An event counts as handled when the next one is asked for: only then is the
+   * cursor moved on and the event acknowledged. One consumer at a time.
+   */
+  events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ClientEvent> {
+    return this.#events.iterate(options.signal);
+  }
+
+  /** Moves to other diallers now: dials first, leaves the old link when the new one is usable. */
+  async move(dialers: readonly Dialer[]): Promise<void> {
+    this.#dialers = dialers;
+    const next = await this.#race(dialers);
+    this.#endLink?.({ code: ErrorCode.LINK_LOST, next });
+  }
+
+  /** Asks now whether the service is there: after sleep, or when the network changed. */
+  probe(): void {
+    this.#session.probe(Date.now());
+    this.#pump();
+  }
+
+  /** Says good-bye and lets go of the journal. Unsettled submits stay there for the next life. */
+  async close(): Promise<void> {
+    this.#session.close(ErrorCode.GOODBYE);
+    this.#pump();
+    this.#finish(undefined);
+    await this.#finished;
+  }
+
+  async #run(): Promise<void> {
+    let next: RaceResult | undefined;
+    let permanent = 0;
+    while (!this.#over.signal.aborted) {
+      const end = await this.#attachOnce(next);
+      next = end.next;
+      if (this.#over.signal.aborted) break;
+      const rule = errorRule(end.code);
+      permanent = rule.temporary || this.#progressed ? 0 : permanent + 1;
+      const ends = !rule.temporary && (rule.scope !== "link" || permanent >= PERMANENT_MAX);
+      if (ends) this.#finish(new SessionError(end.code));
+      else if (next === undefined) await this.#wait(end);
+    }
+    clearTimeout(this.#timer);
+    await this.#options.journal.close();
+  }
+
+  /** One link from dialling to its end. */
+  async #attachOnce(given: RaceResult | undefined): Promise<LinkEnd> {
+    this.#progressed = false;
+    this.#setState("connecting");
+    let upgrade: AbortController | undefined;
+    let dialer: Dialer | undefined;
+    try {
+      const token = await this.#token();
+      const won = given ?? (await this.#race(this.#dialers));
+      dialer = won.dialer;
+      if (this.#over.signal.aborted) return { code: ErrorCode.GOODBYE };
+      const ended = this.#start(won.link, token);
+      upgrade = this.#watchForBetter(won.dialer);
+      const end = await ended;
+      if (!this.#progressed && end.next === undefined) this.#verdicts.failed(dialer, Date.now());
+      return end;
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      return { code: typeof code === "number" ? (code as ErrorCode) : ErrorCode.LINK_LOST };
+    } finally {
+      upgrade?.abort();
+      this.#link = undefined;
+      this.#endLink = undefined;
+      this.#session.unlinked();
+    }
+  }
+
+  #start(link: DialledLink, token: string): Promise<LinkEnd> {
+    return new Promise((resolve) => {
+      const handler: LinkHandler = {
+        received: (bytes) => {
+          if (this.#link !== link) return;
+          this.#session.received(bytes, Date.now());
+          this.#pump();
+        },
+        drained: () => this.#pump(),
+        closed: (code) => this.#link === link && resolve({ code }),
+      };
+      this.#link = link;
+      this.#endLink = (end) => {
+        if (this.#link !== link) return;
+        this.#link = undefined;
+        this.#session.unlinked();
+        link.close(ErrorCode.GOODBYE);
+        resolve(end);
+      };
+      this.#session.linked(token, Date.now());
+      link.start(handler);
+      this.#pump();
+    });
+  }
+
+  #race(dialers: readonly Dialer[]): Promise<RaceResult> {
+    return raceDialers(this.#verdicts.order(dialers, Date.now()), {
+      signal: this.#over.signal,
+      sleep,
+      onFailure: (dialer) => this.#verdicts.failed(dialer, Date.now()),
+    });
+  }
+
+  /** Tries what is preferred to the link in use, in the background; moves when it can be opened. [LNK-15] */
+  #watchForBetter(current: Dialer): AbortController {
+    const stop = new AbortController();
+    const everyMs = this.#options.upgradeMs ?? UPGRADE_MS;
+    const look = async () => {
+      while (everyMs > 0 && !stop.signal.aborted) {
+        await sleep(everyMs, stop.signal);
+        const better = this.#verdicts.better(this.#dialers, current, Date.now());
+        if (better.length === 0 || !this.#session.open) continue;
+        const onFailure = (dialer: Dialer) => this.#verdicts.failed(dialer, Date.now());
+        const found = await raceDialers(better, { signal: stop.signal, sleep, onFailure }).catch(
+          () => undefined,
+        );
+        if (found !== undefined) this.#endLink?.({ code: ErrorCode.LINK_LOST, next: found });
+      }
+    };
+    look().catch(() => {});
+    return stop;
+  }
+
+  async #token(): Promise<string> {
+    const { token = "" } = this.#options;
+    return typeof token === "string" ? token : await token();
+  }
+
+  async #wait(end: LinkEnd): Promise<void> {
+    this.#error = end.code;
+    this.#setState("waiting");
+    const sameAgain = errorRule(end.code).retry === "same" && this.#progressed;
+    if (this.#progressed) this.#backoff.progressed();
+    const delayMs = end.slotMs ?? (sameAgain ? 0 : this.#backoff.nextMs());
+    await sleep(delayMs, this.#over.signal).catch(() => {});
+  }
+
+  #pump(): void {
+    const nowMs = Date.now();
+    for (const effect of this.#session.effects(nowMs)) this.#obey(effect);
+    this.#setTimer(this.#session.deadlineMs());
+  }
+
+  #obey(effect: ClientEffect): void {
+    const { journal } = this.#options;
+    switch (effect.kind) {
+      case "append":
+        return this.#journal(journal.append(effect.entry), () => this.#session.appended());
+      case "install":
+        return this.#install(effect);
+      case "opened":
+        this.#error = undefined;
+        this.#setState("open");
+        return;
+      case "deliver":
+        this.#events.push(effect.deliveries, this.#options.deviceId, this.#welcome?.userId ?? "");
+        return;
+      case "settle": {
+        const { resultsThrough, settlements } = effect;
+        return this.#journal(journal.settle(resultsThrough), () => {
+          this.#progressed = true;
+          this.#settle(settlements);
+          this.#session.settled(resultsThrough, Date.now());
+        });
+      }
+      case "write":
+        this.#link?.write(effect.bytes);
+        return;
+      case "drain":
+        this.#session.close(ErrorCode.GOODBYE);
+        queueMicrotask(() => this.#pump());
+        this.#draining = effect.notice.slotMs;
+        return;
+      case "close":
+        return this.#leave(effect.because.code);
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #leave(code: ErrorCode): void {
+    const slotMs = this.#draining;
+    this.#draining = undefined;
+    if (slotMs === undefined) this.#endLink?.({ code });
+    else this.#endLink?.({ code: ErrorCode.DRAINED, slotMs });
+  }
+
+  #install(effect: ClientEffect & { readonly kind: "install" }): void {
+    const { state, welcome, cursorMoved } = effect;
+    this.#welcome = welcome;
+    this.#settle(effect.settlements);
+    this.#events.installed(effect);
+    if (cursorMoved) this.#handled = undefined;
+    // The journal may be ahead of the session by a cursor whose confirmation is on its way: never back. [SEQ-11]
+    const ahead =
+      this.#advanced.epoch === state.cursor.epoch && this.#advanced.seq > state.cursor.seq;
+    const cursor = ahead ? this.#advanced : state.cursor;
+    this.#journal(this.#options.journal.install({ ...state, cursor }), () => {
+      this.#session.installed(Date.now());
+    });
+  }
+
+  /** One cursor at a time goes to the journal, always the newest: a fast consumer costs no write per event. */
+  #advance(): void {
+    const cursor = this.#handled;
+    this.#handled = undefined;
+    this.#advancing = cursor !== undefined;
+    if (cursor === undefined) return;
+    this.#advanced = cursor;
+    this.#journal(this.#options.journal.advance(cursor), () => {
+      this.#session.applied(cursor, Date.now());
+      this.#progressed = true;
+      this.#advance();
+    });
+  }
+
+  /** Runs a journal operation: its confirmation goes on in order, its failure ends the client. */
+  #journal(work: Promise<void>, then: () => void): void {
+    work.then(
+      () => {
+        then();
+        this.#pump();
+      },
+      (error: Error) => this.#finish(error),
+    );
+  }
+
+  #settle(settlements: readonly Settlement[]): void {
+    for (const { entry, outcome } of settlements) {
+      const waiting = this.#waiting.get(entry.id);
+      this.#waiting.delete(entry.id);
+      if (outcome === "rolled-back") {
+        waiting?.reject(new RefusedError(ErrorCode.OUTBOX_ROLLED_BACK));
+      } else if (outcome.code === ErrorCode.UNSPECIFIED) {
+        waiting?.resolve(outcome);
+      } else {
+        waiting?.reject(new RefusedError(outcome.code));
+      }
+    }
+    const room = this.#room;
+    this.#room = [];
+    for (const resolve of room) resolve();
+    this.#tellStatus();
+  }
+
+  #setTimer(atMs: number): void {
+    if (atMs === this.#timerMs) return;
+    clearTimeout(this.#timer);
+    this.#timerMs = atMs;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerMs = Number.POSITIVE_INFINITY;
+        this.#session.elapsed(Date.now());
+        this.#pump();
+      },
+      Math.max(0, atMs - Date.now()),
+    );
+  }
+
+  #setState(state: ClientStatus["state"]): void {
+    this.#state = state;
+    if (state === "open") {
+      sleep(PROGRESS_MS, this.#over.signal).then(
+        () => {
+          this.#progressed ||= this.#state === "open";
+        },
+        () => {},
+      );
+    }
+    this.#tellStatus();
+  }
+
+  #tellStatus(): void {
+    for (const listener of this.#statusListeners) listener(this.status);
+  }
+
+  #finish(failure: Error | undefined): void {
+    if (this.#over.signal.aborted) return;
+    this.#failure = failure;
+    this.#endLink?.({ code: ErrorCode.GOODBYE });
+    const reason = failure ?? new SessionError(ErrorCode.GOODBYE);
+    this.#over.abort(reason);
+    for (const { reject } of this.#waiting.values()) reject(reason);
+    this.#waiting.clear();
+    for (const resolve of this.#room) resolve();
+    this.#events.end(failure);
+    if (failure instanceof SessionError) this.#error = failure.code;
+    this.#setState("closed");
+  }
+}
+
+const sleep: Sleep = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", abort, { once: true });
+  });

@@ -1,0 +1,135 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { EventSchema } from "../gen/posthorn/v1/event_pb.ts";
+import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
+import type { WelcomePlain } from "../protocol/session/client.ts";
+import type { TimelineCursor } from "../protocol/session/resume.ts";
+
+/** What a timeline says, and what happened to the timeline itself: nothing is ever left out in silence. */
+export type ClientEvent =
+  | MessageEvent
+  /** Of a kind that this version does not know. */
+  | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
+  /** Retention removed events before this device could get them. */
+  | { readonly kind: "lost"; readonly from: number; readonly to: number }
+  /** The timeline began anew: numbers before this mean nothing any more. */
+  | { readonly kind: "epoch-changed" };
+
+export interface MessageEvent {
+  readonly kind: "message";
+  /** The timeline number: an application that keeps it with what it stores handles each event once, come what may. */
+  readonly seq: number;
+  readonly conversationId: string;
+  readonly conversationSeq: number;
+  readonly committedMs: number;
+  readonly senderUserId: string;
+  readonly senderDeviceId: string;
+  /** Sent by this very device. */
+  readonly own: boolean;
+  /** The text, or bytes of the application's own meaning. */
+  readonly content: string | Uint8Array;
+}
+
+interface Queued {
+  readonly event: ClientEvent;
+  /** What handling it moves the cursor to; undefined for what is not in the timeline. */
+  readonly cursor: TimelineCursor | undefined;
+}
+
+/** Between the session and the application: holds what was delivered and not handled, bounded by the delivery window. */
+export class EventQueue {
+  readonly #handled: (cursor: TimelineCursor) => void;
+  #queue: Queued[] = [];
+  #epoch = 0;
+  #wake: (() => void) | undefined;
+  #ended: { readonly failure: Error | undefined } | undefined;
+
+  /** @param handled called when the application has handled events up to a cursor */
+  constructor(handled: (cursor: TimelineCursor) => void) {
+    this.#handled = handled;
+  }
+
+  /** A Welcome is in force. */
+  installed(install: { readonly welcome: WelcomePlain; readonly cursorMoved: boolean }): void {
+    const { welcome, cursorMoved } = install;
+    const first = this.#epoch === 0;
+    this.#epoch = welcome.timeline?.epoch ?? 0;
+    if (cursorMoved) this.#queue = this.#queue.filter(({ cursor }) => cursor === undefined);
+    const outcome = welcome.resume?.outcome;
+    if (outcome?.case === "lost") {
+      const { from, to } = outcome.value;
+      this.#queue.push({ event: { kind: "lost", from, to }, cursor: undefined });
+    } else if (outcome?.case === "epochChanged" || (cursorMoved && !first)) {
+      this.#queue.push({ event: { kind: "epoch-changed" }, cursor: undefined });
+    }
+    this.#wake?.();
+  }
+
+  push(deliveries: readonly DeliverPlain[], deviceId: string, userId: string): void {
+    for (const delivery of deliveries) {
+      const cursor = { epoch: this.#epoch, seq: delivery.seq };
+      this.#queue.push({ event: clientEventOf(delivery, deviceId, userId), cursor });
+    }
+    this.#wake?.();
+  }
+
+  end(failure: Error | undefined): void {
+    this.#ended = { failure };
+    this.#wake?.();
+  }
+
+  async *iterate(signal: AbortSignal | undefined): AsyncIterableIterator<ClientEvent> {
+    const wake = () => this.#wake?.();
+    signal?.addEventListener("abort", wake);
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const next = this.#queue[0];
+        if (next !== undefined) {
+          yield next.event;
+          // Asked for the next one: this one is handled, unless the timeline moved under it meanwhile.
+          if (this.#queue[0] !== next) continue;
+          this.#queue.shift();
+          if (next.cursor !== undefined) this.#handled(next.cursor);
+          continue;
+        }
+        if (this.#ended?.failure !== undefined) throw this.#ended.failure;
+        if (this.#ended !== undefined) return;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = undefined;
+      }
+    } finally {
+      signal?.removeEventListener("abort", wake);
+    }
+  }
+}
+
+function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string): ClientEvent {
+  const { seq, conversationSeq, committedMs, event } = delivery;
+  const message = messageIn(event);
+  const content = message?.content?.kind;
+  if (message === undefined || content?.case === undefined) return { kind: "unknown", seq, event };
+  const { conversationId, senderUserId, senderDeviceId } = message;
+  const own = senderUserId === userId && senderDeviceId === deviceId;
+  return {
+    kind: "message",
+    seq,
+    conversationId,
+    conversationSeq,
+    committedMs,
+    senderUserId,
+    senderDeviceId,
+    own,
+    content: content.value,
+  };
+}
+
+function messageIn(event: Uint8Array) {
+  try {
+    const { kind } = fromBinary(EventSchema, event);
+    return kind.case === "message" ? kind.value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,122 @@
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { type DialledLink, type Dialer, LinkError } from "../protocol/link.ts";
+
+/** How long a dialler gets before the next one starts (RFC 8305 calls it the connection attempt delay). [LNK-15] */
+export const HEAD_START_MS = 300;
+/** How long a failure is remembered before the transport is tried again. [LNK-15] */
+export const VERDICT_MS = 60_000;
+
+/** Which diallers failed lately; an application may keep it between lives. */
+export class Verdicts {
+  readonly #failedUntilMs = new Map<string, number>();
+
+  constructor(entries: Iterable<readonly [string, number]> = []) {
+    for (const [address, untilMs] of entries) this.#failedUntilMs.set(address, untilMs);
+  }
+
+  failed(dialer: Dialer, nowMs: number): void {
+    this.#failedUntilMs.set(nameOf(dialer), nowMs + VERDICT_MS);
+  }
+
+  succeeded(dialer: Dialer): void {
+    this.#failedUntilMs.delete(nameOf(dialer));
+  }
+
+  entries(): readonly (readonly [string, number])[] {
+    return [...this.#failedUntilMs];
+  }
+
+  /** In order of preference, but those that failed lately last. */
+  order(dialers: readonly Dialer[], nowMs: number): Dialer[] {
+    const failed = (dialer: Dialer) => this.#blocked(dialer, nowMs);
+    return [...dialers.filter((dialer) => !failed(dialer)), ...dialers.filter(failed)];
+  }
+
+  /** What is preferred to a dialler and may be tried again now. */
+  better(dialers: readonly Dialer[], than: Dialer, nowMs: number): Dialer[] {
+    const rank = dialers.indexOf(than);
+    return dialers.slice(0, Math.max(0, rank)).filter((dialer) => !this.#blocked(dialer, nowMs));
+  }
+
+  #blocked(dialer: Dialer, nowMs: number): boolean {
+    return (this.#failedUntilMs.get(nameOf(dialer)) ?? 0) > nowMs;
+  }
+}
+
+function nameOf(dialer: Dialer): string {
+  return `${dialer.kind} ${dialer.address}`;
+}
+
+/** Waits, unless aborted; the client's clock. */
+export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>;
+
+export interface RaceResult {
+  readonly dialer: Dialer;
+  readonly link: DialledLink;
+}
+
+/**
+ * Dials in order, each with a head start over the next; the first usable link wins and the others are given up.
+ *
+ * @throws the first dialler's LinkError when all fail; the signal's reason when aborted
+ */
+export async function raceDialers(
+  dialers: readonly Dialer[],
+  options: {
+    readonly signal: AbortSignal;
+    readonly sleep: Sleep;
+    readonly onFailure: (dialer: Dialer, error: unknown) => void;
+  },
+): Promise<RaceResult> {
+  const { signal, sleep, onFailure } = options;
+  signal.throwIfAborted();
+  if (dialers.length === 0) throw new LinkError(ErrorCode.LINK_LOST, "no address to dial");
+  const losers = new AbortController();
+  const abortAll = () => losers.abort(signal.reason);
+  signal.addEventListener("abort", abortAll, { once: true });
+  const failures: unknown[] = [];
+  let won = false;
+  let started = 0;
+  try {
+    return await new Promise<RaceResult>((resolve, reject) => {
+      losers.signal.addEventListener("abort", () => reject(losers.signal.reason), { once: true });
+      const startNext = () => {
+        const dialer = dialers[started];
+        if (dialer === undefined || won) return;
+        const rank = started;
+        started += 1;
+        let passedOn = false;
+        const passOn = () => {
+          if (passedOn) return;
+          passedOn = true;
+          startNext();
+        };
+        dialer.dial(losers.signal).then(
+          (link) => {
+            if (won || losers.signal.aborted) return link.start(closeAtOnce(link));
+            won = true;
+            resolve({ dialer, link });
+          },
+          (error: unknown) => {
+            if (losers.signal.aborted) return;
+            onFailure(dialer, error);
+            failures[rank] = error;
+            if (failures.filter(Boolean).length === dialers.length) reject(failures[0]);
+            passOn();
+          },
+        );
+        sleep(HEAD_START_MS, losers.signal).then(passOn, () => {});
+      };
+      startNext();
+    });
+  } finally {
+    signal.removeEventListener("abort", abortAll);
+    losers.abort();
+  }
+}
+
+/** A link that lost the race has to be started to be closed in order. */
+function closeAtOnce(link: DialledLink) {
+  queueMicrotask(() => link.close(ErrorCode.GOODBYE));
+  return { received: () => {}, drained: () => {}, closed: () => {} };
+}

@@ -1,0 +1,109 @@
+import {
+  CONTENT_BYTES_MAX,
+  FRAME_BYTES_MAX,
+  TIMER_MS_MAX,
+  WINDOW_BYTES_DEFAULT,
+  WINDOW_BYTES_MAX,
+  WINDOW_COUNT_DEFAULT,
+  WINDOW_COUNT_MAX,
+} from "../protocol/limits.ts";
+
+/** What a key holds. "bytes" and "duration" take units: 256KiB, 25s. */
+export type ConfigKind =
+  | { readonly kind: "integer" | "bytes" | "duration"; readonly min: number; readonly max: number }
+  | { readonly kind: "boolean" | "string" | "path" | "paths" }
+  | { readonly kind: "choice"; readonly of: readonly string[] };
+
+/** One key: its place in the configuration says its name in the file, the environment and the flags. */
+export interface ConfigKey {
+  readonly value: string | number | boolean | readonly string[];
+  readonly type: ConfigKind;
+  readonly doc: string;
+}
+
+const integer = (value: number, min: number, max: number, doc: string) =>
+  ({ value, type: { kind: "integer", min, max }, doc }) as const;
+const bytes = (value: number, min: number, max: number, doc: string) =>
+  ({ value, type: { kind: "bytes", min, max }, doc }) as const;
+const duration = (value: number, min: number, max: number, doc: string) =>
+  ({ value, type: { kind: "duration", min, max }, doc }) as const;
+const flag = (value: boolean, doc: string) => ({ value, type: { kind: "boolean" }, doc }) as const;
+const text = (value: string, doc: string) => ({ value, type: { kind: "string" }, doc }) as const;
+const path = (value: string, doc: string) => ({ value, type: { kind: "path" }, doc }) as const;
+const range = (name: string, values: readonly [number, number, number], min: number) => ({
+  defaultMs: duration(values[0], min, TIMER_MS_MAX, `${name} when the device does not ask`),
+  minMs: duration(values[1], min, TIMER_MS_MAX, `shortest ${name} granted`),
+  maxMs: duration(values[2], min, TIMER_MS_MAX, `longest ${name} granted`),
+});
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const MINUTE = 60_000;
+
+/** Every key of the server, in the shape of its configuration. Flags, environment and help are printed from it. */
+export const CONFIG_KEYS = {
+  host: text("127.0.0.1", "address to listen on"),
+  port: integer(4370, 0, 65_535, "port to listen on; 0 takes a free one"),
+  data: path("posthorn-data", "folder of the embedded store; made when missing"),
+  corsOrigin: text("*", "Access-Control-Allow-Origin of the long poll"),
+  log: {
+    level: {
+      value: "info",
+      type: { kind: "choice", of: ["debug", "info", "warn", "error", "silent"] },
+      doc: "least severe level that is logged",
+    },
+  },
+  transports: {
+    tcp: flag(true, "serve raw TCP"),
+    websocket: flag(true, "serve WebSocket"),
+    longPoll: flag(true, "serve HTTP long polling"),
+  },
+  tls: {
+    certFile: path("", "PEM certificate chain; with keyFile, TLS is served on the same port"),
+    keyFile: path("", "PEM private key"),
+  },
+  auth: {
+    hmacSecretFile: path("", "file with the HS256 secret, 32 bytes or more"),
+    publicKeyFiles: {
+      value: [],
+      type: { kind: "paths" },
+      doc: "PEM, JWK or JWKS files with the public keys tokens are checked with",
+    },
+    issuer: text("", "required issuer of tokens; empty: any"),
+    audience: text("", "required audience of tokens; empty: any"),
+    clockToleranceSeconds: integer(5, 0, 300, "how far clocks may differ"),
+  },
+  limits: {
+    linksMax: integer(100_000, 1, 1_000_000, "links at a time"),
+    frameBytes: bytes(FRAME_BYTES_MAX, 16 * KIB, 16 * MIB, "largest frame"),
+    contentBytes: bytes(CONTENT_BYTES_MAX, 1, 15 * MIB, "largest message content"),
+    submitWindowCount: integer(WINDOW_COUNT_DEFAULT, 1, WINDOW_COUNT_MAX, "submits outstanding"),
+    submitWindowBytes: bytes(WINDOW_BYTES_DEFAULT, KIB, WINDOW_BYTES_MAX, "their bytes"),
+    deliveryWindowCount: integer(WINDOW_COUNT_MAX, 1, WINDOW_COUNT_MAX, "deliveries outstanding"),
+    deliveryWindowBytes: bytes(WINDOW_BYTES_MAX, KIB, WINDOW_BYTES_MAX, "their bytes"),
+    handshakeMs: duration(10_000, 100, MINUTE, "time for preface, TLS, HTTP heads and handshake"),
+    frameMs: duration(30_000, 100, 10 * MINUTE, "time for one frame to arrive whole"),
+  },
+  timers: {
+    keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),
+    idle: range("idle time", [60_000, 3_000, 30 * MINUTE], 3),
+    age: range("link age", [0, 0, 0], 0),
+  },
+  longPoll: {
+    holdMs: duration(25_000, 10, 10 * MINUTE, "how long a poll hangs at most"),
+    coalesceMs: duration(20, 0, 1_000, "how long a poll waits for more at most"),
+    idleMs: duration(60_000, 20, 30 * MINUTE, "a link without a request for this long is forgotten"),
+    sendBytesMax: bytes(512 * KIB, KIB, 16 * MIB, "largest data of a Send"),
+    pollBytesMax: bytes(512 * KIB, KIB, 16 * MIB, "largest data of a poll's answer"),
+    bufferBytesMax: bytes(MIB, 64 * KIB, 64 * MIB, "unacknowledged bytes before a session waits"),
+  },
+  drain: {
+    slotSpreadMs: duration(5_000, 0, 10 * MINUTE, "over how long sessions come back after a stop"),
+    graceMs: duration(3_000, 100, 10 * MINUTE, "how long a stop waits for sessions"),
+  },
+  store: {
+    mapBytes: bytes(64 * GIB, MIB, 16_384 * GIB, "the most that the store may grow to"),
+    timelineEventsMax: integer(1_000_000, 16, 1e12, "events that a timeline keeps at least"),
+  },
+} as const;

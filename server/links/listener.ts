@@ -1,0 +1,215 @@
+import { createServer as createHttpServer, type RequestListener, type Server } from "node:http";
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { SocketLink } from "../../platform/socket-link.ts";
+import { encodeFrame } from "../../protocol/frames.ts";
+import { ALPN_PROTOCOL, PREFACE_BYTES } from "../../protocol/limits.ts";
+import type { LinkAcceptor } from "../../protocol/link.ts";
+import { type Opening, sniff } from "../../protocol/sniff.ts";
+import { unreachable } from "../../protocol/violation.ts";
+import { WebSocketEntrance } from "./websocket.ts";
+
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly transports: { readonly tcp: boolean; readonly websocket: boolean; readonly http: boolean };
+  /** PEM texts; undefined serves in the clear. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly accept: LinkAcceptor;
+  /** Every HTTP request that is no WebSocket upgrade. */
+  readonly http: RequestListener;
+  readonly frameBytesMax: number;
+  /** Sockets at a time, of all transports. */
+  readonly socketsMax: number;
+  /** From accepting a socket to its preface, TLS handshake or HTTP request head. [LNK-6] */
+  readonly openingMs: number;
+}
+
+/** The port cannot be listened on. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** One port for every transport: tells them apart by their first bytes and hands each socket on whole. [LNK-3] */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #net: NetServer;
+  readonly #http: Server;
+  readonly #tls: ReturnType<typeof createTlsServer> | undefined;
+  readonly #webSockets: WebSocketEntrance;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#webSockets = new WebSocketEntrance(options.frameBytesMax);
+    this.#http = createHttpServer(
+      {
+        headersTimeout: options.openingMs,
+        requestTimeout: options.openingMs * 2,
+        connectionsCheckingInterval: Math.min(1_000, options.openingMs),
+        maxHeaderSize: 16 * 1024,
+      },
+      options.http,
+    );
+    this.#http.on("upgrade", (request, socket, head) => {
+      if (options.transports.websocket) {
+        this.#webSockets.upgrade(request, socket, head, options.accept);
+      } else {
+        answerNotServed(socket, "WebSocket");
+      }
+    });
+    this.#tls = options.tls && this.#tlsServer(options.tls);
+    this.#net = createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
+      this.#accepted(socket),
+    );
+  }
+
+  /** @throws ListenError PORT_IN_USE, or CONFIG_INVALID for an address that is not ours */
+  async listen(): Promise<AddressInfo> {
+    const { host, port } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#net.once("error", (error: NodeJS.ErrnoException) => {
+        const inUse = error.code === "EADDRINUSE";
+        const code = inUse ? ErrorCode.PORT_IN_USE : ErrorCode.CONFIG_INVALID;
+        const what = inUse ? "another process listens there" : (error.code ?? error.message);
+        reject(new ListenError(code, `cannot listen on ${host}:${port}: ${what}`, { cause: error }));
+      });
+      this.#net.listen({ host, port, backlog: 4096 }, resolve);
+    });
+    return this.#net.address() as AddressInfo;
+  }
+
+  /** Takes no new sockets. Living ones stay. */
+  stopAccepting(): void {
+    this.#net.close();
+  }
+
+  /** Ends everything that is left. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    this.#http.close();
+    this.#tls?.close();
+    await closed;
+  }
+
+  #tlsServer(tls: { readonly cert: string; readonly key: string }) {
+    const server = createTlsServer({
+      ...tls,
+      ALPNProtocols: [ALPN_PROTOCOL, "http/1.1"],
+      handshakeTimeout: this.#options.openingMs,
+      minVersion: "TLSv1.2",
+      allowHalfOpen: true,
+    });
+    server.on("secureConnection", (socket: TLSSocket) => this.#secured(socket));
+    // A failed or unfinished handshake has nobody to be told but its own socket.
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    return server;
+  }
+
+  #accepted(socket: Socket): void {
+    if (this.#sockets.size >= this.#options.socketsMax) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    this.#open(socket, socket, (opening) => opening);
+  }
+
+  /** ALPN decides which openings are left; without it the decrypted bytes are sniffed like any. [LNK-4] */
+  #secured(socket: TLSSocket): void {
+    const protocol = socket.alpnProtocol;
+    this.#open(socket, socket, (opening) => {
+      const expected = protocol === ALPN_PROTOCOL ? "preface" : "http";
+      if (opening === "tls") return "unknown";
+      return protocol === false || opening === "more" || opening === expected ? opening : "unknown";
+    });
+  }
+
+  #open(socket: Duplex, raw: Socket, judge: (opening: Opening) => Opening): void {
+    let seen: Buffer = Buffer.alloc(0);
+    const late = setTimeout(() => refuse(socket, ErrorCode.TOO_SLOW, "LNK-6"), this.#options.openingMs);
+    const failed = () => socket.destroy();
+    const stop = () => {
+      clearTimeout(late);
+      socket.off("data", sniffing);
+      socket.off("end", failed);
+      socket.off("close", stop);
+    };
+    const sniffing = (chunk: Buffer) => {
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+      const opening = judge(sniff(seen));
+      if (opening === "more") return;
+      stop();
+      socket.pause();
+      socket.off("error", failed);
+      this.#handOn(opening, { socket, raw, seen });
+    };
+    socket.on("error", failed);
+    socket.on("end", failed);
+    socket.on("close", stop);
+    socket.on("data", sniffing);
+  }
+
+  #handOn(
+    opening: Exclude<Opening, "more">,
+    given: { readonly socket: Duplex; readonly raw: Socket; readonly seen: Buffer },
+  ): void {
+    const { socket, raw, seen } = given;
+    const { transports, accept } = this.#options;
+    switch (opening) {
+      case "preface":
+        if (!transports.tcp) return refuse(socket, ErrorCode.TRANSPORT_NOT_SERVED, "LNK-3");
+        return acceptRaw(socket, raw, accept, seen.subarray(PREFACE_BYTES));
+      case "tls":
+        if (this.#tls === undefined) return refuse(socket, ErrorCode.TRANSPORT_NOT_SERVED, "LNK-3");
+        socket.unshift(seen);
+        this.#tls.emit("connection", socket);
+        return;
+      case "http":
+        if (!transports.websocket && !transports.http) return answerNotServed(socket, "HTTP");
+        socket.unshift(seen);
+        this.#http.emit("connection", socket);
+        socket.resume();
+        return;
+      case "unknown":
+        return refuse(socket, ErrorCode.PREFACE_INVALID, "LNK-2");
+      default:
+        unreachable(opening);
+    }
+  }
+}
+
+function acceptRaw(socket: Duplex, raw: Socket, accept: LinkAcceptor, first: Buffer): void {
+  const link = new SocketLink(socket, raw.remoteAddress ?? "");
+  if (first.length > 0) socket.unshift(first);
+  link.start(accept(link));
+}
+
+/** Says why in the one way that a raw peer may understand, and ends. */
+function refuse(socket: Duplex, code: ErrorCode, requirement: string): void {
+  socket.on("error", () => socket.destroy());
+  socket.end(encodeFrame({ kind: "close", value: { code, detail: "", requirement } }));
+  socket.resume();
+  setTimeout(() => socket.destroy(), 1_000).unref();
+}
+
+/** The answer to HTTP where there is none. */
+function answerNotServed(socket: Duplex, what: string): void {
+  const message = `${what} is not served on this port`;
+  const body = `${JSON.stringify({ code: "TRANSPORT_NOT_SERVED", message })}\n`;
+  socket.on("error", () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 421 Misdirected Request\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+  socket.resume();
+}

@@ -1,0 +1,152 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { encodeFrame } from "../../protocol/frames.ts";
+import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
+import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
+import { holdsWholeFrames } from "../../protocol/whole-frames.ts";
+
+/** Above this many bytes that the peer has not taken, `write` says stop. */
+const HIGH_WATER_BYTES = 256 * 1024;
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+const LINGER_MS = 5_000;
+/** A message holds several frames: at most this many times the largest frame. */
+const MESSAGE_FRAMES_MAX = 4;
+const DRAIN_POLL_MS = 20;
+/** RFC 6455 section 7.4: 1000 is a normal end; 4000 to 4999 are the application's. */
+const CLOSE_NORMAL = 1000;
+const CLOSE_CODE_BASE = 4000;
+
+/** Turns upgrade requests into links. [LNK-5] */
+export class WebSocketEntrance {
+  readonly #server: WebSocketServer;
+
+  constructor(frameBytesMax: number) {
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      // Frames are small and often sealed: compression costs memory per link and leaks lengths.
+      perMessageDeflate: false,
+      maxPayload: MESSAGE_FRAMES_MAX * frameBytesMax,
+      handleProtocols: (offered) =>
+        offered.has(WEBSOCKET_SUBPROTOCOL) ? WEBSOCKET_SUBPROTOCOL : false,
+    });
+  }
+
+  /** Answers an upgrade request with a link or an HTTP error. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, accept: LinkAcceptor): void {
+    const path = (request.url ?? "").split("?")[0];
+    if (path !== WEBSOCKET_PATH) {
+      return refuse(socket, "404 Not Found", `WebSocket is served at ${WEBSOCKET_PATH}`);
+    }
+    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",");
+    if (!offered.some((name) => name.trim() === WEBSOCKET_SUBPROTOCOL)) {
+      const why = `offer the subprotocol ${WEBSOCKET_SUBPROTOCOL}`;
+      return refuse(socket, "400 Bad Request", why);
+    }
+    const peer = request.socket.remoteAddress ?? "";
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      const link = new WebSocketLink(webSocket, peer);
+      link.start(accept(link));
+    });
+  }
+}
+
+function refuse(socket: Duplex, status: string, message: string): void {
+  const body = `${JSON.stringify({ code: "TRANSPORT_NOT_SERVED", message })}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+/** A WebSocket as a link: whole frames in binary messages, those of one turn of the event loop in one. */
+class WebSocketLink implements Link {
+  readonly kind = "websocket";
+  readonly peer: string;
+  readonly #socket: WebSocket;
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #flushing = false;
+  #paused = false;
+  #closing: ErrorCode | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #handler: LinkHandler | undefined;
+
+  constructor(socket: WebSocket, peer: string) {
+    this.#socket = socket;
+    this.peer = peer;
+  }
+
+  start(handler: LinkHandler): void {
+    this.#handler = handler;
+    let detail = "";
+    this.#socket.on("message", (data: Buffer, binary: boolean) => {
+      if (this.#closing !== undefined) return;
+      if (binary && holdsWholeFrames(data)) handler.received(data);
+      else this.#malformed(binary);
+    });
+    this.#socket.on("error", (error) => {
+      detail = error.message;
+    });
+    this.#socket.on("close", () => {
+      clearTimeout(this.#timer);
+      this.#handler = undefined;
+      handler.closed(this.#closing ?? ErrorCode.LINK_LOST, detail);
+    });
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#closing !== undefined) return true;
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (!this.#flushing) {
+      this.#flushing = true;
+      setImmediate(() => this.#flush());
+    }
+    const total = this.#waitingBytes + this.#socket.bufferedAmount;
+    if (total > WAITING_BYTES_MAX) this.#socket.terminate();
+    this.#paused ||= total > HIGH_WATER_BYTES;
+    return !this.#paused;
+  }
+
+  close(code: ErrorCode): void {
+    if (this.#closing !== undefined) return;
+    this.#flush();
+    this.#closing = code;
+    this.#socket.close(code === ErrorCode.GOODBYE ? CLOSE_NORMAL : CLOSE_CODE_BASE + code);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#socket.terminate(), LINGER_MS);
+    this.#timer.unref();
+  }
+
+  #malformed(binary: boolean): void {
+    const detail = binary ? "a message ends inside a frame" : "a text message";
+    const code = ErrorCode.FRAME_MALFORMED;
+    this.write(encodeFrame({ kind: "close", value: { code, detail, requirement: "LNK-5" } }));
+    this.close(code);
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    const chunks = this.#waiting;
+    if (chunks.length === 0) return;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    const first = chunks[0] as Uint8Array;
+    this.#socket.send(chunks.length === 1 ? first : Buffer.concat(chunks), { binary: true });
+    if (this.#paused) this.#awaitDrain();
+  }
+
+  /** `ws` has no event for a drained socket; looked at only while the peer is slow. */
+  #awaitDrain(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#closing !== undefined) return;
+      if (this.#socket.bufferedAmount > HIGH_WATER_BYTES) return this.#awaitDrain();
+      this.#paused = false;
+      this.#handler?.drained();
+    }, DRAIN_POLL_MS);
+  }
+}

@@ -1,0 +1,197 @@
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { encodeFrame } from "../protocol/frames.ts";
+import type { Link, LinkAcceptor, LinkHandler } from "../protocol/link.ts";
+import type { ServerSessionLimits } from "../protocol/session/server.ts";
+import type { Authenticator } from "./auth/authenticate.ts";
+import { jwtAuthenticator } from "./auth/jwt.ts";
+import { openAuthenticator } from "./auth/open.ts";
+import type { Config } from "./config.ts";
+import { Listener } from "./links/listener.ts";
+import { LongPollLinks } from "./links/longpoll.ts";
+import { longPollHttp } from "./links/longpoll-http.ts";
+import { type Log, observeSessions } from "./observe.ts";
+import { Metrics } from "./metrics.ts";
+import { Alarms } from "./sessions/alarms.ts";
+import { SessionDriver } from "./sessions/driver.ts";
+import { Hub } from "./sessions/hub.ts";
+import { LmdbStore } from "./store/lmdb.ts";
+
+/** A running node. */
+export interface PosthornServer {
+  readonly address: AddressInfo;
+  /** Asks every session to move, waits for them within the grace, then closes everything. [OPS-3] */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a node: the store, the listener, the sessions.
+ *
+ * @throws StoreError or ListenError with a code of PROCESS scope; ConfigError for keys that cannot be read
+ */
+export async function createServer(config: Config, log: Log): Promise<PosthornServer> {
+  // The one wall clock: reliability never depends on it, timers move by it. [SEQ-15]
+  const nowMs = () => Date.now();
+  const metrics = new Metrics();
+  const store = await LmdbStore.open({
+    folder: config.data,
+    mapBytes: config.store.mapBytes,
+    timelineEventsMax: config.store.timelineEventsMax,
+    nowMs,
+    onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
+  });
+  try {
+    return await listen({ config, log, metrics, store, nowMs });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly store: LmdbStore;
+  readonly nowMs: () => number;
+}
+
+async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<PosthornServer> {
+  const authenticator = await authenticatorOf(config, nowMs);
+  const alarms = new Alarms({ nowMs });
+  const hub = new Hub(store);
+  const observer = observeSessions(log, metrics);
+  const limits = sessionLimitsOf(config);
+  const drivers = new Set<SessionDriver>();
+  let draining = false;
+  const accept: LinkAcceptor = (link) => {
+    if (draining) return refuse(link, ErrorCode.DRAINED);
+    if (drivers.size >= config.limits.linksMax) return refuse(link, ErrorCode.TOO_MANY_LINKS);
+    const context = { store, authenticator, hub, alarms, limits, observer };
+    const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
+    drivers.add(driver);
+    metrics.gauge("posthorn_links", drivers.size);
+    return driver;
+  };
+  const longPolls = new LongPollLinks(
+    { ...config.longPoll, linksMax: config.limits.linksMax },
+    alarms,
+    accept,
+  );
+  const pages = (request: IncomingMessage, response: ServerResponse) =>
+    answerPage(request, response, { metrics, ready: () => !draining });
+  const listener = new Listener({
+    host: config.host,
+    port: config.port,
+    transports: { ...config.transports, http: config.transports.longPoll },
+    tls: tlsOf(config),
+    accept,
+    http: config.transports.longPoll
+      ? longPollHttp(
+          longPolls,
+          { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin },
+          pages,
+        )
+      : pages,
+    frameBytesMax: config.limits.frameBytes,
+    socketsMax: 2 * config.limits.linksMax,
+    openingMs: config.limits.handshakeMs,
+  });
+  const address = await listener.listen();
+  log.info("server.listening", { host: address.address, port: address.port });
+  return {
+    address,
+    close: async () => {
+      if (draining) return;
+      draining = true;
+      listener.stopAccepting();
+      await drainAll(drivers, config.drain);
+      longPolls.closeAll();
+      await listener.close();
+      alarms.close();
+      await store.close();
+      log.info("server.stopped", {});
+    },
+  };
+}
+
+/** Gives every session its own slot, so that a restart is no stampede. [SES-13] */
+async function drainAll(
+  drivers: ReadonlySet<SessionDriver>,
+  drain: Config["drain"],
+): Promise<void> {
+  const all = [...drivers];
+  all.forEach((driver, index) => {
+    const slotMs = Math.round((drain.slotSpreadMs * index) / all.length);
+    const code = ErrorCode.DRAINED;
+    driver.drain({ slotMs, graceMs: drain.graceMs, alternatives: [], code });
+  });
+  // Links say themselves when they are gone; the grace bounds how long that may take.
+  const left = Promise.all(all.map((driver) => driver.gone));
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, drain.graceMs + 500);
+  });
+  await Promise.race([left, late]);
+  clearTimeout(timer);
+}
+
+function refuse(link: Link, code: ErrorCode): LinkHandler {
+  link.write(encodeFrame({ kind: "close", value: { code, detail: "", requirement: "" } }));
+  setImmediate(() => link.close(code));
+  return { received: () => {}, drained: () => {}, closed: () => {} };
+}
+
+function answerPage(
+  request: IncomingMessage,
+  response: ServerResponse,
+  state: { readonly metrics: Metrics; readonly ready: () => boolean },
+): void {
+  const path = (request.url ?? "").split("?")[0];
+  const answer = (status: number, type: string, body: string) => {
+    response.writeHead(status, { "Content-Type": type, "Content-Length": Buffer.byteLength(body) });
+    response.end(body);
+  };
+  if (path === "/healthz") return answer(200, "text/plain", "ok\n");
+  if (path === "/readyz") {
+    return state.ready() ? answer(200, "text/plain", "ok\n") : answer(503, "text/plain", "draining\n");
+  }
+  if (path === "/metrics") {
+    return answer(200, "text/plain; version=0.0.4", state.metrics.render());
+  }
+  const body = { code: "TRANSPORT_NOT_SERVED", message: "no such path" };
+  return answer(404, "application/json", `${JSON.stringify(body)}\n`);
+}
+
+async function authenticatorOf(config: Config, nowMs: () => number): Promise<Authenticator> {
+  const { auth } = config;
+  if (auth.hmacSecretFile === "" && auth.publicKeyFiles.length === 0) return openAuthenticator();
+  return jwtAuthenticator({
+    hmacSecret: auth.hmacSecretFile === "" ? undefined : readFileSync(auth.hmacSecretFile),
+    publicKeys: auth.publicKeyFiles.map((path) => readFileSync(path, "utf8")),
+    issuer: auth.issuer,
+    audience: auth.audience,
+    clockToleranceSeconds: auth.clockToleranceSeconds,
+    nowMs,
+  });
+}
+
+function tlsOf({ tls }: Config): { readonly cert: string; readonly key: string } | undefined {
+  if (tls.certFile === "") return undefined;
+  return { cert: readFileSync(tls.certFile, "utf8"), key: readFileSync(tls.keyFile, "utf8") };
+}
+
+function sessionLimitsOf({ limits, timers, drain }: Config): ServerSessionLimits {
+  return {
+    frameBytes: limits.frameBytes,
+    contentBytes: limits.contentBytes,
+    submitWindow: { count: limits.submitWindowCount, bytes: limits.submitWindowBytes },
+    deliveryWindowMax: { count: limits.deliveryWindowCount, bytes: limits.deliveryWindowBytes },
+    timers,
+    handshakeMs: limits.handshakeMs,
+    frameMs: limits.frameMs,
+    drainGraceMs: drain.graceMs,
+  };
+}
