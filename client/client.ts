@@ -2,8 +2,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
-import type { DialledLink, Dialer, LinkHandler, LinkKind } from "../protocol/link.ts";
 import { WINDOW_BYTES_DEFAULT, WINDOW_COUNT_DEFAULT } from "../protocol/limits.ts";
+import type { DialledLink, LinkHandler, LinkKind } from "../protocol/link.ts";
 import {
   type ClientEffect,
   ClientSession,
@@ -15,11 +15,13 @@ import type { FlowWindow } from "../protocol/session/flow.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
 import type { LinkTimers } from "../protocol/session/timers.ts";
 import { unreachable } from "../protocol/violation.ts";
-import { Backoff, BACKOFF_DEFAULT, type BackoffLimits } from "./backoff.ts";
+import { BACKOFF_DEFAULT, Backoff, type BackoffLimits } from "./backoff.ts";
+import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
 import type { Journal } from "./journal.ts";
-import { type RaceResult, raceDialers, type Sleep, Verdicts } from "./race.ts";
+import { type RaceResult, raceDialers, Verdicts } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
+import { sleep } from "./sleep.ts";
 
 export interface ClientOptions {
   /** Where and how to reach the service, in order of preference. */
@@ -194,8 +196,8 @@ export class Client {
   }
 
   /**
-   * The timeline, in order, each event once. An event counts as handled when the next one is asked for: only then is the
-   * cursor moved on and the event acknowledged. One consumer at a time.
+   * The timeline, in order, each event once. An event counts as handled when the next one is asked for: only then
+   * is the cursor moved on and the event acknowledged. One consumer at a time.
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ClientEvent> {
     return this.#events.iterate(options.signal);
@@ -487,17 +489,3 @@ export class Client {
     this.#setState("closed");
   }
 }
-
-const sleep: Sleep = (ms, signal) =>
-  new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort, { once: true });
-  });

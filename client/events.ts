@@ -35,7 +35,7 @@ interface Queued {
   readonly cursor: TimelineCursor | undefined;
 }
 
-/** Between the session and the application: holds what was delivered and not handled, bounded by the delivery window. */
+/** Between session and application: holds what was delivered and not handled, bounded by the delivery window. */
 export class EventQueue {
   readonly #handled: (cursor: TimelineCursor) => void;
   #queue: Queued[] = [];

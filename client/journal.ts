@@ -1,3 +1,5 @@
+import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+
 /**
  * The device's durable outbox and cursor: written before acting. Each promise resolves when its change is durable and
  * atomic with respect to a crash at any instruction. Calls are made one after the other, never overlapping in effect:
@@ -42,4 +44,14 @@ export interface JournalState {
   /** In order, contiguous, numbers above resultsThrough and below next. */
   readonly pending: readonly PendingSubmit[];
   readonly cursor: JournalCursor;
+}
+
+/** The journal cannot be opened or written. `code` is one of the DATA_ codes. [OPS-2] */
+export class JournalError extends Error {
+  override readonly name = "JournalError";
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
 }

@@ -1,5 +1,7 @@
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
-import { type DialledLink, type Dialer, LinkError } from "../protocol/link.ts";
+import type { DialledLink } from "../protocol/link.ts";
+import { type Dialer, LinkError } from "./dialer.ts";
+import type { Sleep } from "./sleep.ts";
 
 /** How long a dialler gets before the next one starts (RFC 8305 calls it the connection attempt delay). [LNK-15] */
 export const HEAD_START_MS = 300;
@@ -46,9 +48,6 @@ export class Verdicts {
 function nameOf(dialer: Dialer): string {
   return `${dialer.kind} ${dialer.address}`;
 }
-
-/** Waits, unless aborted; the client's clock. */
-export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>;
 
 export interface RaceResult {
   readonly dialer: Dialer;

@@ -1,203 +1,192 @@
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { unreachable } from "../protocol/violation.ts";
+import type { HotField, HotMessage } from "./hot-messages.ts";
 import { BANNER } from "./print-rules.ts";
 import type { FrameRuleOption } from "./rules.ts";
-import { reachableMessages } from "./rules.ts";
 
-/**
- * hot_codecs.ts: straight-line codecs for the frames that are sent once a message.
- *
- * Readers know the encodings that encoders make and give up on anything else (undefined): unknown fields, other wire
- * types, numbers out of range. Their caller then asks the full decoder, so that both always agree.
- */
-export function printHotCodecs(rules: readonly FrameRuleOption[]): string {
-  const hot = rules.filter((rule) => rule.hot);
-  const messages = reachableMessages(hot.map((rule) => rule.message));
-  const table = hot.map(({ kind, message: { name } }) => {
-    return `  ${kind}: { size: size${name}, write: write${name}, read: read${name} },`;
-  });
+/** hot_codecs.ts: straight-line codecs for the frames that are sent once a message. */
+export function printHotCodecs(
+  rules: readonly FrameRuleOption[],
+  messages: readonly HotMessage[],
+): string {
+  const table = rules
+    .filter((rule) => rule.hot)
+    .map(({ kind, message: { name } }) => {
+      return `  ${kind}: { size: size${name}, write: write${name}, read: read${name} },`;
+    });
   return `${BANNER}
-${messages.map(printMessage).join("\n")}
+// Straight-line codecs for the frames that are sent once a message, with the bytes of protobuf-es.
+//
+// Writers expect integers within the range of their fields, 64-bit ones up to 2^53-1: their caller
+// vouches for it. Readers know what encoders make and give up on everything else (undefined):
+// unknown fields, other wire types, tags or numbers of unusual form, numbers out of range, bytes
+// that are cut. Their caller then asks the full decoder, which alone says what is wrong, if
+// anything is. Neither throws, whatever the bytes read.
+
 export const HOT_CODECS = {
 ${table.join("\n")}
 } as const;
-${RUNTIME}`;
+
+${messages.map(printMessage).join("\n")}${RUNTIME}`;
 }
 
-function printMessage(message: DescMessage): string {
-  const { name } = message;
-  const fields = message.fields.map((field) => shapeOf(field));
-  const members = fields.map(({ member, type }) => `  readonly ${member}: ${type};`);
-  const initial = fields.map(({ member, initial, local }) => `  let ${member}: ${local} = ${initial};`);
+function printMessage({ name, fields }: HotMessage): string {
+  const members = fields.map((field) => `  readonly ${field.member}: ${typeOf(field)};`);
+  const results = fields.map(({ member }) => `    ${member}: $${member},`);
   return `export interface ${name}Plain {
 ${members.join("\n")}
 }
 
 export function size${name}(m: ${name}Plain): number {
   let size = 0;
-${fields.map((field) => field.size).join("\n")}
+${fields.map(printSize).join("\n")}
   return size;
 }
 
 /** Writes at a position with room for size${name} bytes; returns the position after. */
 export function write${name}(m: ${name}Plain, into: Uint8Array, at: number): number {
   let p = at;
-${fields.map((field) => field.write).join("\n")}
+${fields.map(printWrite).join("\n")}
   return p;
 }
 
-/** Reads a range; undefined when the full decoder has to. Byte fields are views. */
+/** Reads a range; undefined when the full decoder has to. Byte fields are views of \`from\`. */
 export function read${name}(
   from: Uint8Array,
   at: number,
   end: number,
 ): ${name}Plain | undefined {
-${initial.join("\n")}
+${fields.map(printLocal).join("\n")}
   let p = at;
   while (p < end) {
-    const tag = from[p++] as number;
-    switch (tag) {
-${fields.map((field) => field.read).join("\n")}
+    switch (from[p++]) {
+${fields.map(printRead).join("\n")}
       default:
         return undefined;
     }
   }
-  return { ${fields.map(({ member }) => member).join(", ")} };
+  return {
+${results.join("\n")}
+  };
 }
 `;
 }
 
-interface FieldShape {
-  readonly member: string;
-  readonly type: string;
-  readonly local: string;
-  readonly initial: string;
-  readonly size: string;
-  readonly write: string;
-  readonly read: string;
-}
-
-function shapeOf(field: DescField): FieldShape {
-  if (field.number > 15) throw new Error(`${field}: hot fields need numbers up to 15`);
-  if (field.oneof !== undefined) throw new Error(`${field}: hot messages hold no oneof`);
-  if (field.fieldKind === "list" && field.listKind === "message") return messages(field);
-  if (field.fieldKind === "enum") return varint(field, 0x7fff_ffff);
-  if (field.fieldKind === "scalar") {
-    switch (field.scalar) {
-      case ScalarType.UINT64:
-        return varint(field, Number.MAX_SAFE_INTEGER);
-      case ScalarType.UINT32:
-        return varint(field, 0xffff_ffff);
-      case ScalarType.FIXED32:
-        return fixed32(field);
-      case ScalarType.BYTES:
-        return bytes(field);
-    }
+function typeOf({ shape, item }: HotField): string {
+  switch (shape) {
+    case "bytes":
+      return "Uint8Array";
+    case "messages":
+      return `readonly ${item}Plain[]`;
+    default:
+      return "number";
   }
-  throw new Error(
-    `${field}: hot messages hold uint32, uint64, fixed32, bytes, enums and repeated messages only`,
-  );
 }
 
-function varint(field: DescField, max: number): FieldShape {
-  const { member, tag } = naming(field, 0);
-  return {
-    member,
-    type: "number",
-    local: "number",
-    initial: "0",
-    size: `  if (m.${member} !== 0) size += 1 + varintSize(m.${member});`,
-    write: `  if (m.${member} !== 0) {
-    into[p++] = ${tag};
-    p = writeVarint(m.${member}, into, p);
-  }`,
-    read: `      case ${tag}:
-        ${member} = readVarint(from, p, end);
-        if (${member} > ${max}) return undefined;
-        p = readEnd;
-        break;`,
-  };
-}
-
-function fixed32(field: DescField): FieldShape {
-  const { member, tag } = naming(field, 5);
-  return {
-    member,
-    type: "number",
-    local: "number",
-    initial: "0",
-    size: `  if (m.${member} !== 0) size += 5;`,
-    write: `  if (m.${member} !== 0) {
-    into[p++] = ${tag};
-    into[p++] = m.${member} & 0xff;
-    into[p++] = (m.${member} >>> 8) & 0xff;
-    into[p++] = (m.${member} >>> 16) & 0xff;
-    into[p++] = m.${member} >>> 24;
-  }`,
-    read: `      case ${tag}:
-        if (p + 4 > end) return undefined;
-        ${member} = readFixed32(from, p);
-        p += 4;
-        break;`,
-  };
-}
-
-function bytes(field: DescField): FieldShape {
-  const { member, tag } = naming(field, 2);
-  return {
-    member,
-    type: "Uint8Array",
-    local: "Uint8Array",
-    initial: "EMPTY",
-    size: `  if (m.${member}.length !== 0) {
+function printSize({ member, shape, item }: HotField): string {
+  switch (shape) {
+    case "uint32":
+    case "uint64":
+      return `  if (m.${member} !== 0) size += 1 + varintSize(m.${member});`;
+    case "enum":
+      return `  if (m.${member} !== 0) size += 1 + int32Size(m.${member});`;
+    case "fixed32":
+      return `  if (m.${member} !== 0) size += 5;`;
+    case "bytes":
+      return `  if (m.${member}.length !== 0) {
     size += 1 + varintSize(m.${member}.length) + m.${member}.length;
-  }`,
-    write: `  if (m.${member}.length !== 0) {
+  }`;
+    case "messages":
+      return `  for (const item of m.${member}) {
+    const length = size${item}(item);
+    size += 1 + varintSize(length) + length;
+  }`;
+    default:
+      return unreachable(shape);
+  }
+}
+
+function printWrite({ member, tag, shape, item }: HotField): string {
+  const present = (write: string) => `  if (m.${member} !== 0) {
+    into[p++] = ${tag};
+    ${write}
+  }`;
+  switch (shape) {
+    case "uint32":
+    case "uint64":
+      return present(`p = writeVarint(m.${member}, into, p);`);
+    case "enum":
+      return present(`p = writeInt32(m.${member}, into, p);`);
+    case "fixed32":
+      return present(`p = writeFixed32(m.${member}, into, p);`);
+    case "bytes":
+      return `  if (m.${member}.length !== 0) {
     into[p++] = ${tag};
     p = writeVarint(m.${member}.length, into, p);
     into.set(m.${member}, p);
     p += m.${member}.length;
-  }`,
-    read: `      case ${tag}: {
-        const length = readVarint(from, p, end);
-        if (readEnd + length > end) return undefined;
-        ${member} = from.subarray(readEnd, readEnd + length);
-        p = readEnd + length;
-        break;
-      }`,
-  };
-}
-
-function messages(field: DescField): FieldShape {
-  const { member, tag } = naming(field, 2);
-  const item = field.message?.name as string;
-  return {
-    member,
-    type: `readonly ${item}Plain[]`,
-    local: `${item}Plain[]`,
-    initial: "[]",
-    size: `  for (const item of m.${member}) {
-    const length = size${item}(item);
-    size += 1 + varintSize(length) + length;
-  }`,
-    write: `  for (const item of m.${member}) {
+  }`;
+    case "messages":
+      return `  for (const item of m.${member}) {
     into[p++] = ${tag};
     p = writeVarint(size${item}(item), into, p);
     p = write${item}(item, into, p);
-  }`,
-    read: `      case ${tag}: {
-        const length = readVarint(from, p, end);
-        if (readEnd + length > end) return undefined;
-        p = readEnd + length;
-        const item = read${item}(from, readEnd, p);
-        if (item === undefined) return undefined;
-        ${member}.push(item);
-        break;
-      }`,
-  };
+  }`;
+    default:
+      return unreachable(shape);
+  }
 }
 
-function naming(field: DescField, wireType: number): { member: string; tag: number } {
-  return { member: field.localName, tag: (field.number << 3) | wireType };
+/** Locals begin with a dollar, which no field's name does, so that a field may be called \`end\`. */
+function printLocal({ member, shape, item }: HotField): string {
+  switch (shape) {
+    case "bytes":
+      return `  let $${member}: Uint8Array = EMPTY;`;
+    case "messages":
+      return `  const $${member}: ${item}Plain[] = [];`;
+    default:
+      return `  let $${member} = 0;`;
+  }
+}
+
+function printRead({ member, tag, shape, item }: HotField): string {
+  const range = `        const length = readVarint(from, p, end);
+        p = readEnd + length;
+        if (p > end) return undefined;`;
+  const varint = (max: string) => `      case ${tag}:
+        $${member} = readVarint(from, p, end);
+        if ($${member} > ${max}) return undefined;
+        p = readEnd;
+        break;`;
+  switch (shape) {
+    case "uint32":
+      return varint("0xffff_ffff");
+    case "uint64":
+      return varint("Number.MAX_SAFE_INTEGER");
+    case "enum":
+      return varint("0x7fff_ffff");
+    case "fixed32":
+      return `      case ${tag}:
+        if (p + 4 > end) return undefined;
+        $${member} = readFixed32(from, p);
+        p += 4;
+        break;`;
+    case "bytes":
+      return `      case ${tag}: {
+${range}
+        $${member} = from.subarray(readEnd, p);
+        break;
+      }`;
+    case "messages":
+      return `      case ${tag}: {
+${range}
+        const item = read${item}(from, readEnd, p);
+        if (item === undefined) return undefined;
+        $${member}.push(item);
+        break;
+      }`;
+    default:
+      return unreachable(shape);
+  }
 }
 
 const RUNTIME = `
@@ -206,17 +195,23 @@ const EMPTY = new Uint8Array(0);
 function varintSize(value: number): number {
   if (value < 0x80) return 1;
   if (value < 0x4000) return 2;
-  let size = 3;
-  for (let rest = Math.floor(value / 0x20_0000); rest > 0; rest = Math.floor(rest / 128)) size += 1;
-  return size;
+  if (value < 0x20_0000) return 3;
+  if (value < 0x1000_0000) return 4;
+  if (value < 0x8_0000_0000) return 5;
+  if (value < 0x400_0000_0000) return 6;
+  return value < 0x2_0000_0000_0000 ? 7 : 8;
 }
 
 function writeVarint(value: number, into: Uint8Array, at: number): number {
   let p = at;
   let rest = value;
-  while (rest >= 0x1000_0000) {
-    into[p++] = (rest % 128) | 0x80;
-    rest = Math.floor(rest / 128);
+  if (value >= 0x1000_0000) {
+    rest = Math.floor(value / 0x1000_0000);
+    const low = value - rest * 0x1000_0000;
+    into[p++] = (low & 0x7f) | 0x80;
+    into[p++] = ((low >>> 7) & 0x7f) | 0x80;
+    into[p++] = ((low >>> 14) & 0x7f) | 0x80;
+    into[p++] = (low >>> 21) | 0x80;
   }
   while (rest > 0x7f) {
     into[p++] = (rest & 0x7f) | 0x80;
@@ -226,21 +221,46 @@ function writeVarint(value: number, into: Uint8Array, at: number): number {
   return p;
 }
 
+/** A negative enum number has the form of a negative 64-bit one: ten bytes. */
+function int32Size(value: number): number {
+  return value < 0 ? 10 : varintSize(value);
+}
+
+function writeInt32(value: number, into: Uint8Array, at: number): number {
+  if (value >= 0) return writeVarint(value, into, at);
+  let p = at;
+  for (let shift = 0; shift < 28; shift += 7) into[p++] = ((value >> shift) & 0x7f) | 0x80;
+  into[p++] = ((value >> 28) & 0x7f) | 0x80;
+  into.fill(0xff, p, p + 4);
+  into[p + 4] = 1;
+  return p + 5;
+}
+
+function writeFixed32(value: number, into: Uint8Array, at: number): number {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
+  into[at + 2] = value >>> 16;
+  into[at + 3] = value >>> 24;
+  return at + 4;
+}
+
 /** Where the last readVarint ended. */
 let readEnd = 0;
 
-/** Infinity when it is cut, longer than eight bytes or above 2^53-1: the full decoder then says what it is. */
+/**
+ * Infinity when it is cut or longer than eight bytes: the full decoder then says what it is. Inexact
+ * above 2^53, and there never below it.
+ */
 function readVarint(from: Uint8Array, at: number, end: number): number {
+  const last = Math.min(end, at + 8);
   let p = at;
   let value = 0;
   let scale = 1;
-  const last = Math.min(end, at + 8);
   while (p < last) {
     const byte = from[p++] as number;
     if (byte < 0x80) {
       readEnd = p;
-      value += byte * scale;
-      return value <= Number.MAX_SAFE_INTEGER ? value : Number.POSITIVE_INFINITY;
+      return value + byte * scale;
     }
     value += (byte & 0x7f) * scale;
     scale *= 128;

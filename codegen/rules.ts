@@ -1,25 +1,48 @@
 import {
   type DescEnum,
+  type DescEnumValue,
   type DescExtension,
   type DescField,
   type DescFile,
   type DescMessage,
   getOption,
   hasOption,
+  ScalarType,
 } from "@bufbuild/protobuf";
+import { refuse } from "./refusal.ts";
 
-// Reads the rules that stand as options in the schema. The options' own descriptors are found in the request, by full
-// name, so that the generator depends on no generated code and serves any schema that uses them.
+// Reads the rules that stand as options in the schema. The options' own descriptors are found in
+// the request, by full name, so that the generator depends on no generated code.
+
+/** The three options of posthorn/v1/options.proto, as found in a request. */
+export interface RuleOptions {
+  readonly frameRule: DescExtension;
+  readonly errorRule: DescExtension;
+  readonly sensitive: DescExtension;
+}
+
+/** The frame message of a schema and the rules of its kinds, in the order of the schema. */
+export interface FrameTable {
+  readonly frame: DescMessage;
+  readonly rules: readonly FrameRuleOption[];
+}
 
 export interface FrameRuleOption {
+  /** The oneof's case name in protobuf-es, such as submitAck. */
   readonly kind: string;
   readonly number: number;
   readonly sender: string;
   readonly phases: readonly string[];
   readonly counter: string;
   readonly hot: boolean;
-  readonly message: DescMessage;
   readonly field: DescField;
+  readonly message: DescMessage;
+}
+
+/** The error codes of a schema and the rules of all but zero, in the order of the schema. */
+export interface ErrorTable {
+  readonly codes: DescEnum;
+  readonly rules: readonly ErrorRuleOption[];
 }
 
 export interface ErrorRuleOption {
@@ -27,102 +50,125 @@ export interface ErrorRuleOption {
   readonly number: number;
   readonly scope: string;
   readonly retry: string;
-  readonly comment: string;
+  readonly value: DescEnumValue;
 }
 
-/** The three options, as found in a set of files; undefined when the schema does not define them. */
-export interface RuleOptions {
-  readonly frameRule: DescExtension;
-  readonly errorRule: DescExtension;
-  readonly sensitive: DescExtension;
+/** Finds the options. Refuses a request that does not hold posthorn/v1/options.proto. */
+export function findRuleOptions(files: readonly DescFile[]): RuleOptions {
+  const extensions = files.flatMap((file) => file.extensions);
+  const find = (name: string): DescExtension => {
+    const found = extensions.find(({ typeName }) => typeName === `posthorn.v1.${name}`);
+    return found ?? refuse("the schema", `does not import the option posthorn.v1.${name}`);
+  };
+  return {
+    frameRule: find("frame_rule"),
+    errorRule: find("error_rule"),
+    sensitive: find("sensitive"),
+  };
 }
 
-export function findRuleOptions(files: readonly DescFile[]): RuleOptions | undefined {
-  const find = (name: string) =>
-    files.flatMap((file) => file.extensions).find((candidate) => candidate.name === name);
-  const [frameRule, errorRule, sensitive] = ["frame_rule", "error_rule", "sensitive"].map(find);
-  if (!frameRule || !errorRule || !sensitive) return undefined;
-  return { frameRule, errorRule, sensitive };
-}
-
-/** The rules of all kinds of a frame message. Throws when a kind has none, or one that says nothing. */
-export function frameRules(frame: DescMessage, options: RuleOptions): FrameRuleOption[] {
-  const oneof = frame.oneofs[0];
-  if (oneof === undefined || oneof.fields.length !== frame.fields.length) {
-    throw new Error(`${frame.typeName} must be a single oneof`);
+/**
+ * The frame message: the one whose fields have frame rules. Refuses a second one, a kind without a rule, and a rule
+ * that does not say who sends, when, or what is counted.
+ */
+export function frameTable(messages: readonly DescMessage[], options: RuleOptions): FrameTable {
+  const ruled = messages
+    .flatMap((message) => message.fields)
+    .filter((field) => hasOption(field, options.frameRule));
+  const frame = ruled[0]?.parent ?? refuse("the schema", "has no field with a frame_rule");
+  const stray = ruled.find((field) => field.parent !== frame);
+  if (stray !== undefined) refuse(stray, `has a frame_rule, and so has ${frame.typeName}`);
+  if (frame.oneofs.length !== 1 || frame.oneofs[0]?.fields.length !== frame.fields.length) {
+    refuse(frame, "has frame rules and must be exactly one oneof");
   }
-  return oneof.fields.map((field) => frameRuleOf(field, options));
+  return { frame, rules: frame.fields.map((field) => frameRuleOf(field, options)) };
 }
 
 function frameRuleOf(field: DescField, options: RuleOptions): FrameRuleOption {
-  if (field.message === undefined || field.fieldKind !== "message") {
-    throw new Error(`${field}: a frame kind must be a message`);
-  }
-  if (!hasOption(field, options.frameRule)) throw new Error(`${field}: frame_rule is missing`);
+  if (field.fieldKind !== "message") return refuse(field, "is a frame kind and must be a message");
+  if (!hasOption(field, options.frameRule)) refuse(field, "has no frame_rule");
   const rule = getOption(field, options.frameRule) as unknown as {
-    sender: number;
-    phases: number[];
-    counter: number;
-    hot: boolean;
+    readonly sender: number;
+    readonly phases: readonly number[];
+    readonly counter: number;
+    readonly hot: boolean;
   };
-  const enums = enumsOf(options.frameRule);
-  if (rule.sender === 0) throw new Error(`${field}: frame_rule has no sender`);
-  if (rule.phases.length === 0 || rule.phases.includes(0)) {
-    throw new Error(`${field}: frame_rule has no phases`);
+  const nameIn = enumNames(options.frameRule, field);
+  if (rule.phases.length === 0) refuse(field, "has no phases in its frame_rule");
+  if (new Set(rule.phases).size !== rule.phases.length) {
+    refuse(field, "has a phase twice in its frame_rule");
+  }
+  const counted = rule.counter !== 0;
+  const isSeq = (member: DescField) =>
+    member.localName === "seq" && member.scalar === ScalarType.UINT64;
+  if (counted && !field.message.fields.some(isSeq)) {
+    refuse(field, "consumes a counter and must hold `uint64 seq`");
   }
   return {
     kind: field.localName,
     number: field.number,
-    sender: shortName(enums, "sender", rule.sender),
-    phases: rule.phases.map((phase) => shortName(enums, "phases", phase)),
-    counter: rule.counter === 0 ? "none" : shortName(enums, "counter", rule.counter),
+    sender: nameIn("sender", rule.sender),
+    phases: rule.phases.map((phase) => nameIn("phases", phase)),
+    counter: counted ? nameIn("counter", rule.counter) : "none",
     hot: rule.hot,
-    message: field.message,
     field,
+    message: field.message,
   };
 }
 
-/** The rules of all codes of an error enum but zero. Throws when a code has none. */
-export function errorRules(
-  codes: DescEnum,
-  options: RuleOptions,
-  commentOf: (value: DescEnum["values"][number]) => string,
-): ErrorRuleOption[] {
-  const enums = enumsOf(options.errorRule);
-  return codes.values
-    .filter((value) => value.number !== 0)
-    .map((value) => {
-      if (!hasOption(value, options.errorRule)) throw new Error(`${value}: error_rule is missing`);
-      const rule = getOption(value, options.errorRule) as unknown as {
-        scope: number;
-        retry: number;
-      };
-      if (rule.scope === 0 || rule.retry === 0) {
-        throw new Error(`${value}: error_rule has no scope or no retry`);
-      }
-      return {
-        name: value.localName,
-        number: value.number,
-        scope: shortName(enums, "scope", rule.scope),
-        retry: shortName(enums, "retry", rule.retry),
-        comment: commentOf(value),
-      };
-    });
+/**
+ * The error codes: the enum whose values have error rules. Refuses a second one, a code without a rule, a rule for
+ * zero, a rule that says nothing, and two names for one number.
+ */
+export function errorTable(enums: readonly DescEnum[], options: RuleOptions): ErrorTable {
+  const ruled = enums
+    .flatMap((candidate) => candidate.values)
+    .filter((value) => hasOption(value, options.errorRule));
+  const codes = ruled[0]?.parent ?? refuse("the schema", "has no enum value with an error_rule");
+  const stray = ruled.find((value) => value.parent !== codes);
+  if (stray !== undefined) refuse(stray, `has an error_rule, and so has ${codes.typeName}`);
+  const rules: ErrorRuleOption[] = [];
+  for (const value of codes.values) {
+    if (value.number === 0) {
+      if (hasOption(value, options.errorRule)) refuse(value, "is no error and takes no error_rule");
+      continue;
+    }
+    if (codes.value[value.number] !== value) refuse(value, "is a second name of its number");
+    rules.push(errorRuleOf(value, options));
+  }
+  return { codes, rules };
 }
 
-function enumsOf(extension: DescExtension): ReadonlyMap<string, DescEnum> {
-  const fields = extension.message?.fields ?? [];
-  return new Map(fields.flatMap((field) => (field.enum ? [[field.localName, field.enum]] : [])));
+function errorRuleOf(value: DescEnumValue, options: RuleOptions): ErrorRuleOption {
+  if (!hasOption(value, options.errorRule)) refuse(value, "has no error_rule");
+  const rule = getOption(value, options.errorRule) as unknown as {
+    readonly scope: number;
+    readonly retry: number;
+  };
+  const nameIn = enumNames(options.errorRule, value);
+  return {
+    name: value.localName,
+    number: value.number,
+    scope: nameIn("scope", rule.scope),
+    retry: nameIn("retry", rule.retry),
+    value,
+  };
 }
 
-/** FRAME_SENDER_CLIENT becomes "client", ERROR_RETRY_AFTER_DELAY "after-delay". */
-function shortName(enums: ReadonlyMap<string, DescEnum>, member: string, number: number): string {
-  const value = enums.get(member)?.value[number];
-  if (value === undefined) throw new Error(`${member}: ${number} is no value of its enum`);
-  return value.localName.toLowerCase().replaceAll("_", "-");
+/** FRAME_SENDER_CLIENT becomes "client", ERROR_RETRY_AFTER_DELAY "after-delay"; refuses zero. */
+function enumNames(
+  rule: DescExtension,
+  bearer: DescField | DescEnumValue,
+): (member: string, number: number) => string {
+  return (member, number) => {
+    const field = rule.message?.fields.find(({ localName }) => localName === member);
+    const value = number === 0 ? undefined : field?.enum?.value[number];
+    if (value === undefined) return refuse(bearer, `has no valid ${member} in its ${rule.name}`);
+    return value.localName.toLowerCase().replaceAll("_", "-");
+  };
 }
 
-/** All messages reachable from a message, itself first, each once. */
+/** All messages reachable from some, those first, each once, in the order of the schema. */
 export function reachableMessages(from: readonly DescMessage[]): DescMessage[] {
   const found = new Set<DescMessage>();
   const visit = (message: DescMessage) => {
@@ -132,4 +178,13 @@ export function reachableMessages(from: readonly DescMessage[]): DescMessage[] {
   };
   for (const message of from) visit(message);
   return [...found];
+}
+
+/** All messages of files, those inside others included. */
+export function messagesOf(files: readonly DescFile[]): DescMessage[] {
+  const within = (message: DescMessage): DescMessage[] => [
+    message,
+    ...message.nestedMessages.flatMap(within),
+  ];
+  return files.flatMap((file) => file.messages).flatMap(within);
 }

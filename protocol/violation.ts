@@ -1,4 +1,4 @@
-import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 
 /**
  * The peer broke a numbered requirement. A value, not an exception: what a peer sends can never make a machine throw.

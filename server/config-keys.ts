@@ -8,14 +8,18 @@ import {
   WINDOW_COUNT_MAX,
 } from "../protocol/limits.ts";
 
-/** What a key holds. "bytes" and "duration" take units: 256KiB, 25s. */
+/**
+ * What a key holds. "bytes" and "duration" take units: 256KiB, 25s. A "file" must exist; "" means
+ * none.
+ */
 export type ConfigKind =
   | { readonly kind: "integer" | "bytes" | "duration"; readonly min: number; readonly max: number }
-  | { readonly kind: "boolean" | "string" | "path" | "paths" }
+  | { readonly kind: "boolean" | "string" | "folder" | "file" | "files" }
   | { readonly kind: "choice"; readonly of: readonly string[] };
 
-/** One key: its place in the configuration says its name in the file, the environment and the flags. */
+/** One key: its place in the table says its name in the file, the environment and the flags. */
 export interface ConfigKey {
+  /** The default. */
   readonly value: string | number | boolean | readonly string[];
   readonly type: ConfigKind;
   readonly doc: string;
@@ -29,9 +33,13 @@ const duration = (value: number, min: number, max: number, doc: string) =>
   ({ value, type: { kind: "duration", min, max }, doc }) as const;
 const flag = (value: boolean, doc: string) => ({ value, type: { kind: "boolean" }, doc }) as const;
 const text = (value: string, doc: string) => ({ value, type: { kind: "string" }, doc }) as const;
-const path = (value: string, doc: string) => ({ value, type: { kind: "path" }, doc }) as const;
+const folder = (value: string, doc: string) => ({ value, type: { kind: "folder" }, doc }) as const;
+const file = (doc: string) => ({ value: "", type: { kind: "file" }, doc }) as const;
+const files = (doc: string) => ({ value: [], type: { kind: "files" }, doc }) as const;
+const choice = <const Of extends readonly string[]>(of: Of, value: Of[number], doc: string) =>
+  ({ value, type: { kind: "choice", of }, doc }) as const;
 const range = (name: string, values: readonly [number, number, number], min: number) => ({
-  defaultMs: duration(values[0], min, TIMER_MS_MAX, `${name} when the device does not ask`),
+  defaultMs: duration(values[0], min, TIMER_MS_MAX, `${name} granted when a device does not ask`),
   minMs: duration(values[1], min, TIMER_MS_MAX, `shortest ${name} granted`),
   maxMs: duration(values[2], min, TIMER_MS_MAX, `longest ${name} granted`),
 });
@@ -41,18 +49,22 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const MINUTE = 60_000;
 
-/** Every key of the server, in the shape of its configuration. Flags, environment and help are printed from it. */
+/**
+ * Every key of the server, in the shape of its configuration. Flags, variables, help and reference
+ * are printed from it.
+ */
 export const CONFIG_KEYS = {
-  host: text("127.0.0.1", "address to listen on"),
+  host: text("127.0.0.1", "address to listen on; without authentication only a loopback address"),
   port: integer(4370, 0, 65_535, "port to listen on; 0 takes a free one"),
-  data: path("posthorn-data", "folder of the embedded store; made when missing"),
+  data: folder("posthorn-data", "folder of the embedded store; made when missing"),
   corsOrigin: text("*", "Access-Control-Allow-Origin of the long poll"),
   log: {
-    level: {
-      value: "info",
-      type: { kind: "choice", of: ["debug", "info", "warn", "error", "silent"] },
-      doc: "least severe level that is logged",
-    },
+    level: choice(
+      ["debug", "info", "warn", "error", "silent"],
+      "info",
+      "least severe level that is logged, to standard error",
+    ),
+    format: choice(["json", "text"], "json", "one JSON object per line, or text for people"),
   },
   transports: {
     tcp: flag(true, "serve raw TCP"),
@@ -60,40 +72,64 @@ export const CONFIG_KEYS = {
     longPoll: flag(true, "serve HTTP long polling"),
   },
   tls: {
-    certFile: path("", "PEM certificate chain; with keyFile, TLS is served on the same port"),
-    keyFile: path("", "PEM private key"),
+    certFile: file("PEM certificate chain; with tls.keyFile, TLS is served on the same port"),
+    keyFile: file("PEM private key of the certificate"),
   },
   auth: {
-    hmacSecretFile: path("", "file with the HS256 secret, 32 bytes or more"),
-    publicKeyFiles: {
-      value: [],
-      type: { kind: "paths" },
-      doc: "PEM, JWK or JWKS files with the public keys tokens are checked with",
-    },
-    issuer: text("", "required issuer of tokens; empty: any"),
-    audience: text("", "required audience of tokens; empty: any"),
-    clockToleranceSeconds: integer(5, 0, 300, "how far clocks may differ"),
+    hmacSecretFile: file("file with the HS256 secret, 32 bytes or more"),
+    publicKeyFiles: files(
+      "PEM, JWK or JWKS files with the EdDSA, ES256 and RS256 keys tokens are checked with",
+    ),
+    issuer: text("", "issuer (iss) that tokens must have; empty accepts any"),
+    audience: text("", "audience (aud) that tokens must have; empty accepts any"),
+    clockToleranceSeconds: integer(5, 0, 300, "how far the clocks of issuer and server may differ"),
   },
   limits: {
     linksMax: integer(100_000, 1, 1_000_000, "links at a time"),
+    linksPerPeerMax: integer(20_000, 1, 1_000_000, "links at a time from one address"),
     frameBytes: bytes(FRAME_BYTES_MAX, 16 * KIB, 16 * MIB, "largest frame"),
     contentBytes: bytes(CONTENT_BYTES_MAX, 1, 15 * MIB, "largest message content"),
-    submitWindowCount: integer(WINDOW_COUNT_DEFAULT, 1, WINDOW_COUNT_MAX, "submits outstanding"),
-    submitWindowBytes: bytes(WINDOW_BYTES_DEFAULT, KIB, WINDOW_BYTES_MAX, "their bytes"),
-    deliveryWindowCount: integer(WINDOW_COUNT_MAX, 1, WINDOW_COUNT_MAX, "deliveries outstanding"),
-    deliveryWindowBytes: bytes(WINDOW_BYTES_MAX, KIB, WINDOW_BYTES_MAX, "their bytes"),
+    submitWindowCount: integer(
+      WINDOW_COUNT_DEFAULT,
+      1,
+      WINDOW_COUNT_MAX,
+      "submits that a device may have outstanding",
+    ),
+    submitWindowBytes: bytes(
+      WINDOW_BYTES_DEFAULT,
+      16 * KIB,
+      WINDOW_BYTES_MAX,
+      "bytes of submits that a device may have outstanding",
+    ),
+    deliveryWindowCount: integer(
+      WINDOW_COUNT_MAX,
+      1,
+      WINDOW_COUNT_MAX,
+      "most deliveries outstanding to a device, whatever it asks",
+    ),
+    deliveryWindowBytes: bytes(
+      WINDOW_BYTES_MAX,
+      KIB,
+      WINDOW_BYTES_MAX,
+      "most bytes of deliveries outstanding to a device, whatever it asks",
+    ),
     handshakeMs: duration(10_000, 100, MINUTE, "time for preface, TLS, HTTP heads and handshake"),
     frameMs: duration(30_000, 100, 10 * MINUTE, "time for one frame to arrive whole"),
   },
   timers: {
     keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),
     idle: range("idle time", [60_000, 3_000, 30 * MINUTE], 3),
-    age: range("link age", [0, 0, 0], 0),
+    age: range("link age (0: for ever)", [0, 0, 0], 0),
   },
   longPoll: {
     holdMs: duration(25_000, 10, 10 * MINUTE, "how long a poll hangs at most"),
     coalesceMs: duration(20, 0, 1_000, "how long a poll waits for more at most"),
-    idleMs: duration(60_000, 20, 30 * MINUTE, "a link without a request for this long is forgotten"),
+    idleMs: duration(
+      60_000,
+      20,
+      30 * MINUTE,
+      "a link without a request for this long is forgotten",
+    ),
     sendBytesMax: bytes(512 * KIB, KIB, 16 * MIB, "largest data of a Send"),
     pollBytesMax: bytes(512 * KIB, KIB, 16 * MIB, "largest data of a poll's answer"),
     bufferBytesMax: bytes(MIB, 64 * KIB, 64 * MIB, "unacknowledged bytes before a session waits"),

@@ -1,10 +1,11 @@
-import { type Logger, pino } from "pino";
+import { pino, stdTimeFunctions } from "pino";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { SENSITIVE_FIELDS } from "../gen/posthorn/v1/sensitive_fields.ts";
+import type { Config } from "./config.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SessionObserver } from "./sessions/driver.ts";
 
-/** One-line structured logs: `at` names what happened as noun.participle, the rest is data. */
+/** Structured logs: `at` names what happened as noun.participle, the rest is data. */
 export interface Log {
   debug(at: string, data: object): void;
   info(at: string, data: object): void;
@@ -12,16 +13,35 @@ export interface Log {
   error(at: string, data: object): void;
 }
 
-/** Logs to standard error; members that the schema marks sensitive are never written. [AUT-5] */
-export function createLog(level: string, destination: NodeJS.WritableStream = process.stderr): Log {
-  const paths = SENSITIVE_FIELDS.flatMap((name) => [name, `*.${name}`]);
-  const options = { level, redact: { paths, censor: "[redacted]" }, messageKey: "at" };
-  const logger: Logger = pino(options, destination);
+export type LogLevel = Config["log"]["level"];
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: Config["log"]["format"];
+  /** Where lines go; standard error when undefined. */
+  readonly destination?: NodeJS.WritableStream;
+}
+
+/**
+ * Logs one line for each call, as JSON or for people. Members that the schema marks sensitive are
+ * never written, however deep they lie; of errors only name, code, message, stack and cause are,
+ * and of bytes only their number. [AUT-5]
+ */
+export function createLog({ level, format, destination = process.stderr }: LogOptions): Log {
+  const formatters = {
+    level: (label: string) => ({ level: label }),
+    log: (data: object) => loggable(data, 0) as Record<string, unknown>,
+  };
+  // An error is data like any other; left alone, the library adds its text again as a message.
+  const asData = { errorKey: "", serializers: { err: (err: unknown) => err } };
+  const timestamp = stdTimeFunctions.isoTime;
+  const stream = format === "json" ? destination : textLines(destination);
+  const logger = pino({ level, base: null, timestamp, formatters, ...asData }, stream);
   return {
-    debug: (at, data) => logger.debug(data, at),
-    info: (at, data) => logger.info(data, at),
-    warn: (at, data) => logger.warn(data, at),
-    error: (at, data) => logger.error(data, at),
+    debug: (at, data) => logger.debug({ at, ...data }),
+    info: (at, data) => logger.info({ at, ...data }),
+    warn: (at, data) => logger.warn({ at, ...data }),
+    error: (at, data) => logger.error({ at, ...data }),
   };
 }
 
@@ -29,27 +49,67 @@ export function createLog(level: string, destination: NodeJS.WritableStream = pr
 export function observeSessions(log: Log, metrics: Metrics): SessionObserver {
   return {
     attached: ({ device, generation, sessionId, link, agent }) => {
-      metrics.add(`posthorn_attaches_total{link="${link.kind}"}`);
-      log.info("session.attached", {
-        ...device,
-        generation,
-        session: Buffer.from(sessionId).toString("hex"),
-        link: link.kind,
-        peer: link.peer,
-        agent,
-      });
+      metrics.add("posthorn_attaches_total", 1, link.kind);
+      metrics.add("posthorn_sessions", 1, link.kind);
+      const session = Buffer.from(sessionId).toString("hex");
+      const { kind, peer } = link;
+      log.info("session.attached", { ...device, generation, session, link: kind, peer, agent });
     },
     closed: ({ device, link, because }) => {
       const { name } = errorRule(because.code);
-      metrics.add(`posthorn_closes_total{code="${name}"}`);
       const { requirement, detail } = because;
-      log.info("session.closed", { ...device, link: link.kind, code: name, requirement, detail });
+      metrics.add("posthorn_closes_total", 1, name);
+      if (requirement !== "") metrics.add("posthorn_violations_total", 1, requirement);
+      if (device !== undefined) metrics.add("posthorn_sessions", -1, link.kind);
+      const { kind, peer } = link;
+      const data = { ...device, link: kind, peer, code: name, requirement, detail };
+      log.info(device === undefined ? "link.closed" : "session.closed", data);
     },
     committed: (count) => metrics.add("posthorn_submits_total", count),
     delivered: (count) => metrics.add("posthorn_deliveries_total", count),
     failed: (where, error) => {
-      metrics.add(`posthorn_failures_total{where="${where}"}`);
+      metrics.add("posthorn_failures_total", 1, where);
       log.error("session.failed", { where, err: error });
+    },
+  };
+}
+
+const SENSITIVE: ReadonlySet<string> = new Set(SENSITIVE_FIELDS);
+/** Deeper data is nobody's log line, and may be a circle. */
+const DEPTH_MAX = 6;
+
+function loggable(value: unknown, depth: number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (ArrayBuffer.isView(value)) return `(${value.byteLength} bytes)`;
+  if (depth === DEPTH_MAX) return "(deeper)";
+  if (value instanceof Error) return loggable(errorData(value), depth);
+  if (Array.isArray(value)) return value.map((item) => loggable(item, depth + 1));
+  const entries = Object.entries(value).map(([name, member]) => {
+    return [name, SENSITIVE.has(name) ? "[redacted]" : loggable(member, depth + 1)];
+  });
+  return Object.fromEntries(entries);
+}
+
+/**
+ * Libraries hang anything on their errors, such as the claims of a token: only what is known is
+ * kept.
+ */
+function errorData(error: Error): object {
+  const { name, message, stack, cause } = error;
+  const { code } = error as { readonly code?: unknown };
+  return { name, code, message, stack, cause };
+}
+
+/** Turns each JSON line into `time level at name=value …`. What a peer said stays escaped. */
+function textLines(destination: NodeJS.WritableStream): { write(line: string): void } {
+  const plain = /^[\w.:@+/-]+$/;
+  const shown = (value: unknown) =>
+    typeof value === "string" && plain.test(value) ? value : JSON.stringify(value);
+  return {
+    write: (line) => {
+      const { time, level, at, ...data } = JSON.parse(line) as Record<string, unknown>;
+      const members = Object.entries(data).map(([name, value]) => ` ${name}=${shown(value)}`);
+      destination.write(`${time} ${String(level).padEnd(5)} ${at}${members.join("")}\n`);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { encodeFrame } from "../protocol/frames.ts";
 import type { Link, LinkAcceptor, LinkHandler } from "../protocol/link.ts";
@@ -12,8 +12,8 @@ import type { Config } from "./config.ts";
 import { Listener } from "./links/listener.ts";
 import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
-import { type Log, observeSessions } from "./observe.ts";
 import { Metrics } from "./metrics.ts";
+import { type Log, observeSessions } from "./observe.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
@@ -156,7 +156,9 @@ function answerPage(
   };
   if (path === "/healthz") return answer(200, "text/plain", "ok\n");
   if (path === "/readyz") {
-    return state.ready() ? answer(200, "text/plain", "ok\n") : answer(503, "text/plain", "draining\n");
+    return state.ready()
+      ? answer(200, "text/plain", "ok\n")
+      : answer(503, "text/plain", "draining\n");
   }
   if (path === "/metrics") {
     return answer(200, "text/plain; version=0.0.4", state.metrics.render());

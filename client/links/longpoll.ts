@@ -20,7 +20,8 @@ import {
   SendResponseSchema,
 } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { PipeReceiver, PipeSender } from "../../protocol/byte-pipe.ts";
-import { type DialledLink, type Dialer, LinkError, type LinkHandler } from "../../protocol/link.ts";
+import type { DialledLink, LinkHandler } from "../../protocol/link.ts";
+import { type Dialer, LinkError } from "../dialer.ts";
 
 export interface LongPollOptions {
   /** The longest a poll may hang, milliseconds; 0 leaves it to the service. */

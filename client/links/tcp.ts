@@ -3,8 +3,9 @@ import { connect as connectTls } from "node:tls";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { SocketLink } from "../../platform/socket-link.ts";
 import { ALPN_PROTOCOL } from "../../protocol/limits.ts";
-import { type DialledLink, type Dialer, LinkError } from "../../protocol/link.ts";
+import type { DialledLink } from "../../protocol/link.ts";
 import { PREFACE } from "../../protocol/sniff.ts";
+import { type Dialer, LinkError } from "../dialer.ts";
 
 export interface TcpOptions {
   readonly host: string;

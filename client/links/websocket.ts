@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
-import { type DialledLink, type Dialer, LinkError, type LinkHandler } from "../../protocol/link.ts";
+import type { DialledLink, LinkHandler } from "../../protocol/link.ts";
+import { type Dialer, LinkError } from "../dialer.ts";
 
 /** The part of the browser's WebSocket that links use; the `ws` package has it too. */
 export interface WebSocketLike {

@@ -80,7 +80,7 @@ export class SubmitQueue {
     if (through > this.#ackedThrough) this.#ackedThrough = through;
   }
 
-  /** The device holds results durably: what is above the acknowledged is a violation, what is below an old one. [SEQ-9] */
+  /** The device holds results durably: above the acknowledged is a violation, below is an old report. [SEQ-9] */
   acknowledged(resultsThrough: number): Violation | undefined {
     if (resultsThrough > this.#ackedThrough) {
       const detail = `results through ${resultsThrough} of ${this.#ackedThrough} sent`;

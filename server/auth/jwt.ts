@@ -1,17 +1,16 @@
-import { createPublicKey, createSecretKey, type KeyObject } from "node:crypto";
 import {
-  createLocalJWKSet,
+  decodeProtectedHeader,
   errors,
-  exportJWK,
-  type JSONWebKeySet,
-  type JWK,
   type JWTPayload,
+  type JWTVerifyOptions,
   jwtVerify,
+  type ProtectedHeaderParameters,
 } from "jose";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { USER_ID_PATTERN } from "../../protocol/limits.ts";
-import { ConfigError } from "../config.ts";
+import { TOKEN_BYTES_MAX, USER_ID_PATTERN } from "../../protocol/limits.ts";
 import type { Authenticator, CredentialClaim, Identity } from "./authenticate.ts";
+import { secretFrom, TOKEN_ALGORITHMS, type TokenKey, verificationKeysFrom } from "./keys.ts";
+import { TENANT_PATTERN } from "./token.ts";
 
 export interface JwtOptions {
   /** The HS256 secret; undefined accepts no HS256. */
@@ -25,37 +24,32 @@ export interface JwtOptions {
   readonly nowMs: () => number;
 }
 
-const SECRET_BYTES_MIN = 32;
-const TENANT_PATTERN = /^[A-Za-z0-9._-]{0,64}$/;
-const PUBLIC_ALGORITHMS = ["EdDSA", "ES256", "RS256"];
-
 /**
- * Checks JSON Web Tokens (RFC 7519) against configured keys only. A secret never checks a public-key algorithm nor the
- * other way round. [AUT-1] [AUT-2] [AUT-3]
+ * Checks JSON Web Tokens (RFC 7519) against configured keys only: a key serves the one algorithm
+ * that its type is for, whatever a token's header asks. Keeps no verdict, so that an expired token
+ * never attaches again (P25). [AUT-1]
  *
  * @throws ConfigError when a key cannot be used
  */
 export async function jwtAuthenticator(options: JwtOptions): Promise<Authenticator> {
-  const secret = options.hmacSecret && secretKey(options.hmacSecret);
-  const keys = createLocalJWKSet({ keys: await publicKeys(options.publicKeys) });
-  const checks = {
+  const keys = keysOf(options);
+  const rules: JWTVerifyOptions = {
     ...(options.issuer === "" ? {} : { issuer: options.issuer }),
     ...(options.audience === "" ? {} : { audience: options.audience }),
     clockTolerance: options.clockToleranceSeconds,
     requiredClaims: ["exp", "sub"],
   };
-  const verify = async (token: string): Promise<JWTPayload> => {
-    const rules = { ...checks, currentDate: new Date(options.nowMs()) };
-    if (secret !== undefined && algorithmOf(token) === "HS256") {
-      return (await jwtVerify(token, secret, { ...rules, algorithms: ["HS256"] })).payload;
-    }
-    const { payload } = await jwtVerify(token, keys, { ...rules, algorithms: PUBLIC_ALGORITHMS });
-    return payload;
-  };
   return {
     authenticate: async (claim) => {
+      const header = headerOf(claim.token);
+      if (header === undefined) return malformed("its form");
+      if (!TOKEN_ALGORITHMS.some((algorithm) => algorithm === header.alg)) return malformed("alg");
+      const candidates = keys.filter((key) => maySign(key, header));
+      const now = { ...rules, currentDate: new Date(options.nowMs()) };
       try {
-        return identityOf(await verify(claim.token), claim);
+        const payload = await payloadOf(claim.token, candidates, now);
+        if (payload === undefined) return foreign("AUT-2", "it is signed by no key known here");
+        return identityOf(payload, claim);
       } catch (error) {
         return refusalOf(error);
       }
@@ -63,83 +57,89 @@ export async function jwtAuthenticator(options: JwtOptions): Promise<Authenticat
   };
 }
 
-function identityOf(payload: JWTPayload, claim: CredentialClaim): Identity {
-  const { sub, tenant = "", device } = payload;
-  if (typeof sub !== "string" || !USER_ID_PATTERN.test(sub)) return malformed("sub");
-  if (typeof tenant !== "string" || !TENANT_PATTERN.test(tenant)) return malformed("tenant");
-  if (device !== undefined && device !== claim.deviceId) {
-    return refused(ErrorCode.TOKEN_FOREIGN, "AUT-3", "the token is for another device");
-  }
-  if (claim.userId !== "" && claim.userId !== sub) {
-    return refused(ErrorCode.HELLO_INVALID, "SES-5", "Hello.user_id is not the token's subject");
-  }
-  return { kind: "authenticated", principal: { tenant, userId: sub } };
+function keysOf({ hmacSecret, publicKeys }: JwtOptions): readonly TokenKey[] {
+  const key = "auth.publicKeyFiles";
+  const keys = publicKeys.map((text) => ({ key, bytes: Buffer.from(text) }));
+  const publics = keys.flatMap(verificationKeysFrom);
+  if (hmacSecret === undefined) return publics;
+  return [secretFrom({ key: "auth.hmacSecretFile", bytes: hmacSecret }), ...publics];
 }
 
-/** Names what is wrong by the library's error class; its texts may quote the token and are not passed on. [AUT-5] */
-function refusalOf(error: unknown): Identity {
-  if (error instanceof errors.JWTExpired) {
-    return refused(ErrorCode.TOKEN_EXPIRED, "AUT-2", "the token has expired");
-  }
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    const foreign = ["aud", "iss", "nbf"].includes(error.claim) && error.reason !== "invalid";
-    if (!foreign) return malformed(error.claim);
-    return refused(ErrorCode.TOKEN_FOREIGN, "AUT-2", `the token's ${error.claim} does not fit`);
-  }
-  const foreign =
-    error instanceof errors.JWSSignatureVerificationFailed ||
-    error instanceof errors.JWKSNoMatchingKey ||
-    error instanceof errors.JWKSMultipleMatchingKeys ||
-    error instanceof errors.JOSEAlgNotAllowed;
-  if (foreign) return refused(ErrorCode.TOKEN_FOREIGN, "AUT-2", "signed by no key known here");
-  return malformed("token");
-}
-
-function malformed(what: string): Identity {
-  return refused(ErrorCode.TOKEN_MALFORMED, "AUT-2", `not a well-formed token: ${what}`);
-}
-
-function refused(code: ErrorCode, requirement: string, detail: string): Identity {
-  return { kind: "refused", code, requirement, detail };
-}
-
-function algorithmOf(token: string): unknown {
+/** Undefined for what is no compact JWS. */
+function headerOf(token: string): ProtectedHeaderParameters | undefined {
+  if (token.length > TOKEN_BYTES_MAX) return undefined;
   try {
-    const header = Buffer.from(token.split(".", 1)[0] as string, "base64url").toString("utf8");
-    return (JSON.parse(header) as { alg?: unknown }).alg;
+    return decodeProtectedHeader(token);
   } catch {
     return undefined;
   }
 }
 
-function secretKey(secret: Uint8Array): KeyObject {
-  if (secret.length < SECRET_BYTES_MIN) {
-    throw new ConfigError(`auth.hmacSecretFile: a secret needs ${SECRET_BYTES_MIN} bytes or more`);
-  }
-  return createSecretKey(secret);
+/** `kid` is a hint (RFC 7515 §4.1.4): it rules out keys of another name, not those without one. */
+function maySign({ algorithm, kid }: TokenKey, header: ProtectedHeaderParameters): boolean {
+  if (algorithm !== header.alg) return false;
+  return kid === undefined || header.kid === undefined || kid === header.kid;
 }
 
-async function publicKeys(texts: readonly string[]): Promise<JWK[]> {
-  const lists = await Promise.all(texts.map(readKeys));
-  return lists.flat();
-}
-
-async function readKeys(text: string): Promise<JWK[]> {
-  try {
-    if (text.trimStart().startsWith("{")) {
-      const parsed = JSON.parse(text) as JWK & Partial<JSONWebKeySet>;
-      const keys = parsed.keys ?? [parsed];
-      return await Promise.all(keys.map(async (jwk) => withoutPrivate(jwk)));
+/**
+ * The claims, once a key's signature fits and they hold; undefined when no key's does. Throws
+ * jose's errors.
+ */
+async function payloadOf(
+  token: string,
+  candidates: readonly TokenKey[],
+  rules: JWTVerifyOptions,
+): Promise<JWTPayload | undefined> {
+  for (const { key, algorithm } of candidates) {
+    try {
+      return (await jwtVerify(token, key, { ...rules, algorithms: [algorithm] })).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
     }
-    return [await exportJWK(createPublicKey(text))];
-  } catch (cause) {
-    throw new ConfigError("auth.publicKeyFiles: not a PEM, JWK or JWKS public key", { cause });
   }
+  return undefined;
 }
 
-/** A file with a private key works too, but only its public half is used. */
-async function withoutPrivate(jwk: JWK): Promise<JWK> {
-  const key = createPublicKey({ key: jwk as never, format: "jwk" });
-  const kid = jwk.kid === undefined ? {} : { kid: jwk.kid };
-  return { ...(await exportJWK(key)), ...kid };
+function identityOf(payload: JWTPayload, claim: CredentialClaim): Identity {
+  const { sub, tenant = "", device } = payload;
+  if (typeof sub !== "string" || !USER_ID_PATTERN.test(sub)) return malformed("sub");
+  if (typeof tenant !== "string" || !TENANT_PATTERN.test(tenant)) return malformed("tenant");
+  if (device !== undefined && typeof device !== "string") return malformed("device");
+  if (device !== undefined && device !== claim.deviceId) {
+    return foreign("AUT-3", "it is for another device");
+  }
+  if (claim.userId !== "" && claim.userId !== sub) {
+    const detail = "Hello.user_id is not the token's subject";
+    return { kind: "refused", code: ErrorCode.HELLO_INVALID, requirement: "SES-5", detail };
+  }
+  return { kind: "authenticated", principal: { tenant, userId: sub } };
+}
+
+/**
+ * Tells causes apart by the library's error classes; its texts may quote the token and are not
+ * passed on. [AUT-5]
+ */
+function refusalOf(error: unknown): Identity {
+  if (error instanceof errors.JWTExpired) {
+    const detail = "the token has expired";
+    return { kind: "refused", code: ErrorCode.TOKEN_EXPIRED, requirement: "AUT-2", detail };
+  }
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    const { claim, reason } = error;
+    const elsewhere = claim === "aud" || claim === "iss";
+    const early = claim === "nbf" && reason === "check_failed";
+    return elsewhere || early ? foreign("AUT-2", `its ${claim} does not fit`) : malformed(claim);
+  }
+  if (error instanceof errors.JOSEError) return malformed("its form");
+  throw error;
+}
+
+function malformed(what: string): Identity {
+  const detail = `not a token accepted here: ${what}`;
+  return { kind: "refused", code: ErrorCode.TOKEN_MALFORMED, requirement: "AUT-2", detail };
+}
+
+function foreign(requirement: "AUT-2" | "AUT-3", why: string): Identity {
+  const detail = `not a token for this place: ${why}`;
+  return { kind: "refused", code: ErrorCode.TOKEN_FOREIGN, requirement, detail };
 }

@@ -14,7 +14,11 @@ import { WebSocketEntrance } from "./websocket.ts";
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
-  readonly transports: { readonly tcp: boolean; readonly websocket: boolean; readonly http: boolean };
+  readonly transports: {
+    readonly tcp: boolean;
+    readonly websocket: boolean;
+    readonly http: boolean;
+  };
   /** PEM texts; undefined serves in the clear. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly accept: LinkAcceptor;
@@ -79,7 +83,9 @@ export class Listener {
         const inUse = error.code === "EADDRINUSE";
         const code = inUse ? ErrorCode.PORT_IN_USE : ErrorCode.CONFIG_INVALID;
         const what = inUse ? "another process listens there" : (error.code ?? error.message);
-        reject(new ListenError(code, `cannot listen on ${host}:${port}: ${what}`, { cause: error }));
+        reject(
+          new ListenError(code, `cannot listen on ${host}:${port}: ${what}`, { cause: error }),
+        );
       });
       this.#net.listen({ host, port, backlog: 4096 }, resolve);
     });
@@ -136,7 +142,10 @@ export class Listener {
 
   #open(socket: Duplex, raw: Socket, judge: (opening: Opening) => Opening): void {
     let seen: Buffer = Buffer.alloc(0);
-    const late = setTimeout(() => refuse(socket, ErrorCode.TOO_SLOW, "LNK-6"), this.#options.openingMs);
+    const late = setTimeout(
+      () => refuse(socket, ErrorCode.TOO_SLOW, "LNK-6"),
+      this.#options.openingMs,
+    );
     const failed = () => socket.destroy();
     const stop = () => {
       clearTimeout(late);

@@ -26,8 +26,8 @@ export interface LongPollHttpOptions {
 }
 
 /**
- * LongPollService over HTTP. Its two hot methods answer `application/proto` by a thin handler that speaks the same wire as
- * the library, at a twelfth of its cost; everything else (JSON, gRPC-Web, Open, Close) is the library's.
+ * LongPollService over HTTP. Its two hot methods answer `application/proto` by a thin handler that speaks the same wire
+ * as the library, at a twelfth of its cost; everything else (JSON, gRPC-Web, Open, Close) is the library's.
  *
  * @returns a listener that answers its own paths and leaves the others to `otherwise`
  */

@@ -16,7 +16,7 @@ import {
 } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import type { LinkAcceptor } from "../../protocol/link.ts";
 import { type Violation, violation } from "../../protocol/violation.ts";
-import { type Deadlines, LongPollLink, type LongPollLimits } from "./longpoll-link.ts";
+import { type Deadlines, type LongPollLimits, LongPollLink } from "./longpoll-link.ts";
 
 const LINK_ID_BYTES = 16;
 
@@ -119,4 +119,3 @@ function offsetOf(offset: bigint): number {
 function refusal(code: ErrorCode, requirement: string, detail: string): LongPollRefusal {
   return new LongPollRefusal(violation(code, requirement, detail));
 }
-

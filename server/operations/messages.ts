@@ -4,7 +4,13 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type Content, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { SendDirect } from "../../gen/posthorn/v1/operation_pb.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
-import { logRefOf, type Plan, type PlanningState, type UserRef, userRefOf } from "../store/store.ts";
+import {
+  logRefOf,
+  type Plan,
+  type PlanningState,
+  type UserRef,
+  userRefOf,
+} from "../store/store.ts";
 import type { OperationLimits, Sender } from "./plan.ts";
 
 /** The users that a direct message needs to exist. */

@@ -69,7 +69,9 @@ export class SessionDriver implements LinkHandler, HubMember {
   readonly #session: ServerSession;
   readonly #alarm: Alarm;
   #sender: Sender | undefined;
-  #attachment: { readonly device: DeviceRef; readonly generation: number; epoch: number } | undefined;
+  #attachment:
+    | { readonly device: DeviceRef; readonly generation: number; epoch: number }
+    | undefined;
   #leave: (() => void) | undefined;
   #ended: Violation | undefined;
   readonly #onGone: () => void;

@@ -106,7 +106,9 @@ async function commit(store: Store, batch: SubmitBatch): Promise<Receipt> {
 
 async function texts(store: Store, user: UserRef, after = 0): Promise<string[]> {
   const { entries } = await store.loadTimeline(user, after, PAGE);
-  entries.forEach((entry, index) => assert.equal(entry.seq, (entries[0]?.seq ?? 0) + index));
+  entries.forEach((entry, index) => {
+    assert.equal(entry.seq, (entries[0]?.seq ?? 0) + index);
+  });
   return entries.map(({ event }) => new TextDecoder().decode(event));
 }
 

@@ -95,10 +95,7 @@ export function judgeBatch(record: DeviceRecord | undefined, batch: SubmitBatch)
 }
 
 /** The record after new submits got their results. */
-export function addResults(
-  record: DeviceRecord,
-  outcomes: readonly SubmitOutcome[],
-): DeviceRecord {
+export function addResults(record: DeviceRecord, outcomes: readonly SubmitOutcome[]): DeviceRecord {
   if (outcomes.length === 0) return record;
   return {
     ...record,

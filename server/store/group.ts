@@ -1,5 +1,10 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { Attachment, Receipt, SubmitOutcome, TimelineBounds } from "../../protocol/session/facts.ts";
+import type {
+  Attachment,
+  Receipt,
+  SubmitOutcome,
+  TimelineBounds,
+} from "../../protocol/session/facts.ts";
 import { unreachable } from "../../protocol/violation.ts";
 import {
   addResults,

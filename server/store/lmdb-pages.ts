@@ -1,5 +1,5 @@
+import type { Env } from "../../platform/lmdb-folder.ts";
 import { firstSeqOf, logKey, timelineKey } from "./keys.ts";
-import type { Env } from "./lmdb-folder.ts";
 import { decodeLog, decodeTimeline, type LogRecord, type TimelineRun } from "./records.ts";
 import type {
   LogRef,
@@ -83,7 +83,8 @@ class LogReader {
     const inRecord = seq >= this.#firstSeq && seq < this.#firstSeq + this.#record.events.length;
     if (log !== this.#log || !inRecord) this.#read(log, seq);
     const event = this.#record.events[seq - this.#firstSeq];
-    if (event === undefined) throw new RangeError("a timeline refers to what its log does not hold");
+    if (event === undefined)
+      throw new RangeError("a timeline refers to what its log does not hold");
     return { committedMs: this.#record.committedMs, event };
   }
 

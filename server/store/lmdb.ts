@@ -1,18 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import {
+  type DataFolder,
+  type Env,
+  FolderError,
+  openDataFolder,
+} from "../../platform/lmdb-folder.ts";
+import { GroupWrites } from "../../platform/lmdb-writes.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import {
   CommitGroup,
-  deviceName,
   type DurableView,
+  deviceName,
   type GroupSources,
   runsLength,
 } from "./group.ts";
-import { deviceKey, firstSeqOf, logKey, timelineKey, userKey } from "./keys.ts";
-import { type DataFolder, type Env, openDataFolder } from "./lmdb-folder.ts";
-import { loadPage, lastRecord } from "./lmdb-pages.ts";
-import { GroupWrites } from "./lmdb-writes.ts";
+import { deviceKey, FORMAT_KEY, firstSeqOf, logKey, timelineKey, userKey } from "./keys.ts";
+import { lastRecord, loadPage } from "./lmdb-pages.ts";
 import {
   decodeDevice,
   decodeLog,
@@ -22,6 +27,7 @@ import {
   encodeLog,
   encodeTimeline,
   encodeUser,
+  FORMAT_VERSION,
 } from "./records.ts";
 import {
   type AttachOutcome,
@@ -86,9 +92,16 @@ export class LmdbStore implements Store {
   #running: Promise<void> | undefined;
   #closed = false;
 
-  /** @throws StoreError, see {@link openDataFolder} */
+  /** @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2] */
   static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
-    return new LmdbStore(options, await openDataFolder(options.folder, options.mapBytes));
+    const { folder, mapBytes } = options;
+    const format = { version: FORMAT_VERSION, key: FORMAT_KEY, mapBytes };
+    try {
+      return new LmdbStore(options, await openDataFolder(folder, format));
+    } catch (error) {
+      if (!(error instanceof FolderError)) throw error;
+      throw new StoreError(error.code, error.message, { cause: error.cause });
+    }
   }
 
   private constructor(options: LmdbStoreOptions, folder: DataFolder) {

@@ -1,6 +1,6 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeviceRecord } from "./device-record.ts";
-import { CommitGroup, deviceName, type DurableView, type GroupSources } from "./group.ts";
+import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
 import {
   type AttachOutcome,
   type AttachRequest,
@@ -44,6 +44,14 @@ export class MemoryDisk implements DurableView {
 
   logHead(log: LogRef): number {
     return this.logs.get(log)?.length ?? 0;
+  }
+
+  /** A timeline entry joined with its content. */
+  entry(user: UserRef, seq: number) {
+    const index = this.timelines.get(user)?.[seq - 1];
+    const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
+    if (entry === undefined) throw new RangeError("a timeline entry is missing");
+    return { conversationSeq: index?.logSeq ?? 0, ...entry };
   }
 
   /** Takes in a whole group. */
@@ -116,14 +124,10 @@ export class MemoryStore implements Store {
     const entries: TimelineEntry[] = [];
     let bytes = 0;
     for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { log, logSeq } = this.disk.timelines.get(user)?.[seq - 1] as {
-        log: LogRef;
-        logSeq: number;
-      };
-      const { committedMs, event } = this.disk.logs.get(log)?.[logSeq - 1] as LogEntry;
+      const { conversationSeq, committedMs, event } = this.disk.entry(user, seq);
       bytes += event.length;
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
-      entries.push({ seq, conversationSeq: logSeq, committedMs, event });
+      entries.push({ seq, conversationSeq, committedMs, event });
     }
     return { bounds, entries };
   }

@@ -73,8 +73,16 @@ export interface DeviceRef {
 export interface AttachRequest {
   readonly device: DeviceRef;
   /** As stated in Hello. */
-  readonly outbox: { readonly epoch: number; readonly resultsThrough: number; readonly next: number };
-  readonly cursor: { readonly epoch: number; readonly seq: number; readonly start: "earliest" | "latest" };
+  readonly outbox: {
+    readonly epoch: number;
+    readonly resultsThrough: number;
+    readonly next: number;
+  };
+  readonly cursor: {
+    readonly epoch: number;
+    readonly seq: number;
+    readonly start: "earliest" | "latest";
+  };
 }
 
 export type AttachOutcome =

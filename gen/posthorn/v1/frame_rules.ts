@@ -19,7 +19,10 @@ export type FrameSender = "client" | "server" | "both";
 export type FramePhase = "opening" | "joining" | "open";
 export type FrameCounter = "none" | "outbox" | "timeline";
 
-/** Who may send a kind of frame, in which of the receiver's phases, and which counter it consumes a number of. */
+/**
+ * Who may send a kind of frame, in which of the receiver's phases, and which counter it consumes a
+ * number of.
+ */
 export interface FrameRule {
   readonly kind: FrameKind;
   /** The field number in Frame. */
@@ -27,6 +30,7 @@ export interface FrameRule {
   readonly sender: FrameSender;
   readonly phases: readonly FramePhase[];
   readonly counter: FrameCounter;
+  /** True when the kind has a straight-line codec. */
   readonly hot: boolean;
 }
 
@@ -123,7 +127,7 @@ export const FRAME_RULES: Readonly<Record<FrameKind, FrameRule>> = {
     kind: "close",
     number: 12,
     sender: "both",
-    phases: ["opening","joining","open"],
+    phases: ["opening", "joining", "open"],
     counter: "none",
     hot: false,
   },

@@ -1,13 +1,29 @@
 import { chmodSync, closeSync, mkdirSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
-import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { LockHeld, takeLock } from "../../platform/lock-file.ts";
-import { FORMAT_KEY } from "./keys.ts";
-import { FORMAT_VERSION } from "./records.ts";
-import { StoreError } from "./store.ts";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { LockHeld, takeLock } from "./lock-file.ts";
 
 export type Env = RootDatabase<Uint8Array, Buffer>;
+
+/** A folder cannot be used. `code` is one of the DATA_ codes. */
+export class FolderError extends Error {
+  override readonly name = "FolderError";
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export interface FolderFormat {
+  /** The version of what is kept there; another one is refused. */
+  readonly version: number;
+  /** Where the version stands. */
+  readonly key: Buffer;
+  /** The size that is mapped at first, bytes. */
+  readonly mapBytes: number;
+}
 
 /** An opened data folder: the environment and the lock on it. */
 export interface DataFolder {
@@ -19,10 +35,9 @@ export interface DataFolder {
 /**
  * Opens a data folder, making it when it is not there. [OPS-2]
  *
- * @param mapBytes the most that the store may grow to
- * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED
+ * @throws FolderError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED
  */
-export async function openDataFolder(folder: string, mapBytes: number): Promise<DataFolder> {
+export async function openDataFolder(folder: string, format: FolderFormat): Promise<DataFolder> {
   const unlock = prepare(folder);
   let env: Env | undefined;
   try {
@@ -31,18 +46,18 @@ export async function openDataFolder(folder: string, mapBytes: number): Promise<
     env = open({
       path,
       noSubdir: true,
-      mapSize: mapBytes,
+      mapSize: format.mapBytes,
       keyEncoding: "binary",
       encoding: "binary",
       // A promise of a write resolves after its flush, not before. [SEQ-3]
       overlappingSync: false,
       compression: false,
     }) as Env;
-    await checkFormat(env, folder);
+    await checkFormat(env, folder, format);
   } catch (error) {
     await env?.close().catch(() => {});
     unlock();
-    throw asStoreError(error, folder);
+    throw asFolderError(error, folder);
   }
   const opened = env;
   return {
@@ -60,7 +75,7 @@ function prepare(folder: string): () => void {
     chmodSync(folder, 0o700);
     return takeLock(join(folder, "lock"));
   } catch (error) {
-    throw asStoreError(error, folder);
+    throw asFolderError(error, folder);
   }
 }
 
@@ -83,42 +98,42 @@ function checkMetaPages(path: string, folder: string): void {
   }
 }
 
-async function checkFormat(env: Env, folder: string): Promise<void> {
-  const format = env.getBinary(FORMAT_KEY);
-  if (format === undefined) {
+async function checkFormat(env: Env, folder: string, format: FolderFormat): Promise<void> {
+  const stored = env.getBinary(format.key);
+  if (stored === undefined) {
     if (env.getKeysCount({ limit: 1 }) > 0) throw damaged(folder, "it holds no format version");
-    await env.put(FORMAT_KEY, Buffer.from([FORMAT_VERSION]));
+    await env.put(format.key, Buffer.from([format.version]));
     return;
   }
-  const version = format.length === 1 ? (format[0] as number) : 0;
-  if (version > FORMAT_VERSION) {
-    const text = `${folder} has format ${version}; this program knows ${FORMAT_VERSION}`;
-    throw new StoreError(ErrorCode.DATA_NEWER, text);
+  const version = stored.length === 1 ? (stored[0] as number) : 0;
+  if (version > format.version) {
+    const text = `${folder} has format ${version}; this program knows ${format.version}`;
+    throw new FolderError(ErrorCode.DATA_NEWER, text);
   }
-  if (version !== FORMAT_VERSION) throw damaged(folder, "its format version is illegible");
+  if (version !== format.version) throw damaged(folder, "its format version is illegible");
 }
 
-function damaged(folder: string, why: string, cause?: unknown): StoreError {
-  return new StoreError(ErrorCode.DATA_DAMAGED, `${folder} is no store: ${why}`, { cause });
+function damaged(folder: string, why: string, cause?: unknown): FolderError {
+  return new FolderError(ErrorCode.DATA_DAMAGED, `${folder} is no store: ${why}`, { cause });
 }
 
 const UNWRITABLE = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"]);
 const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
-function asStoreError(error: unknown, folder: string): StoreError {
-  if (error instanceof StoreError) return error;
+function asFolderError(error: unknown, folder: string): FolderError {
+  if (error instanceof FolderError) return error;
   if (error instanceof LockHeld) {
     const text = `${folder} is in use by another process`;
-    return new StoreError(ErrorCode.DATA_LOCKED, text, { cause: error });
+    return new FolderError(ErrorCode.DATA_LOCKED, text, { cause: error });
   }
   const code = codeOf(error);
   if (UNWRITABLE.has(code)) {
     const text = `${folder} cannot be written to (${code})`;
-    return new StoreError(ErrorCode.DATA_UNWRITABLE, text, { cause: error });
+    return new FolderError(ErrorCode.DATA_UNWRITABLE, text, { cause: error });
   }
   if (FULL.has(code)) {
     const text = `no room for ${folder} (${code})`;
-    return new StoreError(ErrorCode.DATA_FULL, text, { cause: error });
+    return new FolderError(ErrorCode.DATA_FULL, text, { cause: error });
   }
   return damaged(folder, "it cannot be opened", error);
 }

@@ -1,7 +1,7 @@
 import type { Env } from "./lmdb-folder.ts";
 
 /**
- * The writes of one group: gathered, then handed to LMDB within one turn of the event loop, which makes them one
+ * Writes that belong together: gathered, then handed to LMDB within one turn of the event loop, which makes them one
  * transaction (lmdb's event turn batching).
  */
 export class GroupWrites {

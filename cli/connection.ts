@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { homedir, hostname } from "node:os";
+import { join } from "node:path";
+import { type Client, connect } from "../client/client.ts";
+import type { Dialer } from "../client/dialer.ts";
+import { memoryJournal } from "../client/memory-journal.ts";
+import { dialersOf, fileJournal } from "../client/node.ts";
+import { UsageError } from "./command.ts";
+
+/** The options with which commands reach a service; shared by chat, send and tail. */
+export const CONNECTION_OPTIONS = {
+  url: { type: "string", multiple: true },
+  user: { type: "string" },
+  device: { type: "string" },
+  "token-file": { type: "string" },
+  journal: { type: "string" },
+  temporary: { type: "boolean" },
+} as const;
+
+export const CONNECTION_HELP = `  --url URL          tcp:// tls:// ws:// wss:// http:// https://, best first, may repeat;
+                     or posthorn://HOST:PORT for all three transports [posthorn://127.0.0.1:4370]
+  --user NAME        who you are, where the service runs without authentication
+  --token-file FILE  your token
+  --device NAME      this device's name [the host's name]
+  --journal FOLDER   where the device keeps its outbox and cursor [~/.posthorn/USER-DEVICE]
+  --temporary        keep them in memory only: nothing is left behind
+`;
+
+export interface ConnectionValues {
+  readonly url?: readonly string[] | undefined;
+  readonly user?: string | undefined;
+  readonly device?: string | undefined;
+  readonly "token-file"?: string | undefined;
+  readonly journal?: string | undefined;
+  readonly temporary?: boolean | undefined;
+}
+
+/** Attaches as the options say. */
+export async function connectBy(
+  values: ConnectionValues,
+  part: { readonly start: "earliest" | "latest" },
+): Promise<Client> {
+  const urls = values.url ?? ["posthorn://127.0.0.1:4370"];
+  const dialers: Dialer[] = urls.flatMap((url) => dialersFrom(url));
+  const tokenFile = values["token-file"];
+  const token = tokenFile === undefined ? "" : () => readFileSync(tokenFile, "utf8").trim();
+  const userId = values.user ?? "";
+  if (userId === "" && token === "")
+    throw new UsageError("say who you are: --user or --token-file");
+  const deviceId =
+    values.device ??
+    hostname()
+      .replace(/[^A-Za-z0-9._-]/g, "-")
+      .slice(0, 64);
+  const folder = values.journal ?? join(homedir(), ".posthorn", `${userId || "token"}-${deviceId}`);
+  const journal = values.temporary ? memoryJournal() : await fileJournal(folder);
+  const agent = "posthorn-cli/0.1";
+  return connect({ dialers, deviceId, userId, token, journal, agent, ...part });
+}
+
+function dialersFrom(url: string): Dialer[] {
+  try {
+    return dialersOf(url);
+  } catch (cause) {
+    throw new UsageError(`--url: ${(cause as Error).message}`);
+  }
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+export interface Ending {
+  /** undefined: ended by a signal. */
+  readonly status: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Surroundings {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A running `posthorn`, as a process of its own. Ended with its test at the latest. */
+export class Program {
+  stdout = "";
+  stderr = "";
+  /** Resolves when the process has ended and everything it printed is here. */
+  readonly ended: Promise<Ending>;
+  readonly #child: ChildProcess;
+  #printed: () => void = () => {};
+
+  constructor(t: TestContext, args: readonly string[], { cwd, env }: Surroundings) {
+    const { PATH = "" } = process.env;
+    this.#child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { PATH, ...env } });
+    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.stdout += text;
+      this.#printed();
+    });
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#child.once("close", (status) => {
+        const { stdout, stderr } = this;
+        resolve({ status: status ?? undefined, stdout, stderr });
+        this.#printed();
+      });
+    });
+    t.after(async () => {
+      this.#child.kill("SIGKILL");
+      await this.ended;
+    });
+  }
+
+  signal(name: "SIGTERM" | "SIGINT"): void {
+    this.#child.kill(name);
+  }
+
+  /** Nobody reads what it prints from here on. */
+  closeStdout(): void {
+    this.#child.stdout?.destroy();
+  }
+
+  /** Resolves when it has printed what matches; rejects when it ended without. */
+  async prints(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const match = pattern.exec(this.stdout);
+      if (match !== null) return match[1] ?? match[0];
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+        throw new Error(`ended without printing ${pattern}: ${this.stdout}${this.stderr}`);
+      }
+      await new Promise<void>((resolve) => {
+        this.#printed = resolve;
+      });
+    }
+  }
+}
+
+/** Runs `posthorn` to its end. */
+export function posthorn(
+  t: TestContext,
+  args: readonly string[],
+  surroundings: Surroundings,
+): Promise<Ending> {
+  return new Program(t, args, surroundings).ended;
+}
+
+/** An empty folder that is gone after the test. */
+export function emptyFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "posthorn-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

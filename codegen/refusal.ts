@@ -1,0 +1,11 @@
+import type { AnyDesc } from "@bufbuild/protobuf";
+
+/** The schema breaks a rule of the generator. Reported to the compiler, which shows it to the schema's author. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+}
+
+/** Throws a {@link Refusal} that names the descriptor and says what is wrong with it. */
+export function refuse(about: AnyDesc | string, what: string): never {
+  throw new Refusal(`${about} ${what}`);
+}
