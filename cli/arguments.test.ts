@@ -45,8 +45,10 @@ for (const [args, message] of wrong) {
 }
 
 test("positional arguments are as many as their names", () => {
-  assert.deepEqual(readPositionals(["alice"], ["USER"]), ["alice"]);
-  assert.throws(() => readPositionals([], ["USER"]), { message: "USER is missing" });
+  assert.deepEqual(readPositionals({ positionals: ["alice"] }, ["USER"]), ["alice"]);
+  assert.throws(() => readPositionals({ positionals: [] }, ["USER"]), {
+    message: "USER is missing",
+  });
   const message = '"b" is one argument too many';
-  assert.throws(() => readPositionals(["a", "b"], ["USER"]), { message });
+  assert.throws(() => readPositionals({ positionals: ["a", "b"] }, ["USER"]), { message });
 });

@@ -25,7 +25,7 @@ export function readArguments<const Options extends ParseArgsOptionsConfig>(
 
 /** @throws UsageError when there are other than `names.length` positional arguments */
 export function readPositionals(
-  positionals: readonly string[],
+  { positionals }: { readonly positionals: readonly string[] },
   names: readonly string[],
 ): readonly string[] {
   const missing = names[positionals.length];

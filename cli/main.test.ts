@@ -8,7 +8,7 @@ const COMMANDS = ["serve", "chat", "send", "tail", "token"];
 const cwd = tmpdir();
 
 describe("posthorn", { concurrency: 2 }, () => {
-  test("--help names every command and shows how to begin; so does help, and nothing", async (t) => {
+  test("--help, help and nothing name every command and show how to begin", async (t) => {
     const { status, stdout, stderr } = await posthorn(t, ["--help"], { cwd });
     assert.equal(status, 0);
     assert.equal(stderr, "");

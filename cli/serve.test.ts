@@ -164,12 +164,15 @@ describe("posthorn serve", { concurrency: 2 }, () => {
   });
 
   test("serves on when nobody reads what it prints, and still stops cleanly", async (t) => {
-    const { program, place } = await served(t);
+    const program = new Program(t, ["serve", "--port", "0"], { cwd: emptyFolder(t) });
+    const port = Number(await program.prints(/tcp:\/\/127\.0\.0\.1:(\d+)\n/));
     program.closeStdout();
-    const { first } = await greet(t, place.port, { userId: "alice" });
+    const { first } = await greet(t, port, { userId: "alice" });
     assert.equal(first.kind, "welcome");
     program.signal("SIGTERM");
-    assert.equal((await program.ended).status, 0);
+    const { status, stderr } = await program.ended;
+    assert.equal(status, 0);
+    assert.equal(logged(stderr).at(-1), "server.stopped");
   });
 
   test("logs text for people when asked to", async (t) => {

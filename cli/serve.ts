@@ -54,9 +54,9 @@ const KEY_OPTIONS = Object.fromEntries(
 );
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals } = readArguments(args, { ...KEY_OPTIONS, ...OPTIONS });
-  readPositionals(positionals, []);
-  const { "print-config": printConfig, reference, json, ...rest } = values;
+  const parsed = readArguments(args, { ...KEY_OPTIONS, ...OPTIONS });
+  readPositionals(parsed, []);
+  const { "print-config": printConfig, reference, json, ...rest } = parsed.values;
   if (reference) {
     io.stdout.write(configReference());
     return EXIT.done;

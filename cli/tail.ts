@@ -28,8 +28,9 @@ const OPTIONS = {
 } as const;
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals } = readArguments(args, OPTIONS);
-  readPositionals(positionals, []);
+  const parsed = readArguments(args, OPTIONS);
+  readPositionals(parsed, []);
+  const { values } = parsed;
   const countMax = values.count === undefined ? Number.POSITIVE_INFINITY : Number(values.count);
   if (!(countMax > 0)) throw new UsageError(`--count: ${values.count}`);
   const start = values["from-now"] ? "latest" : "earliest";

@@ -11,9 +11,11 @@ export function styleFor(
   env: Readonly<Record<string, string | undefined>>,
 ): Style {
   const plain = stream.isTTY !== true || Boolean(env.NO_COLOR) || env.TERM === "dumb";
-  const between = (on: number, off: number) => (text: string) =>
-    plain ? text : `\u001b[${on}m${text}\u001b[${off}m`;
-  return { bold: between(1, 22), dim: between(2, 22), warning: between(33, 39) };
+  const between =
+    ([on, off]: readonly [number, number]) =>
+    (text: string) =>
+      plain ? text : `\u001b[${on}m${text}\u001b[${off}m`;
+  return { bold: between([1, 22]), dim: between([2, 22]), warning: between([33, 39]) };
 }
 
 /** Label and text in two columns, one line each, set in by two. */

@@ -60,7 +60,7 @@ describe("posthorn token", { concurrency: 2 }, () => {
   });
 
   for (const name of ["signing.pem", "signing.jwk"]) {
-    test(`[AUT-1] makes the key pair ${name}, and a token that its public half checks`, async (t) => {
+    test(`[AUT-1] makes the pair ${name}, and a token that its public half checks`, async (t) => {
       const cwd = emptyFolder(t);
       const said = await printed(t, ["--new-key", name], cwd);
       assert.match(said, new RegExp(`--auth-public-key-files ${name}.pub`));
@@ -122,7 +122,8 @@ describe("posthorn token", { concurrency: 2 }, () => {
     for (const name of ["secret", "key", "other.pub"]) writeFileSync(join(cwd, name), "precious");
     const refused = async (args: readonly string[], path: string) => {
       const { status, stderr } = await posthorn(t, ["token", ...args], { cwd });
-      const line = `posthorn: CONFIG_INVALID: ${args[0]}: ${path} exists, and is not written over\n`;
+      const why = `${args[0]}: ${path} exists, and is not written over`;
+      const line = `posthorn: CONFIG_INVALID: ${why}\n`;
       assert.deepEqual({ status, stderr }, { status: 2, stderr: line });
     };
     await refused(["--new-secret", "secret"], "secret");
@@ -139,7 +140,7 @@ describe("posthorn token", { concurrency: 2 }, () => {
   const wrong: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /USER is missing/],
     [["alice", "bob", ...SIGN], /"bob" is one argument too many/],
-    [["a/b", ...SIGN], /USER: "a\/b" is no user id/],
+    [["a/b", ...SIGN], /USER: "a\/b" does not match/],
     [["alice"], /needs --secret-file or --private-key/],
     [["alice", ...SIGN, "--private-key", "k"], /two ways/],
     [["alice", "--secret-file", "missing"], /--secret-file: cannot read missing \(ENOENT\)/],

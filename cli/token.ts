@@ -1,6 +1,7 @@
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { DEVICE_ID_PATTERN, USER_ID_PATTERN } from "../protocol/limits.ts";
 import {
+  type KeySource,
   newKeyTexts,
   newSecretText,
   secretFrom,
@@ -68,14 +69,15 @@ const OPTIONS = {
 type Values = ReturnType<typeof readArguments<typeof OPTIONS>>["values"];
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals } = readArguments(args, OPTIONS);
+  const parsed = readArguments(args, OPTIONS);
+  const { values } = parsed;
   const newSecret = values["new-secret"];
   const newKey = values["new-key"];
   if (newSecret === undefined && newKey === undefined) {
-    const [userId = ""] = readPositionals(positionals, ["USER"]);
+    const [userId = ""] = readPositionals(parsed, ["USER"]);
     return printToken(userId, values, io);
   }
-  readPositionals(positionals, []);
+  readPositionals(parsed, []);
   if (Object.keys(values).length > 1) throw new UsageError("a key is made alone, without options");
   if (newSecret !== undefined) makeSecret(newSecret, io);
   if (newKey !== undefined) await makeKeyPair(newKey, io);
@@ -84,18 +86,12 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
 
 async function printToken(userId: string, values: Values, io: CommandIo): Promise<number> {
   const { device, tenant, expires = "1h" } = values;
-  const illegal = (name: string, value: string, kind: string) =>
-    new UsageError(`${name}: ${JSON.stringify(value)} is no ${kind}`);
-  if (!USER_ID_PATTERN.test(userId)) throw illegal("USER", userId, "user id");
-  if (device !== undefined && !DEVICE_ID_PATTERN.test(device)) {
-    throw illegal("--device", device, "device id");
-  }
-  if (tenant !== undefined && !TENANT_PATTERN.test(tenant)) {
-    throw illegal("--tenant", tenant, "tenant");
-  }
+  checkName({ key: "USER", name: userId, pattern: USER_ID_PATTERN });
+  checkName({ key: "--device", name: device, pattern: DEVICE_ID_PATTERN });
+  checkName({ key: "--tenant", name: tenant, pattern: TENANT_PATTERN });
   const goodForMs = durationMs(expires) ?? 0;
   if (goodForMs < 1000 || goodForMs > EXPIRES_MS_MAX) {
-    throw illegal("--expires", expires, "time such as 90m, 12h or 30d");
+    throw new UsageError(`--expires: "${expires}" is no time such as 90m, 12h or 30d`);
   }
   const issuedAtMs = Date.now();
   const expiresAtMs = issuedAtMs + goodForMs;
@@ -115,20 +111,32 @@ async function printToken(userId: string, values: Values, io: CommandIo): Promis
 
 const EXPIRES_MS_MAX = 100 * 366 * 86_400_000;
 
+interface GivenName {
+  readonly key: string;
+  readonly name: string | undefined;
+  readonly pattern: RegExp;
+}
+
+function checkName({ key, name, pattern }: GivenName): void {
+  if (name === undefined || pattern.test(name)) return;
+  throw new UsageError(`${key}: ${JSON.stringify(name)} does not match ${pattern.source}`);
+}
+
 function signingKey(values: Values, env: CommandIo["env"]): TokenKey {
   const privateKey = values["private-key"];
   const secret = values["secret-file"];
   if (privateKey !== undefined && secret !== undefined) {
     throw new UsageError("--secret-file and --private-key are two ways to sign; take one");
   }
-  if (privateKey !== undefined) return signingKeyFrom(keyFile("--private-key", privateKey));
-  if (secret !== undefined) return secretFrom(keyFile("--secret-file", secret));
+  if (privateKey !== undefined)
+    return signingKeyFrom(keyFile({ key: "--private-key", path: privateKey }));
+  if (secret !== undefined) return secretFrom(keyFile({ key: "--secret-file", path: secret }));
   const configured = env[SECRET_VARIABLE];
-  if (configured) return secretFrom(keyFile(SECRET_VARIABLE, configured));
+  if (configured) return secretFrom(keyFile({ key: SECRET_VARIABLE, path: configured }));
   throw new UsageError("needs --secret-file or --private-key; --new-secret FILE makes a secret");
 }
 
-function keyFile(key: string, path: string) {
+function keyFile({ key, path }: { readonly key: string; readonly path: string }): KeySource {
   return { key, bytes: readNamed({ key, path, readFile: (name) => readFileSync(name) }) };
 }
 

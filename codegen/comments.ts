@@ -17,7 +17,7 @@ export type Commented =
   | DescOneof
   | DescService;
 
-/** The comment that stands before a descriptor in its schema, as written; empty when there is none. */
+/** The comment before a descriptor in its schema, as written; empty when there is none. */
 export type CommentOf = (desc: Commented) => string;
 
 /** A comment as one line of text, for a table's cell or a string. */

@@ -49,7 +49,7 @@ test("every hot kind has a codec and no other", () => {
 });
 
 for (const { kind, schema, codec } of HOT) {
-  test(`[FRM-5] ${kind}: writes the bytes of protobuf-es, in its place, and reads them back`, () => {
+  test(`[FRM-5] ${kind}: writes what protobuf-es writes, in its place, and reads it back`, () => {
     const property = fc.property(plainOf(schema), fc.nat(9), (plain, margin) => {
       const expected = encoded(schema, plain);
       const size = codec.size(plain);
@@ -267,7 +267,7 @@ function recordOf(schema: DescMessage, depth: number): fc.Arbitrary<number[]> {
   return fc.oneof({ weight: 4, arbitrary: fc.oneof(...known) }, unknown, group(schema, depth));
 }
 
-/** A wire type and what follows the tag: what the field expects, or for none anything well-formed. */
+/** A wire type and what follows the tag: what the field expects, or for none anything valid. */
 function contentOf(field: DescField | undefined, depth: number): fc.Arbitrary<[number, number[]]> {
   const inner =
     field?.message !== undefined && depth > 0
@@ -289,7 +289,7 @@ function varint(): fc.Arbitrary<[number, number[]]> {
   return fc.tuple(value, padding()).map(([n, pad]) => [0, varintOf(n, pad)]);
 }
 
-/** Mostly of the right length, else cut: within a message, what follows it then looks like its rest. */
+/** Mostly of the right length, else cut: in a message, what follows then looks like its rest. */
 function fixed(wireType: number, length: number): fc.Arbitrary<[number, number[]]> {
   const minLength = fc.oneof({ weight: 4, arbitrary: fc.constant(length) }, fc.nat(length));
   return minLength

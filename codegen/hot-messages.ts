@@ -23,11 +23,11 @@ export interface HotField {
 export type HotShape = "uint32" | "uint64" | "enum" | "fixed32" | "bytes" | "messages";
 
 /**
- * The messages of hot frames and those in them, contained ones last.
+ * The messages of hot frames and those in them, each once.
  *
- * Refuses what straight-line code would not get right: fields whose absence means something (and with them closed
- * enums, which the compiler has nowhere else), oneofs, groups, tags of two bytes, types it has no code for, messages
- * that contain themselves, two messages of one name.
+ * Refuses what straight-line code would not get right: fields whose absence means something (and
+ * with them closed enums, which the compiler has nowhere else), oneofs, groups, tags of two bytes,
+ * types it has no code for, messages that contain themselves, two messages of one name.
  */
 export function hotMessages(rules: readonly FrameRuleOption[]): HotMessage[] {
   const hot = rules.filter((rule) => rule.hot).map((rule) => rule.message);

@@ -30,7 +30,8 @@ message Frame {
   oneof kind {
     // Says something.
     NoteCall note_call = 2 [(posthorn.v1.frame_rule) = {
-      sender: FRAME_SENDER_CLIENT, phases: [FRAME_PHASE_OPEN], counter: FRAME_COUNTER_OUTBOX, hot: true
+      sender: FRAME_SENDER_CLIENT, phases: [FRAME_PHASE_OPEN],
+      counter: FRAME_COUNTER_OUTBOX, hot: true
     }];
     // Says one | other thing,
     // then nothing.
@@ -90,7 +91,8 @@ const ONLY_SHAPES =
   "is hot and must be uint32, uint64, fixed32, bytes, an enum or a repeated message";
 
 interface Unsound {
-  readonly id: string;
+  /** The requirements that the refused schema would break; none for a codec's own limits. */
+  readonly id?: string;
   readonly what: string;
   /** What of the sound schema is replaced by what. */
   readonly change: readonly [string, string];
@@ -194,19 +196,16 @@ const UNSOUND: readonly Unsound[] = [
     refusal: "enum value bugle.Code.CODE_OUT_OF_BREATH has an error_rule, and so has bugle.Colour",
   },
   {
-    id: "[FRM-9]",
     what: "a hot field of a type without straight-line code",
     change: ["bytes end = 2", "string end = 2"],
     refusal: `field bugle.NoteCall.end ${ONLY_SHAPES}`,
   },
   {
-    id: "[FRM-9]",
     what: "hot repeated numbers",
     change: ["uint32 length = 15", "repeated uint32 length = 15"],
     refusal: `field bugle.Part.length ${ONLY_SHAPES}`,
   },
   {
-    id: "[FRM-9]",
     what: "a hot group",
     change: [
       "repeated Part from = 3",
@@ -215,31 +214,26 @@ const UNSOUND: readonly Unsound[] = [
     refusal: `field bugle.NoteCall.from ${ONLY_SHAPES}`,
   },
   {
-    id: "[FRM-9]",
     what: "a hot field whose absence means something",
     change: ["fixed32 item = 2", "fixed32 item = 2 [features.field_presence = EXPLICIT]"],
     refusal: "field bugle.Part.item is hot and needs implicit presence, outside a oneof",
   },
   {
-    id: "[FRM-9]",
     what: "a hot oneof",
     change: ["bytes end = 2;", "oneof rest { bytes end = 2; }"],
     refusal: "field bugle.NoteCall.end is hot and needs implicit presence, outside a oneof",
   },
   {
-    id: "[FRM-9]",
     what: "a hot field with a tag of two bytes",
     change: ["uint32 length = 15", "uint32 length = 16"],
     refusal: "field bugle.Part.length is hot and needs a number up to 15",
   },
   {
-    id: "[FRM-9]",
     what: "a hot message that contains itself",
     change: ["Colour p = 3", "repeated NoteCall p = 3"],
     refusal: "message bugle.NoteCall is hot and contains itself",
   },
   {
-    id: "[FRM-9]",
     what: "two hot messages of one name",
     change: ["uint32 length = 15", "message NoteCall {}\n  repeated NoteCall length = 15"],
     refusal: "message bugle.Part.NoteCall is hot and has the name of another hot message",
@@ -325,7 +319,7 @@ test("[AUT-5] sensitive members are listed, also those of messages in messages",
   assert.deepEqual(SENSITIVE_FIELDS, ["secretSeal", "secretWord"]);
 });
 
-test("[FRM-9] codecs of any hot message agree with protobuf-es", async () => {
+test("[FRM-5] codecs of any hot message agree with protobuf-es", async () => {
   const { HOT_CODECS } = await imported("hot_codecs");
   const { size, write, read } = HOT_CODECS.noteCall;
   const parts = [
@@ -367,7 +361,7 @@ test("[FRM-7] [FRM-8] [ERR-1] the reference says the same as the tables", () => 
 });
 
 for (const [index, { id, what, refusal }] of UNSOUND.entries()) {
-  test(`${id} refuses ${what}`, () => {
+  test(`${id ?? "codecs:"} refuses ${what}`, () => {
     const response = posthornPlugin.run(requestFor(`c${index}`, "print=code"));
     assert.equal(response.error, refusal.replaceAll("bugle.", `bugle.c${index}.`));
     assert.deepEqual(response.file, []);

@@ -43,8 +43,8 @@ const generator = createEcmaScriptPlugin<PluginOptions>({
 /**
  * Generates from the rules in a schema what code and specification would otherwise repeat by hand.
  *
- * Takes any schema whose frame and error codes carry the options of posthorn/v1/options.proto, all of it in one
- * request. A schema that breaks their rules is answered with a text for its author, not with an exception.
+ * Takes any schema whose frame and error codes carry the options of posthorn/v1/options.proto, all
+ * of it in one request. A schema that breaks their rules is answered with a text for its author.
  */
 export const posthornPlugin: Plugin = {
   ...generator,

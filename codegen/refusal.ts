@@ -1,6 +1,6 @@
 import type { AnyDesc } from "@bufbuild/protobuf";
 
-/** The schema breaks a rule of the generator. Reported to the compiler, which shows it to the schema's author. */
+/** The schema breaks a rule of the generator. The compiler shows the message to its author. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
 }

@@ -68,8 +68,8 @@ export function findRuleOptions(files: readonly DescFile[]): RuleOptions {
 }
 
 /**
- * The frame message: the one whose fields have frame rules. Refuses a second one, a kind without a rule, and a rule
- * that does not say who sends, when, or what is counted.
+ * The frame message: the one whose fields have frame rules. Refuses a second one, a kind without a
+ * rule, and a rule that does not say who sends, when, or what is counted.
  */
 export function frameTable(messages: readonly DescMessage[], options: RuleOptions): FrameTable {
   const ruled = messages
@@ -117,8 +117,8 @@ function frameRuleOf(field: DescField, options: RuleOptions): FrameRuleOption {
 }
 
 /**
- * The error codes: the enum whose values have error rules. Refuses a second one, a code without a rule, a rule for
- * zero, a rule that says nothing, and two names for one number.
+ * The error codes: the enum whose values have error rules. Refuses a second one, a code without a
+ * rule, a rule for zero, a rule that says nothing, and two names for one number.
  */
 export function errorTable(enums: readonly DescEnum[], options: RuleOptions): ErrorTable {
   const ruled = enums

@@ -24,84 +24,66 @@ export function isLoopback(host: string): boolean {
 }
 
 function checkDoors(config: Config): void {
-  const { auth, host, tls, transports } = config;
+  const { auth, data, host, tls, transports } = config;
   // Node takes an empty host for every address of the machine.
-  refuseIf(host === "", "host", "must not be empty; 0.0.0.0 or :: listens on every address");
-  refuseIf(config.data === "", "data", "must not be empty");
+  must("host", host !== "", "must not be empty; 0.0.0.0 or :: listens on every address");
+  must("data", data !== "", "must not be empty");
   // Secure by default: what is not authenticated is not reachable from outside (P27). [AUT-4]
-  refuseIf(
-    isOpen(config) && !isLoopback(host),
-    "host",
+  const others =
     `without authentication, ${host} would let anybody in as anybody; ` +
-      "set auth.hmacSecretFile or auth.publicKeyFiles, or listen on 127.0.0.1",
-  );
-  const claims = auth.issuer === "" ? "audience" : "issuer";
-  refuseIf(
-    isOpen(config) && (auth.issuer !== "" || auth.audience !== ""),
-    `auth.${claims}`,
-    "has no effect without auth.hmacSecretFile or auth.publicKeyFiles",
-  );
-  refuseIf(auth.publicKeyFiles.includes(""), "auth.publicKeyFiles", "holds an empty path");
-  refuseIf(tls.certFile !== "" && tls.keyFile === "", "tls.certFile", "needs tls.keyFile too");
-  refuseIf(tls.keyFile !== "" && tls.certFile === "", "tls.keyFile", "needs tls.certFile too");
-  const { tcp, websocket, longPoll } = transports;
-  refuseIf(!tcp && !websocket && !longPoll, "transports", "all are off: nobody could connect");
+    "set auth.hmacSecretFile or auth.publicKeyFiles, or listen on 127.0.0.1";
+  must("host", !isOpen(config) || isLoopback(host), others);
+  const without = "has no effect without auth.hmacSecretFile or auth.publicKeyFiles";
+  must("auth.issuer", !isOpen(config) || auth.issuer === "", without);
+  must("auth.audience", !isOpen(config) || auth.audience === "", without);
+  must("auth.publicKeyFiles", !auth.publicKeyFiles.includes(""), "holds an empty path");
+  must("tls.certFile", tls.certFile === "" || tls.keyFile !== "", "needs tls.keyFile too");
+  must("tls.keyFile", tls.keyFile === "" || tls.certFile !== "", "needs tls.certFile too");
+  const some = transports.tcp || transports.websocket || transports.longPoll;
+  must("transports", some, "all are off: nobody could connect");
 }
 
 function checkTimers({ timers, longPoll }: Config): void {
   const { keepalive, idle, age } = timers;
   for (const [name, { defaultMs, minMs, maxMs }] of Object.entries(timers)) {
     const ordered = minMs <= defaultMs && defaultMs <= maxMs;
-    refuseIf(!ordered, `timers.${name}`, "must have minMs <= defaultMs <= maxMs");
+    must(`timers.${name}`, ordered, "must have minMs <= defaultMs <= maxMs");
   }
-  // A device must be able to ping twice in an idle time, or any jitter cuts its link (P28).
-  // [SES-11]
   for (const bound of ["minMs", "defaultMs"] as const) {
-    const both = { keepaliveMs: keepalive[bound], idleMs: idle[bound], ageMs: 0 };
-    const problem = `must be below half of timers.idle.${bound}`;
-    refuseIf(!timersHold(both), `timers.keepalive.${bound}`, problem);
+    // A device must be able to ping twice in an idle time, or any jitter cuts its link (P28).
+    // [SES-11]
+    const holds = timersHold({ keepaliveMs: keepalive[bound], idleMs: idle[bound], ageMs: 0 });
+    must(`timers.keepalive.${bound}`, holds, `must be below half of timers.idle.${bound}`);
   }
-  // An age that ends before silence is noticed is no age. [SES-11]
-  refuseIf(
-    age.maxMs > 0 && age.maxMs <= idle.maxMs,
-    "timers.age.maxMs",
-    "must be 0 or above timers.idle.maxMs",
-  );
-  refuseIf(
-    age.defaultMs > 0 && age.defaultMs <= idle.defaultMs,
-    "timers.age.defaultMs",
-    "must be 0 or above timers.idle.defaultMs",
-  );
+  // An age that is over before silence is noticed is no age. [SES-11]
+  for (const bound of ["defaultMs", "maxMs"] as const) {
+    const holds = age[bound] === 0 || age[bound] > idle[bound];
+    must(`timers.age.${bound}`, holds, `must be 0 or above timers.idle.${bound}`);
+  }
   // A link must not be forgotten while its poll hangs (P28). [LNK-13]
-  refuseIf(longPoll.holdMs >= longPoll.idleMs, "longPoll.holdMs", "must be below longPoll.idleMs");
-  const waits = longPoll.coalesceMs > longPoll.holdMs;
-  refuseIf(waits, "longPoll.coalesceMs", "must not be above longPoll.holdMs");
+  const { holdMs, idleMs, coalesceMs } = longPoll;
+  must("longPoll.holdMs", holdMs < idleMs, "must be below longPoll.idleMs");
+  must("longPoll.coalesceMs", coalesceMs <= holdMs, "must not be above longPoll.holdMs");
 }
 
 /** Room in a frame for everything around the content of a message. */
 const FRAME_OVERHEAD_BYTES = 8 * 1024;
 
 function checkSizes({ limits, longPoll }: Config): void {
-  refuseIf(
-    limits.contentBytes + FRAME_OVERHEAD_BYTES > limits.frameBytes,
-    "limits.contentBytes",
-    "must leave 8KiB of limits.frameBytes to the rest of a frame",
-  );
+  const { contentBytes, frameBytes, submitWindowBytes } = limits;
+  const room = frameBytes - FRAME_OVERHEAD_BYTES;
+  const rest = "must leave 8KiB of limits.frameBytes to the rest of a frame";
+  must("limits.contentBytes", contentBytes <= room, rest);
   // A submit that no credit covers could never be sent. [SEQ-8]
-  refuseIf(
-    limits.submitWindowBytes < limits.frameBytes,
-    "limits.submitWindowBytes",
-    "must hold at least one frame of limits.frameBytes",
-  );
-  // What is kept for a long poll must be able to hold what one write or one answer brings. [LNK-11]
-  const needed = Math.max(limits.frameBytes, longPoll.pollBytesMax);
-  refuseIf(
-    longPoll.bufferBytesMax < needed,
-    "longPoll.bufferBytesMax",
-    "must not be below limits.frameBytes or longPoll.pollBytesMax",
-  );
+  const fits = submitWindowBytes >= frameBytes;
+  must("limits.submitWindowBytes", fits, "must not be below limits.frameBytes");
+  // What is kept for a long poll must hold what one write or one answer brings. [LNK-11]
+  const { bufferBytesMax, pollBytesMax } = longPoll;
+  const holds = bufferBytesMax >= Math.max(frameBytes, pollBytesMax);
+  const least = "must not be below limits.frameBytes or longPoll.pollBytesMax";
+  must("longPoll.bufferBytesMax", holds, least);
 }
 
-function refuseIf(wrong: boolean, key: string, problem: string): void {
-  if (wrong) throw new ConfigError({ key, problem });
+function must(key: string, holds: boolean, problem: string): void {
+  if (!holds) throw new ConfigError({ key, problem });
 }

@@ -1,3 +1,4 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { type Config, configFrom, ENV_PREFIX, NAMED_KEYS, type NamedKey } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import type { ConfigValue } from "./config-values.ts";
@@ -36,6 +37,7 @@ export function loadConfig({ flags, env, readFile }: LoadSources): Config {
   for (const named of NAMED_KEYS) {
     for (const path of filesOf(config, named)) readNamed({ key: named.path, path, readFile });
   }
+  if (config.tls.certFile !== "") checkCertificate(config, readFile);
   return config;
 }
 
@@ -67,6 +69,25 @@ function jsonFrom(named: NamedFile): unknown {
     const problem = `${named.path} is not JSON: ${(cause as Error).message}`;
     throw new ConfigError({ key: named.key, problem, cause });
   }
+}
+
+/** A certificate and a key that do not belong together would show only in the first handshake. */
+function checkCertificate({ tls }: Config, readFile: LoadSources["readFile"]): void {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(readFile(tls.certFile));
+  } catch {
+    throw new ConfigError({ key: "tls.certFile", problem: "is no certificate in PEM form" });
+  }
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(Buffer.from(readFile(tls.keyFile)));
+  } catch {
+    // What the library says of a key that it cannot read may quote it. [AUT-5]
+    throw new ConfigError({ key: "tls.keyFile", problem: "is no private key in PEM form" });
+  }
+  if (certificate.checkPrivateKey(key)) return;
+  throw new ConfigError({ key: "tls.keyFile", problem: "is not the key of tls.certFile" });
 }
 
 function filesOf(config: Config, { path, key }: NamedKey): readonly string[] {

@@ -25,11 +25,12 @@ export interface ConfigKey {
   readonly doc: string;
 }
 
-const integer = (value: number, min: number, max: number, doc: string) =>
+type Bounds = readonly [number, number];
+const integer = (value: number, [min, max]: Bounds, doc: string) =>
   ({ value, type: { kind: "integer", min, max }, doc }) as const;
-const bytes = (value: number, min: number, max: number, doc: string) =>
+const bytes = (value: number, [min, max]: Bounds, doc: string) =>
   ({ value, type: { kind: "bytes", min, max }, doc }) as const;
-const duration = (value: number, min: number, max: number, doc: string) =>
+const duration = (value: number, [min, max]: Bounds, doc: string) =>
   ({ value, type: { kind: "duration", min, max }, doc }) as const;
 const flag = (value: boolean, doc: string) => ({ value, type: { kind: "boolean" }, doc }) as const;
 const text = (value: string, doc: string) => ({ value, type: { kind: "string" }, doc }) as const;
@@ -39,9 +40,9 @@ const files = (doc: string) => ({ value: [], type: { kind: "files" }, doc }) as 
 const choice = <const Of extends readonly string[]>(of: Of, value: Of[number], doc: string) =>
   ({ value, type: { kind: "choice", of }, doc }) as const;
 const range = (name: string, values: readonly [number, number, number], min: number) => ({
-  defaultMs: duration(values[0], min, TIMER_MS_MAX, `${name} granted when a device does not ask`),
-  minMs: duration(values[1], min, TIMER_MS_MAX, `shortest ${name} granted`),
-  maxMs: duration(values[2], min, TIMER_MS_MAX, `longest ${name} granted`),
+  defaultMs: duration(values[0], [min, TIMER_MS_MAX], `${name} granted when a device does not ask`),
+  minMs: duration(values[1], [min, TIMER_MS_MAX], `shortest ${name} granted`),
+  maxMs: duration(values[2], [min, TIMER_MS_MAX], `longest ${name} granted`),
 });
 
 const KIB = 1024;
@@ -55,7 +56,7 @@ const MINUTE = 60_000;
  */
 export const CONFIG_KEYS = {
   host: text("127.0.0.1", "address to listen on; without authentication only a loopback address"),
-  port: integer(4370, 0, 65_535, "port to listen on; 0 takes a free one"),
+  port: integer(4370, [0, 65_535], "port to listen on; 0 takes a free one"),
   data: folder("posthorn-data", "folder of the embedded store; made when missing"),
   corsOrigin: text("*", "Access-Control-Allow-Origin of the long poll"),
   log: {
@@ -82,39 +83,39 @@ export const CONFIG_KEYS = {
     ),
     issuer: text("", "issuer (iss) that tokens must have; empty accepts any"),
     audience: text("", "audience (aud) that tokens must have; empty accepts any"),
-    clockToleranceSeconds: integer(5, 0, 300, "how far the clocks of issuer and server may differ"),
+    clockToleranceSeconds: integer(
+      5,
+      [0, 300],
+      "how far the clocks of issuer and server may differ",
+    ),
   },
   limits: {
-    linksMax: integer(100_000, 1, 1_000_000, "links at a time"),
-    linksPerPeerMax: integer(20_000, 1, 1_000_000, "links at a time from one address"),
-    frameBytes: bytes(FRAME_BYTES_MAX, 16 * KIB, 16 * MIB, "largest frame"),
-    contentBytes: bytes(CONTENT_BYTES_MAX, 1, 15 * MIB, "largest message content"),
+    linksMax: integer(100_000, [1, 1_000_000], "links at a time"),
+    linksPerPeerMax: integer(20_000, [1, 1_000_000], "links at a time from one address"),
+    frameBytes: bytes(FRAME_BYTES_MAX, [16 * KIB, 16 * MIB], "largest frame"),
+    contentBytes: bytes(CONTENT_BYTES_MAX, [1, 15 * MIB], "largest message content"),
     submitWindowCount: integer(
       WINDOW_COUNT_DEFAULT,
-      1,
-      WINDOW_COUNT_MAX,
+      [1, WINDOW_COUNT_MAX],
       "submits that a device may have outstanding",
     ),
     submitWindowBytes: bytes(
       WINDOW_BYTES_DEFAULT,
-      16 * KIB,
-      WINDOW_BYTES_MAX,
+      [16 * KIB, WINDOW_BYTES_MAX],
       "bytes of submits that a device may have outstanding",
     ),
     deliveryWindowCount: integer(
       WINDOW_COUNT_MAX,
-      1,
-      WINDOW_COUNT_MAX,
+      [1, WINDOW_COUNT_MAX],
       "most deliveries outstanding to a device, whatever it asks",
     ),
     deliveryWindowBytes: bytes(
       WINDOW_BYTES_MAX,
-      KIB,
-      WINDOW_BYTES_MAX,
+      [KIB, WINDOW_BYTES_MAX],
       "most bytes of deliveries outstanding to a device, whatever it asks",
     ),
-    handshakeMs: duration(10_000, 100, MINUTE, "time for preface, TLS, HTTP heads and handshake"),
-    frameMs: duration(30_000, 100, 10 * MINUTE, "time for one frame to arrive whole"),
+    handshakeMs: duration(10_000, [100, MINUTE], "time for preface, TLS, HTTP heads and handshake"),
+    frameMs: duration(30_000, [100, 10 * MINUTE], "time for one frame to arrive whole"),
   },
   timers: {
     keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),
@@ -122,24 +123,27 @@ export const CONFIG_KEYS = {
     age: range("link age (0: for ever)", [0, 0, 0], 0),
   },
   longPoll: {
-    holdMs: duration(25_000, 10, 10 * MINUTE, "how long a poll hangs at most"),
-    coalesceMs: duration(20, 0, 1_000, "how long a poll waits for more at most"),
+    holdMs: duration(25_000, [10, 10 * MINUTE], "how long a poll hangs at most"),
+    coalesceMs: duration(20, [0, 1_000], "how long a poll waits for more at most"),
     idleMs: duration(
       60_000,
-      20,
-      30 * MINUTE,
+      [20, 30 * MINUTE],
       "a link without a request for this long is forgotten",
     ),
-    sendBytesMax: bytes(512 * KIB, KIB, 16 * MIB, "largest data of a Send"),
-    pollBytesMax: bytes(512 * KIB, KIB, 16 * MIB, "largest data of a poll's answer"),
-    bufferBytesMax: bytes(MIB, 64 * KIB, 64 * MIB, "unacknowledged bytes before a session waits"),
+    sendBytesMax: bytes(512 * KIB, [KIB, 16 * MIB], "largest data of a Send"),
+    pollBytesMax: bytes(512 * KIB, [KIB, 16 * MIB], "largest data of a poll's answer"),
+    bufferBytesMax: bytes(MIB, [64 * KIB, 64 * MIB], "unacknowledged bytes before a session waits"),
   },
   drain: {
-    slotSpreadMs: duration(5_000, 0, 10 * MINUTE, "over how long sessions come back after a stop"),
-    graceMs: duration(3_000, 100, 10 * MINUTE, "how long a stop waits for sessions"),
+    slotSpreadMs: duration(
+      5_000,
+      [0, 10 * MINUTE],
+      "over how long sessions come back after a stop",
+    ),
+    graceMs: duration(3_000, [100, 10 * MINUTE], "how long a stop waits for sessions"),
   },
   store: {
-    mapBytes: bytes(64 * GIB, MIB, 16_384 * GIB, "the most that the store may grow to"),
-    timelineEventsMax: integer(1_000_000, 16, 1e12, "events that a timeline keeps at least"),
+    mapBytes: bytes(64 * GIB, [MIB, 16_384 * GIB], "the most that the store may grow to"),
+    timelineEventsMax: integer(1_000_000, [16, 1e12], "events that a timeline keeps at least"),
   },
 } as const;

@@ -7,7 +7,7 @@ export type ConfigValue = string | number | boolean | readonly string[];
 /**
  * A value as text: a flag, a variable, or a string in the file. Throws ConfigError naming `key`.
  */
-export function valueFromText(type: ConfigKind, text: string, key: string): ConfigValue {
+export function valueFromText(key: string, type: ConfigKind, text: string): ConfigValue {
   switch (type.kind) {
     case "string":
     case "folder":
@@ -17,16 +17,16 @@ export function valueFromText(type: ConfigKind, text: string, key: string): Conf
       return text === "" ? [] : text.split(",");
     case "boolean":
       if (text === "true" || text === "false") return text === "true";
-      throw illegal(type, text, key);
+      throw illegal(key, type, text);
     case "choice":
       if (type.of.includes(text)) return text;
-      throw illegal(type, text, key);
+      throw illegal(key, type, text);
     case "integer":
     case "bytes":
     case "duration": {
       const count = withUnit(text, UNITS[type.kind]);
-      if (count === undefined) throw illegal(type, text, key);
-      return bounded(type, count, key);
+      if (count === undefined) throw illegal(key, type, text);
+      return bounded(key, type, count);
     }
     default:
       return unreachable(type);
@@ -34,15 +34,15 @@ export function valueFromText(type: ConfigKind, text: string, key: string): Conf
 }
 
 /** A value of the file. A string is read like a flag, so that "25s" and "256KiB" work there too. */
-export function valueFromJson(type: ConfigKind, value: unknown, key: string): ConfigValue {
+export function valueFromJson(key: string, type: ConfigKind, value: unknown): ConfigValue {
   if (typeof value === "string" && type.kind !== "boolean" && type.kind !== "integer") {
-    return valueFromText(type, value, key);
+    return valueFromText(key, type, value);
   }
   if (type.kind === "boolean" && typeof value === "boolean") return value;
-  if ("min" in type && typeof value === "number") return bounded(type, value, key);
+  if ("min" in type && typeof value === "number") return bounded(key, type, value);
   const texts = Array.isArray(value) && value.every((item) => typeof item === "string");
   if (type.kind === "files" && texts) return value;
-  throw illegal(type, value, key);
+  throw illegal(key, type, value);
 }
 
 /** Milliseconds from a time such as 25s, 200ms or 30d; undefined for anything else. */
@@ -103,14 +103,14 @@ function withUnit(text: string, units: Units): number | undefined {
 }
 
 function bounded(
+  key: string,
   type: ConfigKind & { readonly min: number; readonly max: number },
   value: number,
-  key: string,
 ): number {
   if (Number.isInteger(value) && value >= type.min && value <= type.max) return value;
-  throw illegal(type, value, key);
+  throw illegal(key, type, value);
 }
 
-function illegal(type: ConfigKind, value: unknown, key: string): ConfigError {
+function illegal(key: string, type: ConfigKind, value: unknown): ConfigError {
   return new ConfigError({ key, problem: `${JSON.stringify(value)} is not ${kindText(type)}` });
 }

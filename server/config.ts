@@ -66,12 +66,12 @@ export function configFrom({ flags, env, file }: ConfigSources): Config {
   if (file !== undefined) takeFile(file, "", values);
   for (const [name, text] of Object.entries(env ?? {})) {
     if (!name.startsWith(ENV_PREFIX) || text === undefined) continue;
-    const named = known("env", name, name);
-    values.set(named, valueFromText(named.key.type, text, name));
+    const named = known("env", name);
+    values.set(named, valueFromText(name, named.key.type, text));
   }
   for (const [flag, text] of flags ?? []) {
-    const named = known("flag", flag, `--${flag}`);
-    values.set(named, valueFromText(named.key.type, text, `--${flag}`));
+    const named = known("flag", flag);
+    values.set(named, valueFromText(`--${flag}`, named.key.type, text));
   }
   const config = nested(values) as Config;
   checkTogether(config);
@@ -101,13 +101,12 @@ function takeFile(file: unknown, above: string, values: Map<NamedKey, ConfigValu
       takeFile(value, `${path}.`, values);
       continue;
     }
-    const named = known("path", path, path);
-    values.set(named, valueFromJson(named.key.type, value, path));
+    const named = known("path", path);
+    values.set(named, valueFromJson(path, named.key.type, value));
   }
 }
 
-/** @param key how to call it in the error */
-function known(kind: "path" | "flag" | "env", name: string, key: string): NamedKey {
+function known(kind: "path" | "flag" | "env", name: string): NamedKey {
   const found = NAMED_KEYS.find((named) => named[kind] === name);
   if (found !== undefined) return found;
   const start = PREFIXES[kind];
@@ -115,7 +114,7 @@ function known(kind: "path" | "flag" | "env", name: string, key: string): NamedK
   const names = NAMED_KEYS.map((named) => bare(named[kind]));
   const meant = nearest(bare(name), kind === "path" ? [...names, ...GROUPS] : names);
   const hint = meant === undefined ? "" : `; did you mean ${start}${meant}?`;
-  throw new ConfigError({ key, problem: `unknown${hint}` });
+  throw new ConfigError({ key: `${start}${bare(name)}`, problem: `unknown${hint}` });
 }
 
 /** The objects of the file: limits, timers.keepalive and so on. */

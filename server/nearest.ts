@@ -5,32 +5,28 @@
  */
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
   const wanted = name.toLowerCase();
-  const longer = candidates.find((candidate) => endsInWord(candidate.toLowerCase(), wanted));
+  const longer = candidates.find((candidate) =>
+    endsInWord({ text: candidate.toLowerCase(), end: wanted }),
+  );
   if (longer !== undefined) return longer;
   let best: { readonly candidate: string; readonly edits: number } | undefined;
   for (const candidate of candidates) {
-    const edits = editDistance(wanted, candidate.toLowerCase());
+    const edits = editDistance({ from: wanted, to: candidate.toLowerCase() });
     if (best === undefined || edits < best.edits) best = { candidate, edits };
   }
   const editsMax = Math.min(EDITS_MAX, Math.ceil(wanted.length / 3));
   return best !== undefined && best.edits <= editsMax ? best.candidate : undefined;
 }
 
-/** ", did you mean x?" or nothing: the end of a sentence about an unknown name. */
-export function didYouMean(name: string, candidates: readonly string[]): string {
-  const meant = nearest(name, candidates);
-  return meant === undefined ? "" : `; did you mean ${meant}?`;
-}
-
 const EDITS_MAX = 3;
 
-function endsInWord(candidate: string, end: string): boolean {
-  const before = candidate.at(-end.length - 1);
-  return end !== "" && candidate.endsWith(end) && before !== undefined && /[^a-z0-9]/.test(before);
+function endsInWord({ text, end }: { readonly text: string; readonly end: string }): boolean {
+  const before = text.at(-end.length - 1);
+  return end !== "" && text.endsWith(end) && before !== undefined && /[^a-z0-9]/.test(before);
 }
 
 /** Levenshtein's distance, one row at a time. */
-function editDistance(from: string, to: string): number {
+function editDistance({ from, to }: { readonly from: string; readonly to: string }): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (let i = 1; i <= from.length; i += 1) {
     const next = [i];

@@ -357,8 +357,13 @@ export const ERROR_RULES: ReadonlyMap<number, ErrorRule> = new Map(
 export function errorRule(code: number): ErrorRule {
   const known = ERROR_RULES.get(code);
   if (known !== undefined) return known;
-  const meaning = "A code that this version does not know.";
-  return rule({ code, name: `UNKNOWN_${code}`, scope: "session", retry: "after-delay", meaning });
+  return rule({
+    code,
+    name: `UNKNOWN_${code}`,
+    scope: "session",
+    retry: "after-delay",
+    meaning: "A code that this version does not know.",
+  });
 }
 
 function rule(stated: Omit<ErrorRule, "temporary">): ErrorRule {

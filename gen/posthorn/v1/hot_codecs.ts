@@ -430,8 +430,8 @@ function writeFixed32(value: number, into: Uint8Array, at: number): number {
 let readEnd = 0;
 
 /**
- * Infinity when it is cut or longer than eight bytes: the full decoder then says what it is. Inexact
- * above 2^53, and there never below it.
+ * Infinity when it is cut or longer than eight bytes: the full decoder then says what it is.
+ * Inexact above 2^53, but never below 2^53 then.
  */
 function readVarint(from: Uint8Array, at: number, end: number): number {
   const last = Math.min(end, at + 8);
