@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { core, type Result } from "./core.ts";
+import { core, type Result } from "./main-job.ts";
 
 const HELP = `npm run bench -- core [--json] [--seconds N] [--idle N]
 

@@ -4,6 +4,8 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { fileURLToPath } from "node:url";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { CursorStart } from "../gen/posthorn/v1/session_pb.ts";
 import { Delimiter } from "../protocol/delimit.ts";
@@ -11,6 +13,8 @@ import { decodeFrame, encodeFrame, type Frame, isViolation } from "../protocol/f
 import { FRAME_BYTES_MAX } from "../protocol/limits.ts";
 import { PREFACE } from "../protocol/sniff.ts";
 import { emptyFolder, Program, posthorn } from "./testdata/program.ts";
+
+const TESTDATA = new URL("../server/testdata/", import.meta.url);
 
 interface Served {
   readonly program: Program;
@@ -114,6 +118,19 @@ describe("posthorn serve", { concurrency: 2 }, () => {
     const { status, stdout } = await program.ended;
     assert.equal(status, 0);
     assert.equal(stdout, `${JSON.stringify(place)}\n`);
+  });
+
+  test("with a certificate, TLS is served and said", async (t) => {
+    const pem = (name: string) => fileURLToPath(new URL(name, TESTDATA));
+    const files = ["--tls-cert-file", pem("localhost-cert.pem")];
+    const { place } = await served(t, [...files, "--tls-key-file", pem("localhost-key.pem")]);
+    const schemes = Object.values(place.urls).map((url) => url.split(":")[0]);
+    assert.deepEqual(schemes, ["tls", "wss", "https"]);
+    const ca = readFileSync(pem("localhost-cert.pem"));
+    const socket = connectTls({ host: "127.0.0.1", port: place.port, ca });
+    await once(socket, "secureConnect");
+    assert.equal(socket.authorized, true);
+    socket.destroy();
   });
 
   test("[OPS-3] the first signal waits for sessions, the second does not", async (t) => {

@@ -35,7 +35,7 @@ error. Sizes are written 256KiB, times 25s.
   --print-config     print the configuration in force as JSON, and stop
   --reference        print every key with all its names as Markdown, and stop
   --json             say where it listens as one JSON line
-  
+
 ${configHelp()}
 `,
   run,

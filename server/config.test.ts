@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
@@ -329,6 +331,32 @@ describe("loadConfig", () => {
     const keys = [["auth-public-key-files", "secret,gone"]] as const;
     refused(() => load(keys), "auth.publicKeyFiles", /gone/);
     assert.equal(load([["config", "secure.json"]]).auth.hmacSecretFile, "secret");
+  });
+
+  test("a certificate and its key are looked at together, and neither is quoted", () => {
+    const read = (name: string) => readFileSync(new URL(`testdata/${name}`, import.meta.url));
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const keys: Record<string, Uint8Array> = {
+      cert: read("localhost-cert.pem"),
+      key: read("localhost-key.pem"),
+      other: Buffer.from(privateKey.export({ format: "pem", type: "pkcs8" })),
+      hush: Buffer.from("hush"),
+    };
+    const loadTls = (certFile: string, keyFile: string) => {
+      const flags = new Map([
+        ["tls-cert-file", certFile],
+        ["tls-key-file", keyFile],
+      ]);
+      return loadConfig({ flags, env: {}, readFile: (path) => keys[path] as Uint8Array });
+    };
+    assert.equal(loadTls("cert", "key").tls.keyFile, "key");
+    const refused = (files: readonly [string, string], message: string) =>
+      assert.throws(() => loadTls(...files), { name: "ConfigError", message });
+    refused(["hush", "key"], "tls.certFile: is no certificate in PEM form");
+    refused(["key", "key"], "tls.certFile: is no certificate in PEM form");
+    refused(["cert", "hush"], "tls.keyFile: is no private key in PEM form");
+    refused(["cert", "cert"], "tls.keyFile: is no private key in PEM form");
+    refused(["cert", "other"], "tls.keyFile: is not the key of tls.certFile");
   });
 
   test("the file cannot be named by the file", () => {

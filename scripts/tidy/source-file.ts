@@ -7,7 +7,6 @@ export interface SourceFile {
   /** Relative to the root, with slashes. */
   readonly path: string;
   readonly lines: readonly string[];
-  /** Tests, contracts that tests call, and what stands in a folder of test data. */
   readonly isTest: boolean;
   /** Printed by the generator: checked for what it says, not for its form. */
   readonly isGenerated: boolean;
@@ -23,7 +22,7 @@ export interface ImportFact {
   /** What a relative import means, relative to the root; undefined for packages. */
   readonly target: string | undefined;
   readonly line: number;
-  /** `export … from`. */
+  /** `export … from`, but for `export type`, of which nothing is left at run time. */
   readonly isReExport: boolean;
 }
 
@@ -33,7 +32,7 @@ export function parseSource(path: string, text: string): SourceFile {
   return {
     path,
     lines: text.split("\n"),
-    isTest: /\.test\.ts$|(^|[/-])contract\.ts$|(^|\/)testdata\//.test(path),
+    isTest: isTestPath(path),
     isGenerated: /^gen\/|^spec\/generated\//.test(path),
     tokens,
     imports: importsOf(path, tokens),
@@ -41,25 +40,32 @@ export function parseSource(path: string, text: string): SourceFile {
   };
 }
 
+/** Tests, contracts that tests call, and what stands in a folder of test data. */
+export function isTestPath(path: string): boolean {
+  return /\.test\.ts$|(?:^|[/-])contract\.ts$|(?:^|\/)testdata\//.test(path);
+}
+
 function importsOf(path: string, tokens: readonly Token[]): ImportFact[] {
-  return tokens.flatMap((token, index) => {
-    const head = headOfImport(tokens, index);
-    if (token.kind !== "string" || head === undefined) return [];
-    const specifier = token.text.slice(1, -1);
+  return tokens.flatMap(({ kind, text, line }, index) => {
+    if (kind !== "string" || !isSpecifier(tokens, index)) return [];
+    const specifier = text.slice(1, -1);
     const isRelative = specifier.startsWith(".");
     const target = isRelative ? posix.join(posix.dirname(path), specifier) : undefined;
-    return [{ specifier, target, line: token.line, isReExport: head === "export" }];
+    return [{ specifier, target, line, isReExport: isReExported(tokens, index) }];
   });
 }
 
-/** The word that makes a string a specifier: `… from "x"`, `import "x"`, `import("x")`. */
-function headOfImport(tokens: readonly Token[], index: number): "import" | "export" | undefined {
+/** Whether a string says where an import comes from: `… from "x"`, `import "x"`, `import("x")`. */
+function isSpecifier(tokens: readonly Token[], index: number): boolean {
   const before = tokens[index - 1]?.text;
-  if (before === "import") return "import";
-  if (before === "(" && tokens[index - 2]?.text === "import") return "import";
-  if (before !== "from") return undefined;
+  if (before === "(") return tokens[index - 2]?.text === "import";
+  return before === "import" || before === "from";
+}
+
+function isReExported(tokens: readonly Token[], index: number): boolean {
+  if (tokens[index - 1]?.text !== "from") return false;
   const head = tokens
     .slice(0, index)
-    .findLast(({ text, kind }) => kind === "word" && (text === "import" || text === "export"));
-  return head?.text === "export" ? "export" : "import";
+    .findLastIndex(({ kind, text }) => kind === "word" && ["import", "export"].includes(text));
+  return tokens[head]?.text === "export" && tokens[head + 1]?.text !== "type";
 }
