@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-// Makes dist/ for the npm package: plain JavaScript with types. Node refuses to strip types under node_modules.
+// Makes dist/ for the npm package: plain JavaScript with types. Node refuses to strip types under
+// node_modules.
 
 const ROOT = join(import.meta.dirname, "..");
 

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tidy } from "./tidy.ts";
 
-// Everything that can be said about the tree without running it; seconds. `npm run check -- STEP ...` runs some steps.
+// Everything that can be said about the tree without running it; seconds. `npm run check -- STEP
+// ...` runs some steps.
 
 const ROOT = join(import.meta.dirname, "..");
 const BIN = join(ROOT, "node_modules", ".bin");
@@ -110,8 +111,9 @@ async function filesIn(folder: string): Promise<Map<string, string>> {
 }
 
 /**
- * Compares the schemas with the newest release tag, or the commit before this one where there is no tag: what was
- * published must stay readable. Says so where there is neither (the first commit, a shallow clone).
+ * Compares the schemas with the newest release tag, or the commit before this one where there is no
+ * tag: what was published must stay readable. Says so where there is neither (the first commit, a
+ * shallow clone).
  */
 async function schemaCompatible(): Promise<Outcome> {
   const tag = await command("git", ["describe", "--tags", "--match", "v*", "--abbrev=0"]);

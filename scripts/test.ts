@@ -2,8 +2,8 @@ import { globSync } from "node:fs";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
-// Runs every test and ends with the line `N passed, N failed`. With CI=true a skipped test is a failed one: what is
-// missing on a plain machine is named there, and must not be missing in CI.
+// Runs every test and ends with the line `N passed, N failed`. With CI=true a skipped test is a
+// failed one: what is missing on a plain machine is named there, and must not be missing in CI.
 
 const FILE_TIMEOUT_MS = 180_000;
 const IGNORED = new Set(["node_modules", "dist", ".git"]);

@@ -23,8 +23,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
 };
 
 /**
- * Checks every text file below a folder against the rules of the house: what is committed or could be; all that is not
- * installed or built where there is no repository.
+ * Checks every text file below a folder against the rules of the house: what is committed or could
+ * be; all that is not installed or built where there is no repository.
  */
 export function tidy(root: string): Finding[] {
   const dependencies = dependenciesOf(root);

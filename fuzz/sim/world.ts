@@ -112,6 +112,18 @@ export class World {
         return this.otherDevice(1 + (amount % 3));
       case 12:
         return this.attachBesides();
+      default:
+        return this.flow(1 + (amount % 6));
+    }
+  }
+
+  /** Everything moves a little, as it does most of the time; the application lags behind. */
+  flow(rounds: number): void {
+    for (let round = 0; round < rounds; round += 1) {
+      this.carry("up", 199);
+      this.store(2);
+      this.carry("down", 199);
+      this.journal(2);
     }
   }
 

@@ -100,6 +100,7 @@ export class ClientSession {
   #resultsReceived: number;
   #resultsThrough: number;
   #resultsAcked = 0;
+  #installsUnderWay = 0;
   #pending: ClientEffect[] = [];
 
   constructor(options: ClientSessionOptions, state: DeviceState) {
@@ -165,8 +166,13 @@ export class ClientSession {
 
   /** The journal holds what effect `install` carried: the service may deliver. [SES-7] */
   installed(nowMs: number): void {
-    if (this.#phase !== "installing") return;
+    this.#installsUnderWay -= 1;
+    // An earlier link's Welcome became durable while a later one's is still under way.
+    if (this.#phase !== "installing" || this.#installsUnderWay > 0) return;
     this.#phase = "open";
+    this.#resultsThrough = this.#resultsReceived;
+    const unacked = this.#resultsThrough - this.#resultsAcked;
+    if (unacked > 0) this.#inbox.acks.add(unacked, 0, nowMs);
     this.#writer.push("ready", {});
     // The first ping measures the round trip and audits both positions at once.
     this.#ping(nowMs);
@@ -272,7 +278,7 @@ export class ClientSession {
   #obey(frame: Frame, nowMs: number): void {
     switch (frame.kind) {
       case "welcome":
-        return this.#welcomed(frame.value, nowMs);
+        return this.#welcomed(frame.value);
       case "submitAck":
         return this.#acked(frame.value);
       case "deliver": {
@@ -309,27 +315,28 @@ export class ClientSession {
     }
   }
 
-  #welcomed(welcome: WelcomePlain, nowMs: number): void {
+  #welcomed(welcome: WelcomePlain): void {
     const read = readWelcome(welcome, this.#claimed, this.#options.start);
     if ("code" in read) return this.#close(read);
-    const settlements = this.#installOutbox(read, nowMs);
+    const settlements = this.#installOutbox(read);
     const cursorMoved = this.#inbox.install(read.cursor, this.#claimed.cursor);
     this.#timers = read.timers;
     this.#window = read.submitWindow;
     this.#delimiter.bytesMax = read.frameBytes;
     this.#phase = "installing";
+    this.#installsUnderWay += 1;
     const state = this.state;
     this.#pending.push({ kind: "install", state, welcome, settlements, cursorMoved });
   }
 
-  #installOutbox(read: Installed, nowMs: number): Settlement[] {
+  #installOutbox(read: Installed): Settlement[] {
     const { outbox } = read;
     const { settled, rolledBack } = this.#outbox.install(outbox);
     this.#resultsReceived = outbox.through;
-    this.#resultsThrough = outbox.through;
     this.#resultsAcked = outbox.resultsThrough;
-    const unacked = outbox.through - outbox.resultsThrough;
-    if (unacked > 0) this.#inbox.acks.add(unacked, 0, nowMs);
+    // The results that Welcome brought count as held only once the journal has them: a Hello that claimed them before
+    // would let the service forget what a crash could still lose. [SEQ-8]
+    if (outbox.epoch !== this.#claimed.outbox.epoch) this.#resultsThrough = 0;
     const settlements: Settlement[] = settled.map(({ entry, resultIndex }) => ({
       entry,
       outcome: outbox.results[resultIndex] as SubmitOutcome,

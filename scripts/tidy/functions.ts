@@ -10,8 +10,9 @@ export interface FunctionFact {
 }
 
 /**
- * Finds every function, method, accessor, constructor and arrow that has a body, by its parentheses: they are those of a
- * function when a body, or `=>`, follows them, perhaps after a return type.
+ * Finds every function, method, accessor, constructor and arrow that has a body, by its
+ * parentheses: they are those of a function when a body, or `=>`, follows them, perhaps after a
+ * return type.
  */
 export function functionsOf(tokens: readonly Token[]): FunctionFact[] {
   const mates = matesOf(tokens);
@@ -55,7 +56,10 @@ function matesOf(tokens: readonly Token[]): Mates {
 
 const WORDS_OF_STATEMENTS = new Set("if for while switch catch with await".split(" "));
 
-/** The index of the brace or arrow after parameters that begin here; undefined when they are no parameters. */
+/**
+ * The index of the brace or arrow after parameters that begin here; undefined when they are no
+ * parameters.
+ */
 function bodyAfter(tokens: readonly Token[], mates: Mates, open: number): number | undefined {
   const before = tokens[open - 1];
   if (before?.kind === "word" && WORDS_OF_STATEMENTS.has(before.text)) return undefined;
@@ -71,7 +75,10 @@ const WORDS_INSIDE_TYPES = new Set(
 );
 const MARKS_AFTER_TYPES = new Set([";", ",", "=", ")", "]", "}"]);
 
-/** The index of the first token after a return type: a body's brace or an arrow; undefined when this is no such type. */
+/**
+ * The index of the first token after a return type: a body's brace or an arrow; undefined when this
+ * is no such type.
+ */
 function endOfType(tokens: readonly Token[], mates: Mates, begin: number): number | undefined {
   let angles = 0;
   let isWhole = false;
@@ -93,7 +100,10 @@ function endOfType(tokens: readonly Token[], mates: Mates, begin: number): numbe
 
 const MARKS_AFTER_VALUES = new Set([";", ",", ")", "]", "}"]);
 
-/** The index of the last token of a body: the brace that closes it, or the end of an arrow's expression. */
+/**
+ * The index of the last token of a body: the brace that closes it, or the end of an arrow's
+ * expression.
+ */
 function endOfBody(tokens: readonly Token[], mates: Mates, body: number): number | undefined {
   if (tokens[body]?.text === "{") return mates.get(body);
   const begin = body + 1;

@@ -51,7 +51,7 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
 };
 
 function faultsOf(file: SourceFile, faultOf: (fact: ImportFact) => string | undefined): Fault[] {
-  if (file.isTest || file.isGenerated) return [];
+  if (file.isTest) return [];
   return file.imports.flatMap((fact) => {
     const text = faultOf(fact);
     return text === undefined ? [] : [{ line: fact.line, text }];

@@ -2,7 +2,10 @@
 export interface Room {
   /** Folders and files, relative to the root. */
   readonly reads: readonly string[];
-  /** "node": `node:` modules and dependencies; "tools": development dependencies too; otherwise just these. */
+  /**
+   * "node": `node:` modules and dependencies; "tools": development dependencies too; otherwise just
+   * these.
+   */
   readonly packages: "node" | "tools" | readonly string[];
 }
 
@@ -11,8 +14,9 @@ const NODE_CLIENT: Room = { reads: ["gen", "protocol", "platform", "client"], pa
 const PRODUCT = ["gen", "protocol", "platform", "client", "server"];
 
 /**
- * Who may import whom. A room is a folder, or one file with rights of its own; the longest name that fits decides.
- * Arrows go one way: no two rooms may import each other, so that each can be read and tested without those above it.
+ * Who may import whom. A room is a folder, or one file with rights of its own; the longest name
+ * that fits decides. Arrows go one way: no two rooms may import each other, so that each can be
+ * read and tested without those above it.
  */
 export const ROOMS: Readonly<Record<string, Room>> = {
   gen: { reads: [], packages: [PROTOBUF] },
@@ -84,6 +88,9 @@ export function isWithin(path: string, place: string): boolean {
 
 /** Who may name a store by its kind; everybody else is given the interface. */
 export const STORE_NAMERS = ["server/store", "server/server.ts", "fuzz", "bench"];
+
+/** Who may say that something is durable: stores, and the world of the simulator, which is one. */
+export const DURABLE_MAKERS = ["server/store", "fuzz/sim"];
 
 /** What package.json publishes: the only files that pass on what others export. */
 export const ENTRIES = [

@@ -2,7 +2,10 @@ import { posix } from "node:path";
 import { type FunctionFact, functionsOf } from "./functions.ts";
 import { type Token, tokensOf } from "./tokens.ts";
 
-/** What the rules know of one file. The facts about code are empty for a file that is not TypeScript. */
+/**
+ * What the rules know of one file. The facts about code are empty for a file that is not
+ * TypeScript.
+ */
 export interface SourceFile {
   /** Relative to the root, with slashes. */
   readonly path: string;

@@ -9,11 +9,11 @@ export interface Token {
 }
 
 /**
- * Cuts TypeScript into tokens. The compiler has no JavaScript interface that could do it (TypeScript 7.0), and rules over
- * plain text would trip over strings and comments.
+ * Cuts TypeScript into tokens. The compiler has no JavaScript interface that could do it
+ * (TypeScript 7.0), and rules over plain text would trip over strings and comments.
  *
- * A template is cut into its texts, with the tokens of its expressions between them. Marks are single characters but for
- * `=>`. Never throws: what does not close ends with the text.
+ * A template is cut into its texts, with the tokens of its expressions between them. Marks are
+ * single characters but for `=>`. Never throws: what does not close ends with the text.
  */
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
@@ -70,7 +70,9 @@ const WORDS_BEFORE_VALUES = new Set(
   "return typeof case in of delete void throw new else do await yield instanceof".split(" "),
 );
 
-/** Whether a slash is the beginning of a regular expression: not after a value, where it divides. */
+/**
+ * Whether a slash is the beginning of a regular expression: not after a value, where it divides.
+ */
 function valueMayBegin(before: readonly Token[]): boolean {
   const last = before.findLast((token) => token.kind !== "comment");
   if (last === undefined) return true;

@@ -1,6 +1,7 @@
-import { isWithin, PURE_PLACES, TIMED_ROOMS, TIMER_PLACES } from "./rooms.ts";
+import { DURABLE_MAKERS, isWithin, PURE_PLACES, TIMED_ROOMS, TIMER_PLACES } from "./rooms.ts";
 import type { Fault, Rule } from "./rule.ts";
 import type { SourceFile } from "./source-file.ts";
+import type { Token } from "./tokens.ts";
 
 /** Rules about what must not be written, in code or anywhere. */
 export const WORD_RULES: Readonly<Record<string, Rule>> = {
@@ -15,7 +16,7 @@ export const WORD_RULES: Readonly<Record<string, Rule>> = {
       : [],
 
   "durable-cast": (file) =>
-    file.isTest || file.isGenerated || isIn(file, ["server/store"])
+    file.isTest || file.isGenerated || isIn(file, DURABLE_MAKERS)
       ? []
       : found(file, ["as", "Durable"], "only a store knows what is durable"),
 
@@ -61,10 +62,16 @@ function isIn({ path, isTest }: SourceFile, places: readonly string[]): boolean 
 function found({ tokens }: SourceFile, words: readonly string[], why: string): Fault[] {
   return tokens.flatMap(({ line }, index) => {
     const isHere = words.every((word, offset) => tokens[index + offset]?.text === word);
-    // `a.setTimeout` and `{ any: 1 }` are other people's names.
-    const isName = tokens[index - 1]?.text === "." || tokens[index + words.length]?.text === ":";
-    return isHere && !isName ? [{ line, text: `${words.join(" ")}: ${why}` }] : [];
+    if (!isHere || isNameOfMember(tokens, index, words.length)) return [];
+    return [{ line, text: `${words.join(" ")}: ${why}` }];
   });
+}
+
+/** Whether words belong to something else: `a.setTimeout`, `{ any: 1 }`. */
+function isNameOfMember(tokens: readonly Token[], index: number, count: number): boolean {
+  const before = tokens[index - 1]?.text ?? "";
+  if (before === ".") return tokens[index - 2]?.text !== "globalThis";
+  return ["{", ","].includes(before) && tokens[index + count]?.text === ":";
 }
 
 function linesWith({ lines }: SourceFile, pattern: RegExp, why: string): Fault[] {
