@@ -1,25 +1,33 @@
 import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { COUNTER_MAX } from "../protocol/limits.ts";
 
 /**
- * The device's durable outbox and cursor: written before acting. Each promise resolves when its change is durable and
- * atomic with respect to a crash at any instruction. Calls are made one after the other, never overlapping in effect:
- * an implementation may group calls that wait together, in order.
+ * The device's durable outbox and cursor: written before acting. [SEQ-7] [SEQ-11] [SES-7]
+ *
+ * Each promise resolves when its change is durable, and atomic with respect to a crash at any
+ * instruction. Changes take effect in the order of the calls, never overlapping, and their
+ * promises resolve in that order; an implementation writes those that wait together as one. What
+ * is given is kept until then, not copied: it is not to change.
+ *
+ * A write that fails rejects with a {@link JournalError}, and so does everything after it: an
+ * outbox with a hole would be worse than none. What had resolved is there when the journal is
+ * opened again; what was rejected is there wholly or not at all.
  */
 export interface Journal {
-  /** What a former life left; a fresh journal holds epoch 0, next 1 and nothing pending. */
+  /** What is durable; a fresh journal holds epoch 0, next 1 and nothing pending. */
   load(): Promise<JournalState>;
-  /** Adds a submit to the outbox before it is sent; its number is the state's `next`, which it raises. */
+  /** Adds a submit to the outbox before it is sent. Its number is `next`, which it raises. */
   append(submit: PendingSubmit): Promise<void>;
   /**
-   * Installs what a Welcome said, before Ready is sent: outbox epoch, the pending submits (perhaps under new numbers),
-   * the next number, and the cursor with its epoch as one value.
+   * Installs what a Welcome said, before Ready is sent: outbox epoch, the pending submits (perhaps
+   * under new numbers), the next number, and the cursor with its epoch as one value. [RES-6]
    */
   install(state: JournalState): Promise<void>;
-  /** Results up to and including a number are durable here: drops those submits. */
+  /** Results up to and including a number, below `next`, are durable here: drops those submits. */
   settle(resultsThrough: number): Promise<void>;
   /** The application has handled the timeline up to this cursor. */
   advance(cursor: JournalCursor): Promise<void>;
-  /** Finishes what was begun and lets go. */
+  /** Finishes what was begun and lets go; what is asked after that is refused. */
   close(): Promise<void>;
 }
 
@@ -36,15 +44,29 @@ export interface PendingSubmit {
   readonly operation: Uint8Array;
 }
 
-export interface JournalState {
+/** All that is in a journal but the submits. Every number is 0 to 2^53-1. [FRM-5] */
+export interface JournalPositions {
   /** 0: none granted yet. */
   readonly outboxEpoch: number;
   readonly resultsThrough: number;
+  /** The number of the next new submit, from 1. */
   readonly next: number;
-  /** In order, contiguous, numbers above resultsThrough and below next. */
-  readonly pending: readonly PendingSubmit[];
   readonly cursor: JournalCursor;
 }
+
+export interface JournalState extends JournalPositions {
+  /** In order: every number above resultsThrough and below next. */
+  readonly pending: readonly PendingSubmit[];
+}
+
+/** What a fresh journal holds. */
+export const EMPTY_JOURNAL: JournalState = {
+  outboxEpoch: 0,
+  resultsThrough: 0,
+  next: 1,
+  pending: [],
+  cursor: { epoch: 0, seq: 0 },
+};
 
 /** The journal cannot be opened or written. `code` is one of the DATA_ codes. [OPS-2] */
 export class JournalError extends Error {
@@ -54,4 +76,20 @@ export class JournalError extends Error {
     super(message, options);
     this.code = code;
   }
+}
+
+/** Why a state is not what {@link JournalState} says; undefined when it is. Never throws. */
+export function journalFault(state: JournalState): string | undefined {
+  const { outboxEpoch, resultsThrough, next, cursor, pending } = state;
+  const numbers = [outboxEpoch, resultsThrough, next, cursor.epoch, cursor.seq];
+  if (!numbers.every(isCounter)) return "a position is not 0 to 2^53-1";
+  if (resultsThrough >= next) return `results through ${resultsThrough}, and ${next} is next`;
+  const dueCount = next - 1 - resultsThrough;
+  if (pending.length !== dueCount) return `${pending.length} submits, not ${dueCount}`;
+  const inOrder = pending.every(({ seq }, index) => seq === resultsThrough + 1 + index);
+  return inOrder ? undefined : "the submits are not in order";
+}
+
+function isCounter(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= COUNTER_MAX;
 }

@@ -1,39 +1,41 @@
-import type { Journal, JournalState } from "./journal.ts";
-
-export const EMPTY_JOURNAL: JournalState = {
-  outboxEpoch: 0,
-  resultsThrough: 0,
-  next: 1,
-  pending: [],
-  cursor: { epoch: 0, seq: 0 },
-};
+import { assert } from "../protocol/violation.ts";
+import { EMPTY_JOURNAL, type Journal, type JournalState, journalFault } from "./journal.ts";
 
 /** A journal that lives as long as its process: for tests and devices that are thrown away. */
 export interface MemoryJournal extends Journal {
-  /** What a next life would load. */
+  /** What a next life would load: `memoryJournal(state)` begins it, with this state or an older. */
   readonly state: JournalState;
 }
 
+/** Also the plainest journal, which the others are held equal to. */
 export function memoryJournal(from: JournalState = EMPTY_JOURNAL): MemoryJournal {
-  let state = from;
+  let state = EMPTY_JOURNAL;
+  let closed = false;
+  const become = (changed: JournalState): void => {
+    if (closed) throw new TypeError("the journal is closed");
+    const fault = journalFault(changed);
+    assert(fault === undefined, `no journal can hold this: ${fault}`);
+    state = changed;
+  };
+  become(from);
   return {
     get state() {
       return state;
     },
-    load: async () => state,
-    append: async ({ seq, operation }) => {
-      state = { ...state, next: seq + 1, pending: [...state.pending, { seq, operation }] };
+    load: async () => {
+      become(state);
+      return state;
     },
-    install: async (installed) => {
-      state = installed;
-    },
+    append: async ({ seq, operation }) =>
+      become({ ...state, next: seq + 1, pending: [...state.pending, { seq, operation }] }),
+    install: async (installed) => become(installed),
     settle: async (resultsThrough) => {
       const pending = state.pending.filter(({ seq }) => seq > resultsThrough);
-      state = { ...state, resultsThrough, pending };
+      become({ ...state, resultsThrough, pending });
     },
-    advance: async (cursor) => {
-      state = { ...state, cursor };
+    advance: async (cursor) => become({ ...state, cursor }),
+    close: async () => {
+      closed = true;
     },
-    close: async () => {},
   };
 }

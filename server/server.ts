@@ -9,9 +9,12 @@ import type { Authenticator } from "./auth/authenticate.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
 import type { Config } from "./config.ts";
+import { isOpen } from "./config-checks.ts";
 import { Listener } from "./links/listener.ts";
 import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
+import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
+import { PeerCounts } from "./links/peer-counts.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeSessions } from "./observe.ts";
 import { Alarms } from "./sessions/alarms.ts";
@@ -65,16 +68,23 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
   const observer = observeSessions(log, metrics);
   const limits = sessionLimitsOf(config);
   const drivers = new Set<SessionDriver>();
+  const peers = new PeerCounts(config.limits.linksPerPeerMax);
   let draining = false;
   const accept: LinkAcceptor = (link) => {
     if (draining) return refuse(link, ErrorCode.DRAINED);
     if (drivers.size >= config.limits.linksMax) return refuse(link, ErrorCode.TOO_MANY_LINKS);
+    if (!peers.enter(link.peer)) return refuse(link, ErrorCode.TOO_MANY_LINKS);
     const context = { store, authenticator, hub, alarms, limits, observer };
-    const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
+    const driver: SessionDriver = new SessionDriver(link, context, () => {
+      drivers.delete(driver);
+      peers.leave(link.peer);
+      metrics.gauge("posthorn_links", drivers.size);
+    });
     drivers.add(driver);
     metrics.gauge("posthorn_links", drivers.size);
     return driver;
   };
+  const originRule = isOpen(config) ? loopbackOrigins : anyOrigin;
   const longPolls = new LongPollLinks(
     { ...config.longPoll, linksMax: config.limits.linksMax },
     alarms,
@@ -91,11 +101,12 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
     http: config.transports.longPoll
       ? longPollHttp(
           longPolls,
-          { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin },
+          { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule },
           pages,
         )
       : pages,
     frameBytesMax: config.limits.frameBytes,
+    originRule,
     socketsMax: 2 * config.limits.linksMax,
     openingMs: config.limits.handshakeMs,
   });

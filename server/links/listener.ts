@@ -9,6 +9,7 @@ import { ALPN_PROTOCOL, PREFACE_BYTES } from "../../protocol/limits.ts";
 import type { LinkAcceptor } from "../../protocol/link.ts";
 import { type Opening, sniff } from "../../protocol/sniff.ts";
 import { unreachable } from "../../protocol/violation.ts";
+import type { OriginRule } from "./origin.ts";
 import { WebSocketEntrance } from "./websocket.ts";
 
 export interface ListenerOptions {
@@ -25,6 +26,8 @@ export interface ListenerOptions {
   /** Every HTTP request that is no WebSocket upgrade. */
   readonly http: RequestListener;
   readonly frameBytesMax: number;
+  /** Which web pages may open WebSocket links. */
+  readonly originRule: OriginRule;
   /** Sockets at a time, of all transports. */
   readonly socketsMax: number;
   /** From accepting a socket to its preface, TLS handshake or HTTP request head. [LNK-6] */
@@ -52,7 +55,7 @@ export class Listener {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#webSockets = new WebSocketEntrance(options.frameBytesMax);
+    this.#webSockets = new WebSocketEntrance(options.frameBytesMax, options.originRule);
     this.#http = createHttpServer(
       {
         headersTimeout: options.openingMs,
@@ -62,6 +65,8 @@ export class Listener {
       },
       options.http,
     );
+    // Node watches for slow requests from this event on; this server is handed its sockets and never listens. [LNK-6]
+    this.#http.emit("listening");
     this.#http.on("upgrade", (request, socket, head) => {
       if (options.transports.websocket) {
         this.#webSockets.upgrade(request, socket, head, options.accept);

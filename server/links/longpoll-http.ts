@@ -1,6 +1,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createContextKey,
+  createContextValues,
+} from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ErrorCode, ErrorDetailSchema } from "../../gen/posthorn/v1/error_pb.ts";
@@ -13,6 +19,7 @@ import {
 } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { violation } from "../../protocol/violation.ts";
 import { type LongPollLinks, LongPollRefusal } from "./longpoll.ts";
+import type { OriginRule } from "./origin.ts";
 
 /** Room for a request's fields besides its data. */
 const REQUEST_OVERHEAD_BYTES = 1024;
@@ -23,6 +30,8 @@ export interface LongPollHttpOptions {
   readonly bodyMs: number;
   /** Access-Control-Allow-Origin; the link id in the body is the only credential, never a cookie. */
   readonly corsOrigin: string;
+  /** Which web pages may call at all. */
+  readonly originRule: OriginRule;
 }
 
 /**
@@ -38,12 +47,16 @@ export function longPollHttp(
 ): RequestListener {
   const library = connectNodeAdapter({
     routes: (router) => routes(router, links),
+    contextValues: (request) => {
+      return createContextValues().set(peerKey, request.socket.remoteAddress ?? "");
+    },
     readMaxBytes: links.limits.sendBytesMax + REQUEST_OVERHEAD_BYTES,
     grpc: false,
   });
   return (request, response) => {
     const path = request.url ?? "";
     if (!path.startsWith(PREFIX)) return otherwise(request, response);
+    if (!options.originRule(request.headers.origin)) return forbidden(response);
     response.setHeader("Access-Control-Allow-Origin", options.corsOrigin);
     if (request.method === "OPTIONS") return preflight(response);
     const method = isPlainProto(request) ? thinMethods[path.slice(PREFIX.length)] : undefined;
@@ -55,8 +68,7 @@ export function longPollHttp(
 function routes(router: ConnectRouter, links: LongPollLinks): void {
   router.service(LongPollService, {
     open: (request, context) => {
-      const peer = context.requestHeader.get("x-forwarded-for") ?? "";
-      return typed(() => links.open(request, peer));
+      return typed(() => links.open(request, context.values.get(peerKey)));
     },
     send: (request) => typed(() => links.send(request)),
     poll: (request, context) => typed(() => links.poll(request, context.signal)),
@@ -105,6 +117,19 @@ function isPlainProto({ method, headers }: IncomingMessage): boolean {
   const timeout = headers["connect-timeout-ms"];
   const plain = encoding === "identity" && timeout === undefined;
   return method === "POST" && headers["content-type"] === "application/proto" && plain;
+}
+
+/** The socket's address: a header could say anything. [LNK-11] */
+const peerKey = createContextKey("");
+
+function forbidden(response: ServerResponse): void {
+  const message = "pages of other sites may not connect here";
+  const body = `${JSON.stringify({ code: "permission_denied", message })}\n`;
+  response.writeHead(403, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(body),
+  });
+  response.end(body);
 }
 
 function preflight(response: ServerResponse): void {

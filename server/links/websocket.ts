@@ -6,6 +6,7 @@ import { encodeFrame } from "../../protocol/frames.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
 import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
 import { holdsWholeFrames } from "../../protocol/whole-frames.ts";
+import type { OriginRule } from "./origin.ts";
 
 /** Above this many bytes that the peer has not taken, `write` says stop. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -22,7 +23,10 @@ const CLOSE_CODE_BASE = 4000;
 export class WebSocketEntrance {
   readonly #server: WebSocketServer;
 
-  constructor(frameBytesMax: number) {
+  readonly #originRule: OriginRule;
+
+  constructor(frameBytesMax: number, originRule: OriginRule) {
+    this.#originRule = originRule;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -39,6 +43,9 @@ export class WebSocketEntrance {
     const path = (request.url ?? "").split("?")[0];
     if (path !== WEBSOCKET_PATH) {
       return refuse(socket, "404 Not Found", `WebSocket is served at ${WEBSOCKET_PATH}`);
+    }
+    if (!this.#originRule(request.headers.origin)) {
+      return refuse(socket, "403 Forbidden", "pages of other sites may not connect here");
     }
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",");
     if (!offered.some((name) => name.trim() === WEBSOCKET_SUBPROTOCOL)) {

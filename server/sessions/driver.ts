@@ -28,7 +28,7 @@ export interface SessionObserver {
   attached(session: AttachedSession): void;
   closed(session: ClosedSession): void;
   committed(submitCount: number): void;
-  delivered(byteCount: number): void;
+  delivered(entryCount: number): void;
   /** Our bug, or trouble outside that is not the peer's doing. */
   failed(where: string, error: unknown): void;
 }
