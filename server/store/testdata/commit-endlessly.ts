@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { once } from "node:events";
 import { attachRequest, sendPlan } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { userRefOf } from "../store.ts";
@@ -21,7 +21,7 @@ const outcome = await store.attach(attachRequest(device, { outbox: known ? outbo
 if (outcome.kind !== "attached") throw new Error("not attached");
 const { generation } = outcome.attachment;
 let { through } = outcome.attachment.outbox;
-writeSync(1, `${through}\n`);
+process.stdout.write(`${through}\n`);
 for (;;) {
   const batches = [1, 2, 3, 4].map((step) => {
     const submits = [sendPlan(through + step, `message ${through + step}`)];
@@ -30,7 +30,8 @@ for (;;) {
   for (const batch of batches) {
     const committed = await batch;
     if (committed.kind !== "committed") throw new Error(committed.kind);
-    writeSync(1, `${committed.receipt.through}\n`);
+    if (!process.stdout.write(`${committed.receipt.through}\n`))
+      await once(process.stdout, "drain");
   }
   through += batches.length;
 }
