@@ -13,7 +13,10 @@ const EMPTY = {
   cursor: { epoch: 0, seq: 0 },
 };
 
-/** The real client machine on a real link, with a journal that forgets: what a load generator can be without lying. */
+/**
+ * The real client machine on a real link, with a journal that forgets: what a load generator can be
+ * without lying.
+ */
 export class LoadDevice implements LinkHandler {
   readonly userId: string;
   readonly deviceId: string;

@@ -89,7 +89,10 @@ async function attachPairs(kind: Kind, server: NodeProcess): Promise<[LoadDevice
   );
 }
 
-/** Messages a second between 50 pairs, each sender with 64 under way, counted where they are delivered. */
+/**
+ * Messages a second between 50 pairs, each sender with 64 under way, counted where they are
+ * delivered.
+ */
 function pairsRate(kind: Kind, measureMs: number): Promise<number> {
   return withServer(async (server) => {
     const pairs = await attachPairs(kind, server);

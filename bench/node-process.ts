@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
-/** A program under measurement, in a process of its own. It says that it is ready by a line with its port. */
+/**
+ * A program under measurement, in a process of its own. It says that it is ready by a line with its
+ * port.
+ */
 export class NodeProcess {
   readonly port: number;
   readonly #child: ChildProcess;

@@ -1,5 +1,6 @@
 import { createInterface, type Interface } from "node:readline";
-import type { Client, ClientStatus } from "../client/client.ts";
+import type { Client } from "../client/client.ts";
+import type { ClientStatus } from "../client/options.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { readArguments } from "./arguments.ts";
 import { type Command, type CommandIo, EXIT, errorLine, UsageError } from "./command.ts";
@@ -11,8 +12,9 @@ export const chat: Command = {
   summary: "talk with somebody in the terminal",
   help: () => `posthorn chat USER [options]
 
-Type a line and press Enter. The prompt shows the link, its round trip and how many of your messages are
-not yet durable at the service. Ctrl-C or Ctrl-D leaves; what was not sent goes out next time.
+Type a line and press Enter. The prompt shows the link, its round trip and how many of your
+messages are not yet durable at the service. Ctrl-C or Ctrl-D leaves; what was not sent goes out
+next time.
 
   posthorn chat bob --user alice --url tcp://127.0.0.1:4370
   posthorn chat alice --user bob --url http://127.0.0.1:4370
@@ -53,7 +55,10 @@ function sendLine(
   });
 }
 
-/** The terminal: messages above, a prompt with the status below. Plain lines where it is not a terminal. */
+/**
+ * The terminal: messages above, a prompt with the status below. Plain lines where it is not a
+ * terminal.
+ */
 class ChatScreen {
   readonly #io: CommandIo;
   readonly #to: string;

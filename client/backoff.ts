@@ -7,8 +7,8 @@ export interface BackoffLimits {
 export const BACKOFF_DEFAULT: BackoffLimits = { baseMs: 200, capMs: 30_000 };
 
 /**
- * Full-jitter exponential back-off: each delay is drawn from 0 up to a ceiling that doubles, so that a crowd that was
- * cut at one moment does not come back at one moment (P30). [SES-16]
+ * Full-jitter exponential back-off: each delay is drawn from 0 up to a ceiling that doubles, so
+ * that a crowd that was cut at one moment does not come back at one moment (P30). [SES-16]
  *
  * Source: "Exponential Backoff And Jitter", Marc Brooker, AWS Architecture Blog, 2015.
  */
@@ -36,7 +36,9 @@ export class Backoff {
     return Math.floor(this.#random() * ceilingMs);
   }
 
-  /** An attach made progress: something was acknowledged, or it lasted. Opening alone is none (P15). */
+  /**
+   * An attach made progress: something was acknowledged, or it lasted. Opening alone is none (P15).
+   */
   progressed(): void {
     this.#failures = 0;
   }

@@ -2,87 +2,40 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
-import { WINDOW_BYTES_DEFAULT, WINDOW_COUNT_DEFAULT } from "../protocol/limits.ts";
-import type { DialledLink, LinkHandler, LinkKind } from "../protocol/link.ts";
+import type { DialledLink, LinkHandler } from "../protocol/link.ts";
 import {
   type ClientEffect,
   ClientSession,
-  type ClientSessionOptions,
   type Settlement,
   type WelcomePlain,
 } from "../protocol/session/client.ts";
-import type { FlowWindow } from "../protocol/session/flow.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
-import type { LinkTimers } from "../protocol/session/timers.ts";
 import { unreachable } from "../protocol/violation.ts";
-import { BACKOFF_DEFAULT, Backoff, type BackoffLimits } from "./backoff.ts";
+import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
-import type { Journal } from "./journal.ts";
+import { type ClientOptions, type ClientStatus, sessionOptions } from "./options.ts";
 import { type RaceResult, raceDialers, Verdicts } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
 import { sleep } from "./sleep.ts";
 
-export interface ClientOptions {
-  /** Where and how to reach the service, in order of preference. */
-  readonly dialers: readonly Dialer[];
-  readonly deviceId: string;
-  /** The credential, or how to get a fresh one for each attach. Empty where the service runs open. */
-  readonly token?: string | (() => string | Promise<string>);
-  /** Who the user is, where the service runs without authentication. */
-  readonly userId?: string;
-  /** The device's durable outbox and cursor. */
-  readonly journal: Journal;
-  /** Where a device without a cursor begins; "earliest" unless said otherwise. */
-  readonly start?: "earliest" | "latest";
-  /** How many deliveries the application may leave unhandled. */
-  readonly deliveryWindow?: FlowWindow;
-  readonly timers?: LinkTimers;
-  readonly backoff?: BackoffLimits;
-  /** From a link's opening to Welcome. */
-  readonly handshakeMs?: number;
-  /** Name and version of the program, for the service's logs. */
-  readonly agent?: string;
-  readonly verdicts?: Verdicts;
-  /** How often a better transport than the one in use is tried. 0: never. */
-  readonly upgradeMs?: number;
-}
-
-/** Where a client stands; what a status line shows. */
-export interface ClientStatus {
-  readonly state: "connecting" | "open" | "waiting" | "closed";
-  /** The transport in use, or undefined. */
-  readonly link: LinkKind | undefined;
-  readonly roundTripMs: number | undefined;
-  readonly unsettledCount: number;
-  /** The authenticated user, once known. */
-  readonly userId: string | undefined;
-  /** The last error, until the session is open again. */
-  readonly error: ErrorCode | undefined;
-}
-
 /** Submits without a result beyond which `send` waits: bounds the outbox. */
 const UNSETTLED_MAX = 10_000;
-/** Links that end for a permanent reason of LINK scope, in a row, before the client gives up (P15). */
+/**
+ * Links that end for a permanent reason of LINK scope, in a row, before the client gives up (P15).
+ */
 const PERMANENT_MAX = 4;
-const HANDSHAKE_MS = 10_000;
 const UPGRADE_MS = 60_000;
 /** A session this old has made progress, whatever flowed. */
 const PROGRESS_MS = 5_000;
 
-/** Opens the journal and starts a client, which attaches by itself and stays attached until it is closed. */
+/**
+ * Opens the journal and starts a client, which attaches by itself and stays attached until it is
+ * closed.
+ */
 export async function connect(options: ClientOptions): Promise<Client> {
   const state = await options.journal.load();
   return new Client(options, new ClientSession(sessionOptions(options), state));
-}
-
-function sessionOptions(options: ClientOptions): ClientSessionOptions {
-  const { deviceId, userId = "", agent = "", start = "earliest" } = options;
-  const window = { count: WINDOW_COUNT_DEFAULT, bytes: WINDOW_BYTES_DEFAULT };
-  const timers = options.timers ?? { keepaliveMs: 0, idleMs: 0, ageMs: 0 };
-  const deliveryWindow = options.deliveryWindow ?? window;
-  const handshakeMs = options.handshakeMs ?? HANDSHAKE_MS;
-  return { deviceId, userId, agent, start, deliveryWindow, timers, handshakeMs };
 }
 
 /** How a link ended, and what to do then. */
@@ -93,7 +46,10 @@ interface LinkEnd {
   readonly next?: RaceResult;
 }
 
-/** Drives a {@link ClientSession}: links, journal and timers on one side, the application on the other. */
+/**
+ * Drives a {@link ClientSession}: links, journal and timers on one side, the application on the
+ * other.
+ */
 export class Client {
   readonly #options: ClientOptions;
   readonly #session: ClientSession;
@@ -156,8 +112,8 @@ export class Client {
    * Sends a message to a user. It is in the journal before it leaves, and goes on after restarts.
    *
    * @returns when it is durable at the service
-   * @throws RefusedError with the service's code; SessionError when the client ended first; the signal's reason when
-   *   aborted, which ends the waiting and not the sending
+   * @throws RefusedError with the service's code; SessionError when the client ended first; the
+   *   signal's reason when aborted, which ends the waiting and not the sending
    */
   async send(
     toUserId: string,
@@ -196,8 +152,8 @@ export class Client {
   }
 
   /**
-   * The timeline, in order, each event once. An event counts as handled when the next one is asked for: only then
-   * is the cursor moved on and the event acknowledged. One consumer at a time.
+   * The timeline, in order, each event once. An event counts as handled when the next one is asked
+   * for: only then is the cursor moved on and the event acknowledged. One consumer at a time.
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ClientEvent> {
     return this.#events.iterate(options.signal);
@@ -301,7 +257,10 @@ export class Client {
     });
   }
 
-  /** Tries what is preferred to the link in use, in the background; moves when it can be opened. [LNK-15] */
+  /**
+   * Tries what is preferred to the link in use, in the background; moves when it can be opened.
+   * [LNK-15]
+   */
   #watchForBetter(current: Dialer): AbortController {
     const stop = new AbortController();
     const everyMs = this.#options.upgradeMs ?? UPGRADE_MS;
@@ -391,7 +350,8 @@ export class Client {
     this.#settle(effect.settlements);
     this.#events.installed(effect);
     if (cursorMoved) this.#handled = undefined;
-    // The journal may be ahead of the session by a cursor whose confirmation is on its way: never back. [SEQ-11]
+    // The journal may be ahead of the session by a cursor whose confirmation is on its way: never
+    // back. [SEQ-11]
     const ahead =
       this.#advanced.epoch === state.cursor.epoch && this.#advanced.seq > state.cursor.seq;
     const cursor = ahead ? this.#advanced : state.cursor;
@@ -400,7 +360,10 @@ export class Client {
     });
   }
 
-  /** One cursor at a time goes to the journal, always the newest: a fast consumer costs no write per event. */
+  /**
+   * One cursor at a time goes to the journal, always the newest: a fast consumer costs no write per
+   * event.
+   */
   #advance(): void {
     const cursor = this.#handled;
     this.#handled = undefined;

@@ -7,9 +7,11 @@ export interface Dialer {
   /** The address dialled, for logs and the remembered verdict. */
   readonly address: string;
   /**
-   * Opens a link. Resolves when the transport is usable (TCP connected, WebSocket open, long poll opened).
+   * Opens a link. Resolves when the transport is usable (TCP connected, WebSocket open, long poll
+   * opened).
    *
-   * @throws LinkError with a code of LINK scope when it cannot be opened; `signal`'s reason when aborted.
+   * @throws LinkError with a code of LINK scope when it cannot be opened; `signal`'s reason when
+   *   aborted.
    */
   dial(signal: AbortSignal): Promise<DialledLink>;
 }

@@ -4,7 +4,10 @@ import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import type { WelcomePlain } from "../protocol/session/client.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
 
-/** What a timeline says, and what happened to the timeline itself: nothing is ever left out in silence. */
+/**
+ * What a timeline says, and what happened to the timeline itself: nothing is ever left out in
+ * silence.
+ */
 export type ClientEvent =
   | MessageEvent
   /** Of a kind that this version does not know. */
@@ -16,7 +19,10 @@ export type ClientEvent =
 
 export interface MessageEvent {
   readonly kind: "message";
-  /** The timeline number: an application that keeps it with what it stores handles each event once, come what may. */
+  /**
+   * The timeline number: an application that keeps it with what it stores handles each event once,
+   * come what may.
+   */
   readonly seq: number;
   readonly conversationId: string;
   readonly conversationSeq: number;
@@ -35,7 +41,10 @@ interface Queued {
   readonly cursor: TimelineCursor | undefined;
 }
 
-/** Between session and application: holds what was delivered and not handled, bounded by the delivery window. */
+/**
+ * Between session and application: holds what was delivered and not handled, bounded by the
+ * delivery window.
+ */
 export class EventQueue {
   readonly #handled: (cursor: TimelineCursor) => void;
   #queue: Queued[] = [];
@@ -86,7 +95,8 @@ export class EventQueue {
         const next = this.#queue[0];
         if (next !== undefined) {
           yield next.event;
-          // Asked for the next one: this one is handled, unless the timeline moved under it meanwhile.
+          // Asked for the next one: this one is handled, unless the timeline moved under it
+          // meanwhile.
           if (this.#queue[0] !== next) continue;
           this.#queue.shift();
           if (next.cursor !== undefined) this.#handled(next.cursor);

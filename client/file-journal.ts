@@ -1,12 +1,17 @@
+import { open } from "node:fs/promises";
+import { constants } from "node:os";
+import { dirname, resolve } from "node:path";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { type DataFolder, FolderError, openDataFolder } from "../platform/lmdb-folder.ts";
 import { GroupWrites } from "../platform/lmdb-writes.ts";
+import { crc32 } from "../protocol/crc32.ts";
+import { groupedJournal, type JournalDisk, type JournalGroup } from "./grouped-journal.ts";
 import {
+  EMPTY_JOURNAL,
   type Journal,
-  type JournalCursor,
   JournalError,
+  type JournalPositions,
   type JournalState,
-  type PendingSubmit,
 } from "./journal.ts";
 
 const FORMAT = { version: 1, key: Buffer.from("F"), mapBytes: 16 * 1024 * 1024 };
@@ -14,130 +19,100 @@ const FORMAT = { version: 1, key: Buffer.from("F"), mapBytes: 16 * 1024 * 1024 }
 const JOURNAL_BYTES_MAX = 8 * 1024 * 1024 * 1024;
 const POSITIONS_KEY = Buffer.from("P");
 
-type Positions = Omit<JournalState, "pending">;
-
 /**
- * A journal in a folder, for Node: an LMDB file of its own. Operations that wait together become one flushed
- * transaction, in order.
+ * A journal in a folder, for Node: an LMDB file of its own, for one process at a time. Operations
+ * that wait together become one flushed transaction, in order.
  *
  * @throws JournalError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED
  */
 export async function fileJournal(folder: string): Promise<Journal> {
-  try {
-    return new FileJournal(await openDataFolder(folder, FORMAT));
-  } catch (error) {
-    if (!(error instanceof FolderError)) throw error;
-    throw new JournalError(error.code, error.message, { cause: error.cause });
-  }
+  return await groupedJournal(await LmdbDisk.open(folder));
 }
 
-interface Waiting {
-  apply(writes: GroupWrites): void;
-  resolve(): void;
-  reject(error: JournalError): void;
-}
-
-class FileJournal implements Journal {
+class LmdbDisk implements JournalDisk {
   readonly #folder: DataFolder;
-  #positions: Positions;
-  #pending: number[];
-  #waiting: Waiting[] = [];
-  #running: Promise<void> | undefined;
 
   constructor(folder: DataFolder) {
     this.#folder = folder;
-    const stored = folder.env.getBinary(POSITIONS_KEY);
-    this.#positions = stored === undefined ? FRESH : readPositions(stored);
-    this.#pending = this.#stored().map(({ seq }) => seq);
   }
 
-  async load(): Promise<JournalState> {
-    return { ...this.#positions, pending: this.#stored() };
+  static async open(path: string): Promise<LmdbDisk> {
+    let folder: DataFolder | undefined;
+    try {
+      folder = await openDataFolder(path, FORMAT);
+      await syncFolder(resolve(path));
+      await syncFolder(dirname(resolve(path)));
+      return new LmdbDisk(folder);
+    } catch (error) {
+      await folder?.close();
+      if (error instanceof FolderError) {
+        throw new JournalError(error.code, error.message, { cause: error.cause });
+      }
+      throw asJournalError(error);
+    }
   }
 
-  append({ seq, operation }: PendingSubmit): Promise<void> {
-    return this.#enqueue((writes) => {
-      this.#pending.push(seq);
-      writes.put(submitKey(seq), operation);
-      this.#put(writes, { ...this.#positions, next: seq + 1 });
-    });
+  async read(): Promise<JournalState> {
+    const { env } = this.#folder;
+    const stored = env.getBinary(POSITIONS_KEY);
+    const range = env.getRange({ start: submitKey(0), end: submitKey(2 ** 53) });
+    const pending = [...range].map(({ key, value }) => ({
+      seq: seqOf(key),
+      operation: unchecked(key, value),
+    }));
+    if (stored !== undefined) return { ...readPositions(stored), pending };
+    return { ...EMPTY_JOURNAL, pending };
   }
 
-  install(state: JournalState): Promise<void> {
-    return this.#enqueue((writes) => {
-      const { pending, ...positions } = state;
-      const kept = new Set(pending.map(({ seq }) => seq));
-      for (const seq of this.#pending) if (!kept.has(seq)) writes.remove(submitKey(seq));
-      for (const { seq, operation } of pending) writes.put(submitKey(seq), operation);
-      this.#pending = [...kept];
-      this.#put(writes, positions);
-    });
-  }
-
-  settle(resultsThrough: number): Promise<void> {
-    return this.#enqueue((writes) => {
-      const settled = this.#pending.filter((seq) => seq <= resultsThrough);
-      this.#pending = this.#pending.filter((seq) => seq > resultsThrough);
-      for (const seq of settled) writes.remove(submitKey(seq));
-      this.#put(writes, { ...this.#positions, resultsThrough });
-    });
-  }
-
-  advance(cursor: JournalCursor): Promise<void> {
-    return this.#enqueue((writes) => this.#put(writes, { ...this.#positions, cursor }));
+  async write({ before, after, puts }: JournalGroup): Promise<void> {
+    const writes = new GroupWrites(this.#folder.env);
+    const removeRange = (above: number, below: number) => {
+      for (let seq = above + 1; seq < below; seq += 1) writes.remove(submitKey(seq));
+    };
+    removeRange(before.resultsThrough, Math.min(after.resultsThrough + 1, before.next));
+    removeRange(Math.max(before.resultsThrough, after.next - 1), before.next);
+    for (const [seq, operation] of puts) {
+      const key = submitKey(seq);
+      writes.put(key, checked(key, operation));
+    }
+    writes.put(POSITIONS_KEY, checked(POSITIONS_KEY, writePositions(after)));
+    try {
+      await writes.commit(JOURNAL_BYTES_MAX);
+    } catch (error) {
+      throw asJournalError(error);
+    }
   }
 
   async close(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
     await this.#folder.close();
-  }
-
-  #stored(): PendingSubmit[] {
-    const range = this.#folder.env.getRange({ start: submitKey(0), end: submitKey(2 ** 53) });
-    return [...range].map(({ key, value }) => ({ seq: seqOf(key), operation: value }));
-  }
-
-  #put(writes: GroupWrites, positions: Positions): void {
-    this.#positions = positions;
-    writes.put(POSITIONS_KEY, writePositions(positions));
-  }
-
-  #enqueue(apply: (writes: GroupWrites) => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ apply, resolve, reject });
-      this.#running ??= this.#run();
-    });
-  }
-
-  async #run(): Promise<void> {
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const group = this.#waiting;
-      this.#waiting = [];
-      const writes = new GroupWrites(this.#folder.env);
-      for (const { apply } of group) apply(writes);
-      try {
-        await writes.commit(JOURNAL_BYTES_MAX);
-        for (const { resolve } of group) resolve();
-      } catch (cause) {
-        // The client ends on the first failure: what is in memory here is not used again.
-        const error = new JournalError(ErrorCode.DATA_FULL, "the journal cannot write", { cause });
-        for (const { reject } of group) reject(error);
-      }
-    }
-    this.#running = undefined;
   }
 }
 
-const FRESH: Positions = {
-  outboxEpoch: 0,
-  resultsThrough: 0,
-  next: 1,
-  cursor: { epoch: 0, seq: 0 },
-};
+/** A new file survives a power cut once the folder that names it is flushed (fsync(2)). */
+async function syncFolder(path: string): Promise<void> {
+  // Windows flushes names with files, and cannot open a folder.
+  if (process.platform === "win32") return;
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+const { ENOSPC, EDQUOT, EFBIG } = constants.errno;
+
+function asJournalError(error: unknown): JournalError {
+  const { cause } = error as { readonly cause?: { readonly code?: unknown } };
+  const errno = cause?.code;
+  const full = error instanceof RangeError || [ENOSPC, EDQUOT, EFBIG].includes(errno as number);
+  const code = full ? ErrorCode.DATA_FULL : ErrorCode.DATA_UNWRITABLE;
+  return new JournalError(code, "the journal cannot be written", { cause: error });
+}
 
 /** Five numbers as doubles: exact up to 2^53-1. */
-function writePositions({ outboxEpoch, resultsThrough, next, cursor }: Positions): Uint8Array {
+function writePositions(positions: JournalPositions): Uint8Array {
+  const { outboxEpoch, resultsThrough, next, cursor } = positions;
   const bytes = Buffer.alloc(40);
   const numbers = [outboxEpoch, resultsThrough, next, cursor.epoch, cursor.seq];
   numbers.forEach((value, index) => {
@@ -146,12 +121,12 @@ function writePositions({ outboxEpoch, resultsThrough, next, cursor }: Positions
   return bytes;
 }
 
-function readPositions(bytes: Buffer): Positions {
-  if (bytes.length !== 40) {
-    throw new JournalError(ErrorCode.DATA_DAMAGED, "the journal's positions are damaged");
-  }
-  const [outboxEpoch = 0, resultsThrough = 0, next = 1, epoch = 0, seq = 0] = [0, 1, 2, 3, 4].map(
-    (index) => bytes.readDoubleBE(index * 8),
+function readPositions(value: Uint8Array): JournalPositions {
+  const { buffer, byteLength } = unchecked(POSITIONS_KEY, value);
+  if (byteLength !== 40) throw damaged("its positions are of another size");
+  const numbers = new DataView(buffer);
+  const [outboxEpoch = 0, resultsThrough = 0, next = 0, epoch = 0, seq = 0] = [0, 1, 2, 3, 4].map(
+    (index) => numbers.getFloat64(index * 8),
   );
   return { outboxEpoch, resultsThrough, next, cursor: { epoch, seq } };
 }
@@ -166,4 +141,31 @@ function submitKey(seq: number): Buffer {
 
 function seqOf(key: Buffer): number {
   return key.readUInt32BE(1) * 2 ** 32 + key.readUInt32BE(5);
+}
+
+const CHECKSUM_BYTES = 4;
+
+/** What is stored under a key: content after a checksum of both. LMDB itself keeps none. */
+function checked(key: Buffer, content: Uint8Array): Buffer {
+  const value = Buffer.alloc(CHECKSUM_BYTES + content.length);
+  value.writeUInt32BE(checksumOf(key, content));
+  value.set(content, CHECKSUM_BYTES);
+  return value;
+}
+
+/** Takes the content out again, in memory of its own. */
+function unchecked(key: Buffer, value: Uint8Array): Uint8Array<ArrayBuffer> {
+  const content = new Uint8Array(value.subarray(CHECKSUM_BYTES));
+  const stored = Buffer.from(value.subarray(0, CHECKSUM_BYTES));
+  const intact = stored.length === CHECKSUM_BYTES;
+  if (intact && stored.readUInt32BE() === checksumOf(key, content)) return content;
+  throw damaged(`a checksum of ${key.toString("hex")} does not match`);
+}
+
+function checksumOf(key: Buffer, content: Uint8Array): number {
+  return crc32(Buffer.concat([key, content]));
+}
+
+function damaged(why: string): JournalError {
+  return new JournalError(ErrorCode.DATA_DAMAGED, `the journal is damaged: ${why}`);
 }

@@ -8,6 +8,7 @@ import {
   type JournalState,
   journalFault,
   type PendingSubmit,
+  positionsFault,
 } from "./journal.ts";
 
 /** Where a {@link groupedJournal} keeps its state; knows nothing of order, groups and failures. */
@@ -63,6 +64,7 @@ class GroupedJournal implements Journal {
   #positions: JournalPositions;
   #gathering: Gathering | undefined;
   #writing: Promise<void> | undefined;
+  #reading: Promise<unknown> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #closed: Promise<void> | undefined;
 
@@ -72,20 +74,24 @@ class GroupedJournal implements Journal {
     this.#positions = positions;
   }
 
-  async load(): Promise<JournalState> {
-    await this.#change(this.#positions, () => {});
-    return checkedState(await this.#disk.read());
+  load(): Promise<JournalState> {
+    const before = this.#change(this.#positions, () => {});
+    const reading = before.then(async () => checkedState(await this.#disk.read()));
+    this.#reading = reading;
+    return reading;
   }
 
   async append({ seq, operation }: PendingSubmit): Promise<void> {
     const { next } = this.#positions;
     assert(seq === next, `submit ${seq} where ${next} is next [SEQ-1]`);
-    await this.#change({ next: next + 1 }, (puts) => puts.set(seq, operation));
+    const positions = { ...this.#positions, next: next + 1 };
+    await this.#change(positions, (puts) => puts.set(seq, operation));
   }
 
   async install(state: JournalState): Promise<void> {
+    const fault = journalFault(state);
+    assert(fault === undefined, `no journal can hold this: ${fault}`);
     const { pending, ...positions } = state;
-    assert(journalFault(state) === undefined, `${journalFault(state)}`);
     await this.#change(positions, (puts) => {
       puts.clear();
       for (const { seq, operation } of pending) puts.set(seq, operation);
@@ -93,38 +99,40 @@ class GroupedJournal implements Journal {
   }
 
   async settle(resultsThrough: number): Promise<void> {
-    const { resultsThrough: before, next } = this.#positions;
-    const inRange = resultsThrough >= before && resultsThrough < next;
-    assert(inRange, `results through ${resultsThrough}, not ${before} to ${next - 1}`);
+    const settled = this.#positions.resultsThrough;
+    assert(resultsThrough >= settled, `results through ${resultsThrough} after ${settled}`);
     await this.#change({ ...this.#positions, resultsThrough }, (puts) => {
-      for (let seq = before + 1; seq <= resultsThrough; seq += 1) puts.delete(seq);
+      for (let seq = settled + 1; seq <= resultsThrough; seq += 1) puts.delete(seq);
     });
   }
 
-  async advance({ epoch, seq }: JournalCursor): Promise<void> {
-    await this.#change({ ...this.#positions, cursor: { epoch, seq } }, () => {});
+  async advance(cursor: JournalCursor): Promise<void> {
+    await this.#change({ ...this.#positions, cursor }, () => {});
   }
 
   close(): Promise<void> {
     this.#closed ??= (async () => {
       await this.#writing;
+      await this.#reading?.catch(() => {});
       await this.#disk.close();
     })();
     return this.#closed;
   }
 
-  #change(
+  async #change(
     positions: JournalPositions,
     apply: (puts: Map<number, Uint8Array>) => void,
   ): Promise<void> {
     if (this.#closed !== undefined) throw new TypeError("the journal is closed");
     if (this.#failure !== undefined) throw this.#failure.error;
+    const fault = positionsFault(positions);
+    assert(fault === undefined, `no journal can hold this: ${fault}`);
     this.#positions = positions;
     this.#gathering ??= { puts: new Map(), waiting: [] };
     const { puts, waiting } = this.#gathering;
     apply(puts);
     this.#writing ??= this.#write();
-    return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+    await new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));
   }
 
   async #write(): Promise<void> {

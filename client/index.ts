@@ -1,7 +1,7 @@
 // The browser-safe entry: no Node module is reachable from here.
 export { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
-export { Client, type ClientOptions, type ClientStatus, connect } from "./client.ts";
+export { Client, connect } from "./client.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
 export type { ClientEvent, MessageEvent } from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
@@ -10,5 +10,6 @@ export { JournalError } from "./journal.ts";
 export { longPoll } from "./links/longpoll.ts";
 export { webSocket } from "./links/websocket.ts";
 export { memoryJournal } from "./memory-journal.ts";
+export type { ClientOptions, ClientStatus } from "./options.ts";
 export { Verdicts } from "./race.ts";
 export { RefusedError, type SendResult, SessionError } from "./results.ts";

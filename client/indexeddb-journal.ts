@@ -1,132 +1,175 @@
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
-import { type Journal, type JournalCursor, JournalError, type JournalState } from "./journal.ts";
-import { EMPTY_JOURNAL } from "./memory-journal.ts";
+import { groupedJournal, type JournalDisk, type JournalGroup } from "./grouped-journal.ts";
+import {
+  EMPTY_JOURNAL,
+  type Journal,
+  JournalError,
+  type JournalPositions,
+  type JournalState,
+} from "./journal.ts";
 
 const STORE = "journal";
-const STATE_KEY = "state";
+/** Beside the submits, which have numbers as keys. */
+const POSITIONS_KEY = "state";
 const VERSION = 1;
 
-type Positions = Omit<JournalState, "pending">;
-
 /**
- * A journal in the browser's IndexedDB. Every operation is one transaction of strict durability; a lock keeps two tabs
- * from being the same device.
+ * A journal in the browser's IndexedDB. Operations that wait together become one transaction of
+ * strict durability; a lock keeps two tabs from being the same device. The browser may throw it
+ * away when room is short, as a whole, unless the page was granted `navigator.storage.persist()`.
  *
- * @throws JournalError DATA_LOCKED when another tab has it, DATA_NEWER, DATA_UNWRITABLE
+ * @param name of the device, within the page's origin
+ * @throws JournalError DATA_LOCKED while another tab has it, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER
+ *   or DATA_DAMAGED
  */
 export async function indexedDbJournal(name: string): Promise<Journal> {
-  const unlock = await takeTabLock(`posthorn-${name}`);
-  try {
-    return new IndexedDbJournal(await openDatabase(`posthorn-${name}`), unlock);
-  } catch (error) {
-    unlock();
-    throw error;
-  }
+  return await groupedJournal(await IndexedDbDisk.open(`posthorn-${name}`));
 }
 
-class IndexedDbJournal implements Journal {
+class IndexedDbDisk implements JournalDisk {
   readonly #database: IDBDatabase;
-  readonly #unlock: () => void;
-  #positions: Positions = EMPTY_JOURNAL;
+  readonly #unlock: Unlock;
 
-  constructor(database: IDBDatabase, unlock: () => void) {
+  constructor(database: IDBDatabase, unlock: Unlock) {
     this.#database = database;
     this.#unlock = unlock;
   }
 
-  async load(): Promise<JournalState> {
-    const store = this.#database.transaction(STORE, "readonly").objectStore(STORE);
-    const [state, keys, values] = await Promise.all([
-      settled(store.get(STATE_KEY)),
-      settled(store.getAllKeys(IDBKeyRange.lowerBound(0))),
-      settled(store.getAll(IDBKeyRange.lowerBound(0))),
-    ]);
-    // Numbers sort before strings: the range from 0 holds the state as well, last.
-    const pending = keys.flatMap((key, index) =>
-      typeof key === "number" ? [{ seq: key, operation: values[index] as Uint8Array }] : [],
-    );
-    const { outboxEpoch, resultsThrough, next, cursor } = (state as Positions) ?? EMPTY_JOURNAL;
-    this.#positions = { outboxEpoch, resultsThrough, next, cursor };
-    return { ...this.#positions, pending };
+  static async open(name: string): Promise<IndexedDbDisk> {
+    const unlock = await takeTabLock(name);
+    try {
+      return new IndexedDbDisk(await openDatabase(name), unlock);
+    } catch (error) {
+      await unlock();
+      throw asJournalError(error);
+    }
   }
 
-  append({ seq, operation }: { readonly seq: number; readonly operation: Uint8Array }) {
-    this.#positions = { ...this.#positions, next: seq + 1 };
-    return this.#write((store) => store.put(operation, seq));
+  async read(): Promise<JournalState> {
+    try {
+      const store = this.#database.transaction(STORE, "readonly").objectStore(STORE);
+      const submits = IDBKeyRange.bound(0, Number.MAX_SAFE_INTEGER);
+      const [positions, keys, values] = await Promise.all([
+        resultOf(store.get(POSITIONS_KEY)),
+        resultOf(store.getAllKeys(submits)),
+        resultOf(store.getAll(submits)),
+      ]);
+      const pending = keys.map((key, index) => ({
+        seq: key as number,
+        operation: operationOf(values[index]),
+      }));
+      return { ...positionsOf(positions), pending };
+    } catch (error) {
+      throw asJournalError(error);
+    }
   }
 
-  install(state: JournalState): Promise<void> {
-    const { pending, ...positions } = state;
-    this.#positions = positions;
-    return this.#write((store) => {
-      store.delete(IDBKeyRange.bound(0, Number.MAX_SAFE_INTEGER));
-      for (const { seq, operation } of pending) store.put(operation, seq);
-    });
-  }
-
-  settle(resultsThrough: number): Promise<void> {
-    this.#positions = { ...this.#positions, resultsThrough };
-    return this.#write((store) => store.delete(IDBKeyRange.bound(0, resultsThrough)));
-  }
-
-  advance(cursor: JournalCursor): Promise<void> {
-    this.#positions = { ...this.#positions, cursor };
-    return this.#write(() => {});
+  async write(group: JournalGroup): Promise<void> {
+    try {
+      await writeGroup(this.#database, group);
+    } catch (error) {
+      throw asJournalError(error);
+    }
   }
 
   async close(): Promise<void> {
     this.#database.close();
-    this.#unlock();
+    await this.#unlock();
   }
+}
 
-  /** One transaction; IndexedDB runs those of one store in the order in which they were made. */
-  #write(change: (store: IDBObjectStore) => void): Promise<void> {
-    const { outboxEpoch, resultsThrough, next, cursor } = this.#positions;
-    return new Promise((resolve, reject) => {
-      const transaction = this.#database.transaction(STORE, "readwrite", { durability: "strict" });
-      const store = transaction.objectStore(STORE);
-      change(store);
-      store.put({ outboxEpoch, resultsThrough, next, cursor }, STATE_KEY);
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => {
-        const full = transaction.error?.name === "QuotaExceededError";
-        const code = full ? ErrorCode.DATA_FULL : ErrorCode.DATA_UNWRITABLE;
-        reject(new JournalError(code, "IndexedDB did not write", { cause: transaction.error }));
-      };
-    });
+async function writeGroup(database: IDBDatabase, group: JournalGroup): Promise<void> {
+  const { after, puts } = group;
+  const transaction = database.transaction(STORE, "readwrite", { durability: "strict" });
+  const end = endOf(transaction);
+  try {
+    const store = transaction.objectStore(STORE);
+    store.delete(IDBKeyRange.bound(0, after.resultsThrough));
+    store.delete(IDBKeyRange.bound(after.next, Number.MAX_SAFE_INTEGER));
+    // A copy: of a part of a larger buffer, IndexedDB would keep the whole.
+    for (const [seq, operation] of puts) store.put(new Uint8Array(operation), seq);
+    store.put(after, POSITIONS_KEY);
+  } catch (error) {
+    // Left alone, the transaction would commit what was asked for so far.
+    transaction.abort();
+    await end.catch(() => {});
+    throw error;
   }
+  await end;
 }
 
 function openDatabase(name: string): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name, VERSION);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => {
-      const newer = request.error?.name === "VersionError";
-      const code = newer ? ErrorCode.DATA_NEWER : ErrorCode.DATA_UNWRITABLE;
-      const cause = request.error;
-      reject(new JournalError(code, `IndexedDB ${name} cannot be opened`, { cause }));
-    };
-  });
+  const request = indexedDB.open(name, VERSION);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+  return resultOf(request);
 }
 
-function settled<Result>(request: IDBRequest<Result>): Promise<Result> {
+function resultOf<Result>(request: IDBRequest<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 }
 
-/** Web Locks, where there are any (W3C Web Locks API). */
-function takeTabLock(name: string): Promise<() => void> {
-  const locks = (globalThis.navigator as Navigator | undefined)?.locks;
-  if (locks === undefined) return Promise.resolve(() => {});
+function endOf(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
-    const held = locks.request(name, { ifAvailable: true }, (lock) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+/** What stands in the wrong shape becomes NaN, which no position can be. */
+function positionsOf(stored: unknown): JournalPositions {
+  const { pending: _, ...fresh } = EMPTY_JOURNAL;
+  if (stored === undefined) return fresh;
+  const { outboxEpoch, resultsThrough, next, cursor } = Object(stored) as JournalPositions;
+  const { epoch, seq } = Object(cursor) as JournalPositions["cursor"];
+  const numberOf = (value: unknown) => (typeof value === "number" ? value : Number.NaN);
+  return {
+    outboxEpoch: numberOf(outboxEpoch),
+    resultsThrough: numberOf(resultsThrough),
+    next: numberOf(next),
+    cursor: { epoch: numberOf(epoch), seq: numberOf(seq) },
+  };
+}
+
+function operationOf(stored: unknown): Uint8Array {
+  if (stored instanceof Uint8Array) return stored;
+  throw new JournalError(ErrorCode.DATA_DAMAGED, "the journal holds what is no submit");
+}
+
+/** Names of Indexed Database API 3.0, and those that browsers use for a damaged database. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  VersionError: ErrorCode.DATA_NEWER,
+  QuotaExceededError: ErrorCode.DATA_FULL,
+  NotFoundError: ErrorCode.DATA_DAMAGED,
+  NotReadableError: ErrorCode.DATA_DAMAGED,
+};
+
+function asJournalError(error: unknown): JournalError {
+  if (error instanceof JournalError) return error;
+  const { name = "" } = Object(error) as { readonly name?: string };
+  const code = CODES[name] ?? ErrorCode.DATA_UNWRITABLE;
+  return new JournalError(code, "IndexedDB cannot keep the journal", { cause: error });
+}
+
+/** Resolves when another tab may have the lock. */
+type Unlock = () => Promise<void>;
+
+/** Web Locks, where there are any: the browser lets go of them when the tab ends. */
+async function takeTabLock(name: string): Promise<Unlock> {
+  const locks = (globalThis.navigator as Navigator | undefined)?.locks;
+  if (locks === undefined) return async () => {};
+  return await new Promise<Unlock>((resolve, reject) => {
+    const released = locks.request(name, { ifAvailable: true }, async (lock) => {
       if (lock === null) throw new JournalError(ErrorCode.DATA_LOCKED, `${name} is in use`);
-      return new Promise<void>((release) => resolve(() => release()));
+      await new Promise<void>((release) => {
+        resolve(async () => {
+          release();
+          await released;
+        });
+      });
     });
-    held.catch(reject);
+    released.catch(reject);
   });
 }

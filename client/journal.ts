@@ -48,6 +48,7 @@ export interface PendingSubmit {
 export interface JournalPositions {
   /** 0: none granted yet. */
   readonly outboxEpoch: number;
+  /** Below next. */
   readonly resultsThrough: number;
   /** The number of the next new submit, from 1. */
   readonly next: number;
@@ -80,16 +81,19 @@ export class JournalError extends Error {
 
 /** Why a state is not what {@link JournalState} says; undefined when it is. Never throws. */
 export function journalFault(state: JournalState): string | undefined {
-  const { outboxEpoch, resultsThrough, next, cursor, pending } = state;
-  const numbers = [outboxEpoch, resultsThrough, next, cursor.epoch, cursor.seq];
-  if (!numbers.every(isCounter)) return "a position is not 0 to 2^53-1";
-  if (resultsThrough >= next) return `results through ${resultsThrough}, and ${next} is next`;
+  const { resultsThrough, next, pending } = state;
   const dueCount = next - 1 - resultsThrough;
-  if (pending.length !== dueCount) return `${pending.length} submits, not ${dueCount}`;
-  const inOrder = pending.every(({ seq }, index) => seq === resultsThrough + 1 + index);
-  return inOrder ? undefined : "the submits are not in order";
+  const inOrder =
+    pending.length === dueCount &&
+    pending.every(({ seq }, index) => seq === resultsThrough + 1 + index);
+  return positionsFault(state) ?? (inOrder ? undefined : `not ${dueCount} submits in order`);
 }
 
-function isCounter(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= COUNTER_MAX;
+/** Why positions are not what {@link JournalPositions} says; undefined when they are. */
+export function positionsFault(positions: JournalPositions): string | undefined {
+  const { outboxEpoch, resultsThrough, next, cursor } = positions;
+  const numbers = [outboxEpoch, resultsThrough, next, cursor.epoch, cursor.seq];
+  const inRange = (value: number) => Number.isInteger(value) && value >= 0 && value <= COUNTER_MAX;
+  if (!numbers.every(inRange)) return "a number is not 0 to 2^53-1";
+  return resultsThrough < next ? undefined : `results through ${resultsThrough}, next ${next}`;
 }

@@ -3,7 +3,10 @@ import type { DialledLink } from "../protocol/link.ts";
 import { type Dialer, LinkError } from "./dialer.ts";
 import type { Sleep } from "./sleep.ts";
 
-/** How long a dialler gets before the next one starts (RFC 8305 calls it the connection attempt delay). [LNK-15] */
+/**
+ * How long a dialler gets before the next one starts (RFC 8305 calls it the connection attempt
+ * delay). [LNK-15]
+ */
 export const HEAD_START_MS = 300;
 /** How long a failure is remembered before the transport is tried again. [LNK-15] */
 export const VERDICT_MS = 60_000;
@@ -55,7 +58,8 @@ export interface RaceResult {
 }
 
 /**
- * Dials in order, each with a head start over the next; the first usable link wins and the others are given up.
+ * Dials in order, each with a head start over the next; the first usable link wins and the others
+ * are given up.
  *
  * @throws the first dialler's LinkError when all fail; the signal's reason when aborted
  */

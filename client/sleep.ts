@@ -1,4 +1,7 @@
-/** Waits, unless aborted: then it rejects with the signal's reason. Replaced in tests by a hand-turned clock. */
+/**
+ * Waits, unless aborted: then it rejects with the signal's reason. Replaced in tests by a
+ * hand-turned clock.
+ */
 export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>;
 
 export const sleep: Sleep = (ms, signal) =>

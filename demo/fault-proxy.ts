@@ -21,12 +21,17 @@ export class FaultProxy {
     await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
   }
 
-  /** Lets so many more bytes through, in both directions together, then cuts every connection there and then. */
+  /**
+   * Lets so many more bytes through, in both directions together, then cuts every connection there
+   * and then.
+   */
   cutAfter(byteCount: number): void {
     this.#budget = byteCount;
   }
 
-  /** Cuts what is there, without waiting for bytes; changes nothing while there is no connection. */
+  /**
+   * Cuts what is there, without waiting for bytes; changes nothing while there is no connection.
+   */
   cutNow(): void {
     if (this.#pairs.size === 0) return;
     this.#budget = Number.POSITIVE_INFINITY;

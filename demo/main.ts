@@ -12,9 +12,10 @@ import { judgeTranscripts } from "./transcripts.ts";
 
 const HELP = `npm run demo -- [--json] [--seed N] [--messages N] [--file FILE]
 
-Two users with two devices each talk over all three transports at once, through proxies that cut their links at random
-bytes, while the server is killed and restarted and devices move between transports. At the end every transcript is
-compared with what was sent. Exit status 1 if anything is lost, doubled or out of order.
+Two users with two devices each talk over all three transports at once, through proxies that cut
+their links at random bytes, while the server is killed and restarted and devices move between
+transports. At the end every transcript is compared with what was sent. Exit status 1 if anything is
+lost, doubled or out of order.
 
   --json       one JSON line as the last line
   --seed N     the faults of an earlier run (printed at its start)
@@ -101,7 +102,9 @@ async function startDevices(serverPort: number, folder: string): Promise<DemoDev
   return devices;
 }
 
-/** Every text in turn until there are enough, each with a number that makes it unlike all others. */
+/**
+ * Every text in turn until there are enough, each with a number that makes it unlike all others.
+ */
 function numberedTexts(count: number): string[] {
   const texts = demoTexts(values.file);
   return Array.from({ length: count }, (_, index) => {
@@ -142,7 +145,10 @@ async function injectFaults(run: Run, faults: readonly Fault[]): Promise<void> {
   run.allowed = run.total;
 }
 
-/** How long a cut waits for its byte: sending does not run ahead of the faults, so that a link may fall quiet. */
+/**
+ * How long a cut waits for its byte: sending does not run ahead of the faults, so that a link may
+ * fall quiet.
+ */
 const CUT_WAIT_MS = 150;
 
 async function cutLink({ proxy }: DemoDevice, bytes: number): Promise<void> {
@@ -191,10 +197,10 @@ function report(run: Run, ms: number, seed: number): number {
   };
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[2K");
   for (const { userId, name, accepted, refusedCount, transcript, proxy } of run.devices) {
-    process.stdout.write(
-      `${`${userId}/${name}`.padEnd(14)} sent ${accepted.length}, refused as empty ${refusedCount}, ` +
-        `shown ${transcript.length}, link cut ${proxy.cutCount} times\n`,
-    );
+    const who = `${userId}/${name}`.padEnd(14);
+    const sent = `sent ${accepted.length}, refused as empty ${refusedCount}`;
+    const seen = `shown ${transcript.length}, link cut ${proxy.cutCount} times`;
+    process.stdout.write(`${who} ${sent}, ${seen}\n`);
   }
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else {

@@ -3,7 +3,10 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 
-/** The real server as a process of its own, to be killed and started again on one port and one data folder. */
+/**
+ * The real server as a process of its own, to be killed and started again on one port and one data
+ * folder.
+ */
 export class ServerProcess {
   readonly port: number;
   readonly #data: string;

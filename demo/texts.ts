@@ -3,7 +3,10 @@ import { join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "..");
 
-/** Lines that plain text seldom holds: several scripts, both directions, joined emoji, control data look-alikes. */
+/**
+ * Lines that plain text seldom holds: several scripts, both directions, joined emoji, control data
+ * look-alikes.
+ */
 const SPECIAL = [
   "Grüße aus Köln, señor Åström",
   "Привет, мир! Как дела?",
@@ -22,7 +25,10 @@ const SPECIAL = [
 /** Sizes around the limits of length prefixes and of content. */
 const SIZES = [1, 127, 128, 16_383, 16_384, 65_536, 204_000];
 
-/** What is sent: every line of the specification and the README, or of another file, and the special ones. */
+/**
+ * What is sent: every line of the specification and the README, or of another file, and the special
+ * ones.
+ */
 export function demoTexts(file: string | undefined): string[] {
   const files =
     file === undefined ? globSync(["README.md", "spec/**/*.md"], { cwd: ROOT }) : [file];

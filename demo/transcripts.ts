@@ -7,7 +7,10 @@ export interface Verdict {
   readonly misordered: number;
 }
 
-/** Compares every device's transcript with what every device sent: nothing lost, nothing twice, all in order. */
+/**
+ * Compares every device's transcript with what every device sent: nothing lost, nothing twice, all
+ * in order.
+ */
 export function judgeTranscripts(devices: readonly DemoDevice[]): Verdict {
   let [delivered, lost, duplicated, misordered] = [0, 0, 0, 0];
   for (const reader of devices) {

@@ -1,4 +1,7 @@
-/** How many cases, and which: npm test runs a fixed few, npm run fuzz as many as it is told, from its seed. */
+/**
+ * How many cases, and which: npm test runs a fixed few, npm run fuzz as many as it is told, from
+ * its seed.
+ */
 export function fuzzParameters(numRuns: number): {
   readonly numRuns: number;
   readonly seed: number;

@@ -4,7 +4,8 @@ import { parseArgs } from "node:util";
 
 const HELP = `npm run fuzz -- [--runs N] [--seed N] [--path P] [--only TEXT] [--list]
 
-Runs the property tests with more cases than npm test does. A failure prints its seed and path; give both back to replay it.
+Runs the property tests with more cases than npm test does. A failure prints its seed and path;
+give both back to replay it.
 
   --runs N     cases a property [20000]
   --seed N     a seed; random otherwise

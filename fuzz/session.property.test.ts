@@ -23,7 +23,10 @@ const schedule = fc.array(fc.tuple(command, fc.nat(255)), {
 
 type Schedule = [number, number][];
 
-/** Results that a Welcome brought were claimed as held before the journal had them; then the device crashed. */
+/**
+ * Results that a Welcome brought were claimed as held before the journal had them; then the device
+ * crashed.
+ */
 const CLAIMED_TOO_EARLY: Schedule = [
   [SUBMIT, 0],
   [FLOW, 67],
@@ -56,7 +59,8 @@ test("[SEQ-4] [SEQ-7] [SEQ-10] [SEQ-14] exactly once and in order, whatever is c
         "the application handled the timeline, once and in order",
       );
       const own = timeline.filter((message) => message > 0);
-      // A device that crashed before its journal held a submit never sent it: what it sent is in order and once.
+      // A device that crashed before its journal held a submit never sent it: what it sent is in
+      // order and once.
       assert.deepEqual(
         own,
         [...new Set(own)].sort((a, b) => a - b),

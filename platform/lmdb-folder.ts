@@ -83,7 +83,10 @@ const META_MAGIC = 0xbeefc0de;
 const META_MAGIC_AT = 24;
 const META_PAGE_BYTES_AT = 48;
 
-/** LMDB trusts the file it maps, to the point of a crash: its two meta pages are looked at before it is opened. */
+/**
+ * LMDB trusts the file it maps, to the point of a crash: its two meta pages are looked at before it
+ * is opened.
+ */
 function checkMetaPages(path: string, folder: string): void {
   const file = openSync(path, "a+", 0o600);
   try {

@@ -1,8 +1,8 @@
 import type { Env } from "./lmdb-folder.ts";
 
 /**
- * Writes that belong together: gathered, then handed to LMDB within one turn of the event loop, which makes them one
- * transaction (lmdb's event turn batching).
+ * Writes that belong together: gathered, then handed to LMDB within one turn of the event loop,
+ * which makes them one transaction (lmdb's event turn batching).
  */
 export class GroupWrites {
   readonly #env: Env;

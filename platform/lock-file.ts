@@ -6,8 +6,8 @@ export class LockHeld extends Error {
 }
 
 /**
- * Takes a lock that dies with its process: a file naming the holder by process id and start time, so that neither
- * `kill -9` nor a reused process id leaves it held.
+ * Takes a lock that dies with its process: a file naming the holder by process id and start time,
+ * so that neither `kill -9` nor a reused process id leaves it held.
  *
  * @returns how to let go
  * @throws LockHeld; or the file system's own error when the file cannot be made
@@ -49,8 +49,8 @@ function removeStale(path: string): void {
 }
 
 /**
- * When a process started, in ticks since boot (proc(5), field 22 of stat); "alive" where there is no /proc; "" for no
- * such process.
+ * When a process started, in ticks since boot (proc(5), field 22 of stat); "alive" where there is
+ * no /proc; "" for no such process.
  */
 function startTime(pid: number): string {
   if (!Number.isInteger(pid) || pid <= 0) return "";

@@ -9,7 +9,10 @@ const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 /** How long a closed link may take to hand over its last bytes. */
 const LINGER_MS = 5_000;
 
-/** A stream socket (TCP or TLS) as a link. What is written within one turn of the event loop leaves in one write. */
+/**
+ * A stream socket (TCP or TLS) as a link. What is written within one turn of the event loop leaves
+ * in one write.
+ */
 export class SocketLink implements DialledLink {
   readonly kind = "tcp";
   readonly peer: string;

@@ -2,8 +2,8 @@ import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { COUNTER_MAX } from "./limits.ts";
 import { type Violation, violation } from "./violation.ts";
 
-// An ordered byte stream over requests that may be lost, repeated, reordered or cut. Both halves know no role: the
-// device's up stream and the service's down stream obey the same rules.
+// An ordered byte stream over requests that may be lost, repeated, reordered or cut. Both halves
+// know no role: the device's up stream and the service's down stream obey the same rules.
 
 /**
  * The sending half: keeps what was not acknowledged, and repeats it byte for byte. [LNK-8]
@@ -36,7 +36,10 @@ export class PipeSender {
     this.#bytes += bytes.length;
   }
 
-  /** The other side has received everything before a position. An impossible one changes nothing. [LNK-9] */
+  /**
+   * The other side has received everything before a position. An impossible one changes nothing.
+   * [LNK-9]
+   */
   acknowledged(offset: number): Violation | undefined {
     const fault = offsetFault(offset);
     if (fault !== undefined) return fault;

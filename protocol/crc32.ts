@@ -1,8 +1,8 @@
 /**
  * CRC-32 of RFC 1952 section 8 (the checksum of gzip and zip), as an unsigned number.
  *
- * Guards a device against its own mistakes: another submit under a used number, a torn journal record. It is no defence
- * against an attacker, who could only deceive himself.
+ * Guards a device against its own mistakes: another submit under a used number, a torn journal
+ * record. It is no defence against an attacker, who could only deceive himself.
  */
 export function crc32(bytes: Uint8Array): number {
   let crc = 0xffff_ffff;

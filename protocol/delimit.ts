@@ -2,15 +2,18 @@ import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { LENGTH_PREFIX_BYTES_MAX } from "./limits.ts";
 import { type Violation, violation } from "./violation.ts";
 
-/** Called with each whole message as a range of a buffer that is never changed afterwards; false stops. */
+/**
+ * Called with each whole message as a range of a buffer that is never changed afterwards; false
+ * stops.
+ */
 export type MessageReceiver = (from: Uint8Array, at: number, end: number) => boolean;
 
 /**
  * Cuts a byte stream into its varint-delimited messages, however the bytes arrive. [FRM-1]
  *
- * Holds at most one unfinished message, in a buffer that grows with what has really arrived and never beyond twice
- * that, and nothing at all between messages: an idle link costs no buffer, and a large length costs its sender the
- * bytes. [SEQ-16]
+ * Holds at most one unfinished message, in a buffer that grows with what has really arrived and
+ * never beyond twice that, and nothing at all between messages: an idle link costs no buffer, and a
+ * large length costs its sender the bytes. [SEQ-16]
  */
 export class Delimiter {
   #bytesMax: number;
@@ -34,8 +37,8 @@ export class Delimiter {
   }
 
   /**
-   * Takes the next bytes and hands over every message they complete. Never throws whatever the bytes; after a
-   * violation, and after the receiver has said stop, further bytes are passed over.
+   * Takes the next bytes and hands over every message they complete. Never throws whatever the
+   * bytes; after a violation, and after the receiver has said stop, further bytes are passed over.
    *
    * @returns LENGTH_INVALID or FRAME_TOO_LARGE, decided from the length alone. [FRM-2] [FRM-3]
    */

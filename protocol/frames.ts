@@ -88,7 +88,8 @@ const SCHEMAS: { readonly [Kind in FrameKind]: DescMessage } = {
 const WIRE_TYPE_BYTES = 2;
 
 /**
- * Decodes one frame and judges it by the rule of its kind before its content is looked at. [FRM-6] [FRM-7] [FRM-8]
+ * Decodes one frame and judges it by the rule of its kind before its content is looked at. [FRM-6]
+ * [FRM-7] [FRM-8]
  *
  * Never throws, whatever the bytes. Byte fields of the result are views of `from`.
  */
@@ -116,7 +117,10 @@ export function decodeFrame(
   return { kind: rule.kind, value } as Frame;
 }
 
-/** Straight-line code for what encoders make of hot frames, the full decoder for everything else. [FRM-9] */
+/**
+ * Straight-line code for what encoders make of hot frames, the full decoder for everything else.
+ * [FRM-9]
+ */
 function readContent(kind: FrameKind, from: Uint8Array, start: number, end: number) {
   const hot = isHot(kind) ? HOT_CODECS[kind].read(from, start, end) : undefined;
   return hot ?? decodePlain(SCHEMAS[kind], from.subarray(start, end));
@@ -139,7 +143,10 @@ function judge(rule: FrameRule, context: FrameContext): Violation | undefined {
   return undefined;
 }
 
-/** The single field that a frame is, if its length spans the frame exactly. Shortest forms only. [FRM-6] */
+/**
+ * The single field that a frame is, if its length spans the frame exactly. Shortest forms only.
+ * [FRM-6]
+ */
 function readHead(
   from: Uint8Array,
   at: number,
@@ -177,8 +184,8 @@ function isHot(kind: FrameKind): kind is HotFrameKind {
 const INITIAL_BYTES = 256;
 
 /**
- * Gathers frames into one buffer, each with its length prefix, so that a tick's frames leave in one write. Holds no
- * buffer between takes.
+ * Gathers frames into one buffer, each with its length prefix, so that a tick's frames leave in one
+ * write. Holds no buffer between takes.
  */
 export class FrameWriter {
   #buffer: Uint8Array | undefined;

@@ -1,15 +1,19 @@
-// First half: numbers that a peer can observe; each has a requirement. Second half: numbers that only we care about.
+// First half: numbers that a peer can observe; each has a requirement. Second half: numbers that
+// only we care about.
 
 /** The protocol versions spoken. [SES-3] */
 export const VERSION_MIN = 1;
 export const VERSION_MAX = 1;
 
 /**
- * The first bytes of a raw TCP link: U+1F4EF POSTAL HORN in UTF-8, then the mode. Cannot begin an HTTP request (an
- * ASCII letter) or a TLS record (0x16). [LNK-2]
+ * The first bytes of a raw TCP link: U+1F4EF POSTAL HORN in UTF-8, then the mode. Cannot begin an
+ * HTTP request (an ASCII letter) or a TLS record (0x16). [LNK-2]
  */
 export const PREFACE_MAGIC: Uint8Array = Uint8Array.of(0xf0, 0x9f, 0x93, 0xaf);
-/** Mode byte of a link that carries frames in the clear. 0x02 is reserved for sealed records. [LNK-2] */
+/**
+ * Mode byte of a link that carries frames in the clear. 0x02 is reserved for sealed records.
+ * [LNK-2]
+ */
 export const PREFACE_MODE_CLEAR = 0x01;
 export const PREFACE_BYTES = 5;
 
@@ -25,7 +29,10 @@ export const COUNTER_MAX = Number.MAX_SAFE_INTEGER;
 export const FRAME_BYTES_MAX = 256 * 1024;
 /** The longest length prefix. [FRM-2] */
 export const LENGTH_PREFIX_BYTES_MAX = 5;
-/** The largest frame that a link accepts before its session is attached: a Hello with the largest token. [FRM-4] */
+/**
+ * The largest frame that a link accepts before its session is attached: a Hello with the largest
+ * token. [FRM-4]
+ */
 export const FRAME_BYTES_MAX_OPENING = 16 * 1024;
 
 export const TOKEN_BYTES_MAX = 8192;

@@ -4,8 +4,9 @@ import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export type LinkKind = "tcp" | "websocket" | "longpoll";
 
 /**
- * One end of an ordered, reliable byte pipe between a client and a node. Dies with its transport; knows nothing of
- * frames' meaning. The same bytes on every kind of link: `varint length ‖ Frame`, repeated. [LNK]
+ * One end of an ordered, reliable byte pipe between a client and a node. Dies with its transport;
+ * knows nothing of frames' meaning. The same bytes on every kind of link: `varint length ‖ Frame`,
+ * repeated. [LNK]
  */
 export interface Link {
   readonly kind: LinkKind;
@@ -14,17 +15,23 @@ export interface Link {
   /**
    * Takes whole frames and owns the buffer from here on (the caller must not change it).
    *
-   * @returns false when the link is above its high-water mark: stop producing until `drained()`. The bytes are
-   *   taken all the same.
+   * @returns false when the link is above its high-water mark: stop producing until `drained()`.
+   *   The bytes are taken all the same.
    */
   write(bytes: Uint8Array): boolean;
-  /** Sends what was written before, then closes. Later writes are ignored. The handler's `closed` follows. */
+  /**
+   * Sends what was written before, then closes. Later writes are ignored. The handler's `closed`
+   * follows.
+   */
   close(code: ErrorCode): void;
 }
 
 /** What a link tells its user. Called from the event loop, never from inside `write` or `close`. */
 export interface LinkHandler {
-  /** Bytes in order, cut anywhere. The buffer is the handler's from here on: the link never changes or reuses it. */
+  /**
+   * Bytes in order, cut anywhere. The buffer is the handler's from here on: the link never changes
+   * or reuses it.
+   */
   received(bytes: Uint8Array): void;
   /** The link fell below its high-water mark after a `write` that returned false. */
   drained(): void;

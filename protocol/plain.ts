@@ -11,8 +11,8 @@ import {
 import { COUNTER_MAX } from "./limits.ts";
 
 /**
- * A Protobuf message as plain readonly data: 64-bit numbers are numbers (never above 2^53-1) and the library's own
- * members are gone. This is where `bigint` ends. [FRM-5]
+ * A Protobuf message as plain readonly data: 64-bit numbers are numbers (never above 2^53-1) and
+ * the library's own members are gone. This is where `bigint` ends. [FRM-5]
  */
 export type Plain<T> = T extends bigint
   ? number
@@ -41,7 +41,10 @@ export function decodePlain<Desc extends DescMessage>(
   return plain === undefined ? "out-of-range" : (plain as Plain<MessageShape<Desc>>);
 }
 
-/** Encodes plain data. Throws RangeError for a number that is not an integer of 0 to 2^53-1: a defect of ours. */
+/**
+ * Encodes plain data. Throws RangeError for a number that is not an integer of 0 to 2^53-1: a
+ * defect of ours.
+ */
 export function encodePlain<Desc extends DescMessage>(
   desc: Desc,
   plain: Plain<MessageShape<Desc>>,

@@ -1,13 +1,16 @@
 import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 
 /**
- * The peer broke a numbered requirement. A value, not an exception: what a peer sends can never make a machine throw.
+ * The peer broke a numbered requirement. A value, not an exception: what a peer sends can never
+ * make a machine throw.
  *
  * `detail` is for people and logs; nothing matches on it.
  */
 export interface Violation {
   readonly code: ErrorCode;
-  /** The id of the broken requirement, such as "SEQ-9"; empty where no requirement names the cause. */
+  /**
+   * The id of the broken requirement, such as "SEQ-9"; empty where no requirement names the cause.
+   */
   readonly requirement: string;
   readonly detail: string;
 }
@@ -16,7 +19,10 @@ export function violation(code: ErrorCode, requirement: string, detail: string):
   return { code, requirement, detail };
 }
 
-/** A bug of ours, found by an assertion. The session dies, nothing acknowledged is lost, the process counts it. */
+/**
+ * A bug of ours, found by an assertion. The session dies, nothing acknowledged is lost, the process
+ * counts it.
+ */
 export class Defect extends Error {
   override readonly name = "Defect";
 }

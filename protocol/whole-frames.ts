@@ -1,7 +1,8 @@
 import { Delimiter } from "./delimit.ts";
 
 /**
- * Whether a message of a message transport holds whole frames only; what they are is the session's to judge. [LNK-5]
+ * Whether a message of a message transport holds whole frames only; what they are is the session's
+ * to judge. [LNK-5]
  *
  * Faults of a length prefix are left to the session, which names them precisely.
  */

@@ -27,9 +27,9 @@ export async function checkBreaking(root: string): Promise<Outcome> {
 }
 
 /**
- * The commit to compare with: the newest release, for it is what was promised; before the first one,
- * where this branch left main; on main itself the commit before the present state, which is HEAD
- * while schemas are being edited and its parent afterwards.
+ * The commit to compare with: the newest release, for it is what was promised; before the first
+ * one, where this branch left main; on main itself the commit before the present state, which is
+ * HEAD while schemas are being edited and its parent afterwards.
  */
 export async function baselineOf(root: string): Promise<string | undefined> {
   if (!existsSync(join(root, ".git"))) return undefined;

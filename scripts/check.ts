@@ -10,6 +10,7 @@ export const STEPS: Readonly<Record<string, (root: string) => Promise<Outcome>>>
   "types-protocol": (root) => runCommand(root, "tsc", ["-p", "protocol"]),
   "types-client": (root) => runCommand(root, "tsc", ["-p", "client"]),
   "types-client-tests": (root) => runCommand(root, "tsc", ["-p", "client/tsconfig.test.json"]),
+  "types-package": (root) => runCommand(root, "tsc", ["-p", "tsconfig.build.json", "--noEmit"]),
   lint: (root) => runCommand(root, "biome", ["check", "--error-on-warnings", "."]),
   tidy: checkTidy,
   generated: checkGenerated,
@@ -17,7 +18,11 @@ export const STEPS: Readonly<Record<string, (root: string) => Promise<Outcome>>>
   "schema-breaking": checkBreaking,
 };
 
-/** Runs steps at the same time and prints a line for each. @returns the names of those that failed */
+/**
+ * Runs steps at the same time and prints a line for each.
+ *
+ * @returns the names of those that failed
+ */
 export async function check(
   root: string,
   names: readonly string[],

@@ -17,7 +17,7 @@ export interface TestRunOptions {
 }
 
 const CONCURRENCY = 2;
-const FILE_TIMEOUT_MS = 180_000;
+const FILE_TIMEOUT_MS = 300_000;
 
 /**
  * Runs every test file in a process of its own. The last line printed says `N passed, N failed`.

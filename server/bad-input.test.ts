@@ -178,7 +178,10 @@ async function withPeer(kind: RawKind, body: (peer: RawPeer) => Promise<void>): 
   }
 }
 
-/** A WebSocket message must hold whole frames: an unfinished one is another fault there, and tested as such. */
+/**
+ * A WebSocket message must hold whole frames: an unfinished one is another fault there, and tested
+ * as such.
+ */
 const unfinished = ({ title }: BadInput) => /never finished|oversized|a large frame/.test(title);
 
 for (const kind of KINDS) {

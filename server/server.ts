@@ -25,14 +25,17 @@ import { LmdbStore } from "./store/lmdb.ts";
 /** A running node. */
 export interface PosthornServer {
   readonly address: AddressInfo;
-  /** Asks every session to move, waits for them within the grace, then closes everything. [OPS-3] */
+  /**
+   * Asks every session to move, waits for them within the grace, then closes everything. [OPS-3]
+   */
   close(): Promise<void>;
 }
 
 /**
  * Starts a node: the store, the listener, the sessions.
  *
- * @throws StoreError or ListenError with a code of PROCESS scope; ConfigError for keys that cannot be read
+ * @throws StoreError or ListenError with a code of PROCESS scope; ConfigError for keys that cannot
+ *   be read
  */
 export async function createServer(config: Config, log: Log): Promise<PosthornServer> {
   // The one wall clock: reliability never depends on it, timers move by it. [SEQ-15]

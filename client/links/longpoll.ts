@@ -31,11 +31,16 @@ export interface LongPollOptions {
 const HIGH_WATER_BYTES = 256 * 1024;
 /** A request is given up this long after its answer was due. Above the hold by itself. [LNK-13] */
 const REQUEST_MARGIN_MS = 10_000;
-/** Requests that fail in a row before the link counts as lost, and the pause after each. [LNK-12] */
+/**
+ * Requests that fail in a row before the link counts as lost, and the pause after each. [LNK-12]
+ */
 const FAILURES_MAX = 4;
 const RETRY_MS = 150;
 
-/** Links over HTTP long polling, with nothing but `fetch`. Browser-safe. @param origin http:// or https:// */
+/**
+ * Links over HTTP long polling, with nothing but `fetch`. Browser-safe. @param origin http:// or
+ * https://
+ */
 export function longPoll(origin: string, options: LongPollOptions = {}): Dialer {
   const base = new URL(`/${LongPollService.typeName}/`, origin).href;
   return {
@@ -133,7 +138,9 @@ class LongPollLink implements DialledLink {
     }
   }
 
-  /** Repeats a request that failed: both streams carry offsets, so that a repeat changes nothing. */
+  /**
+   * Repeats a request that failed: both streams carry offsets, so that a repeat changes nothing.
+   */
   async #persist<Request extends DescMessage, Response extends DescMessage>(
     call: { readonly method: string; readonly timeoutMs: number },
     requestSchema: Request,

@@ -14,7 +14,9 @@ export interface TcpOptions {
   readonly tls?: { readonly ca?: string; readonly serverName?: string };
 }
 
-/** Links over raw TCP, or TLS with the application protocol posthorn/1. Node only. [LNK-2] [LNK-4] */
+/**
+ * Links over raw TCP, or TLS with the application protocol posthorn/1. Node only. [LNK-2] [LNK-4]
+ */
 export function tcp(options: TcpOptions): Dialer {
   const { host, port, tls } = options;
   const scheme = tls === undefined ? "tcp" : "tls";

@@ -17,8 +17,8 @@ import { CommitGroup } from "../../server/store/group.ts";
 import { MemoryDisk } from "../../server/store/memory.ts";
 import { logRefOf, type Plan, type UserRef, userRefOf } from "../../server/store/store.ts";
 
-// The real machines of both sides over a wire that loses, a journal and a store that crash, and a clock that is turned by
-// hand. One device; everything it does is replayed from a list of numbers.
+// The real machines of both sides over a wire that loses, a journal and a store that crash, and a
+// clock that is turned by hand. One device; everything it does is replayed from a list of numbers.
 
 const RANGE = (defaultMs: number, minMs: number, maxMs: number) => ({ defaultMs, minMs, maxMs });
 const SUBMIT_WINDOW = { count: 8, bytes: 400 };
@@ -174,7 +174,8 @@ export class World {
     if (last === undefined) return;
     for (const { message } of handled) this.handled.push(message);
     const cursor = { epoch: this.#epoch, seq: last.seq };
-    // What was shown and the cursor are one write here, as an application's own transaction would be.
+    // What was shown and the cursor are one write here, as an application's own transaction would
+    // be.
     this.#journal = { ...this.#journal, cursor };
     this.#client.applied(cursor, this.nowMs);
     this.#pumpClient();
@@ -258,7 +259,9 @@ export class World {
     this.#write(group);
   }
 
-  /** After faults stop: everything drains within a bounded number of steps. Returns whether it did. */
+  /**
+   * After faults stop: everything drains within a bounded number of steps. Returns whether it did.
+   */
   settleDown(): boolean {
     for (let step = 0; step < 3_000; step += 1) {
       if (this.#wire === undefined || this.#wire.closedByServer) {

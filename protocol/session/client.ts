@@ -24,7 +24,10 @@ export interface ClientSessionOptions {
   readonly agent: string;
   /** Where to begin when the journal holds no cursor. [RES-8] */
   readonly start: "earliest" | "latest";
-  /** How many deliveries may be outstanding: the bound of what the application has not handled. [SEQ-13] */
+  /**
+   * How many deliveries may be outstanding: the bound of what the application has not handled.
+   * [SEQ-13]
+   */
   readonly deliveryWindow: FlowWindow;
   /** Zeros leave the choice to the service. */
   readonly timers: LinkTimers;
@@ -81,7 +84,8 @@ export type ClientEffect =
 type Phase = "detached" | "opening" | "installing" | "open";
 
 /**
- * The device's half of a session; outlives its links. Sans-I/O: give it facts, obey its effects. [SES] [SEQ] [RES]
+ * The device's half of a session; outlives its links. Sans-I/O: give it facts, obey its effects.
+ * [SES] [SEQ] [RES]
  */
 export class ClientSession {
   readonly #options: ClientSessionOptions;
@@ -254,7 +258,10 @@ export class ClientSession {
     return effects;
   }
 
-  /** When to call {@link elapsed} and {@link effects}; Infinity when never. May move later without notice. */
+  /**
+   * When to call {@link elapsed} and {@link effects}; Infinity when never. May move later without
+   * notice.
+   */
   deadlineMs(): number {
     if (this.#phase === "detached") return Number.POSITIVE_INFINITY;
     const { heardMs, openedMs, saidMs } = this.#clock;
@@ -334,8 +341,8 @@ export class ClientSession {
     const { settled, rolledBack } = this.#outbox.install(outbox);
     this.#resultsReceived = outbox.through;
     this.#resultsAcked = outbox.resultsThrough;
-    // The results that Welcome brought count as held only once the journal has them: a Hello that claimed them before
-    // would let the service forget what a crash could still lose. [SEQ-8]
+    // The results that Welcome brought count as held only once the journal has them: a Hello that
+    // claimed them before would let the service forget what a crash could still lose. [SEQ-8]
     if (outbox.epoch !== this.#claimed.outbox.epoch) this.#resultsThrough = 0;
     const settlements: Settlement[] = settled.map(({ entry, resultIndex }) => ({
       entry,
@@ -371,7 +378,10 @@ export class ClientSession {
     this.#close(violation(ErrorCode.SEQUENCE_GAP, "SES-15", detail));
   }
 
-  /** Writes what may be written: an acknowledgement when due or when something goes up anyway, then submits. */
+  /**
+   * Writes what may be written: an acknowledgement when due or when something goes up anyway, then
+   * submits.
+   */
   #flush(nowMs: number): void {
     const sending = this.#outbox.canSend(this.#window, this.#resultsThrough);
     const { acks } = this.#inbox;

@@ -6,14 +6,17 @@ import type { TimelineCursor } from "./resume.ts";
 import { classify } from "./sequence.ts";
 
 /**
- * The device's half of the timeline counter: what came on this link, what was handed to the application, what the
- * application has handled.
+ * The device's half of the timeline counter: what came on this link, what was handed to the
+ * application, what the application has handled.
  */
 export class DeliveryInbox {
   readonly acks = new AckSchedule();
   readonly #unhandled: Outstanding;
   #cursor: TimelineCursor;
-  /** The last delivery received on this link. Never acknowledge beyond it: the service counts what it sent here. */
+  /**
+   * The last delivery received on this link. Never acknowledge beyond it: the service counts what
+   * it sent here.
+   */
   #linkThrough: number;
   /** The last delivery handed to the application, on any link. */
   #handedThrough: number;
@@ -47,7 +50,8 @@ export class DeliveryInbox {
       return violation(ErrorCode.SEQUENCE_GAP, "SEQ-2", detail);
     }
     this.#linkThrough = Math.max(this.#linkThrough, delivery.seq);
-    // Handled since this link's Hello was written: the service sends it again and waits to hear of it.
+    // Handled since this link's Hello was written: the service sends it again and waits to hear of
+    // it.
     if (delivery.seq <= this.#cursor.seq) this.acks.add(1, delivery.event.length, nowMs);
     if (classify(delivery.seq, this.#handedThrough) !== "next") return undefined;
     if (!this.#unhandled.admits(delivery.event.length)) {
@@ -88,7 +92,8 @@ export class DeliveryInbox {
    * Takes over the cursor in force, epoch and number as one. [RES-6]
    *
    * @param claimed the cursor that Hello stated; the application may have handled more since
-   * @returns whether the service moved it: deliveries that were not handled then mean nothing any more
+   * @returns whether the service moved it: deliveries that were not handled then mean nothing any
+   *   more
    */
   install(cursor: TimelineCursor, claimed: TimelineCursor): boolean {
     this.#linkThrough = cursor.seq;

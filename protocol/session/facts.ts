@@ -1,6 +1,7 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 
-// What the service's half of a session is told of its durable state: facts, made by a store and nowhere else.
+// What the service's half of a session is told of its durable state: facts, made by a store and
+// nowhere else.
 
 declare const durable: unique symbol;
 /** On disk. Only files in `server/store/` may cast to it (tidy). [SEQ-3] */
@@ -40,13 +41,15 @@ export interface Attachment {
   readonly timeline: TimelineBounds;
 }
 
-/** Proof that submits are durable: the only thing that an acknowledgement can be built from. [SEQ-3] */
+/**
+ * Proof that submits are durable: the only thing that an acknowledgement can be built from. [SEQ-3]
+ */
 export interface Receipt {
   /** The device's outbox position after the batch. */
   readonly through: number;
   /**
-   * Contiguous, the last one of `through`, the first one of the batch's lowest number that is still held (numbers at or
-   * below resultsThrough are not).
+   * Contiguous, the last one of `through`, the first one of the batch's lowest number that is still
+   * held (numbers at or below resultsThrough are not).
    */
   readonly results: readonly SubmitOutcome[];
 }

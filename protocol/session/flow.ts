@@ -5,8 +5,8 @@ export interface FlowWindow {
 }
 
 /**
- * What one side has sent and the other has not acknowledged, measured against the other's window. Role-blind: the
- * device's submits and the service's deliveries are counted alike. [SEQ-8] [SEQ-13]
+ * What one side has sent and the other has not acknowledged, measured against the other's window.
+ * Role-blind: the device's submits and the service's deliveries are counted alike. [SEQ-8] [SEQ-13]
  *
  * Costs one number per outstanding item and nothing when none is outstanding.
  */
@@ -32,7 +32,9 @@ export class Outstanding {
     return this.#bytes;
   }
 
-  /** What may be sent now. One item may always be outstanding while the window's count is above 0. */
+  /**
+   * What may be sent now. One item may always be outstanding while the window's count is above 0.
+   */
   get room(): FlowWindow {
     const count = Math.max(0, this.#window.count - this.count);
     const bytes = this.#window.bytes - this.#bytes;
@@ -71,7 +73,8 @@ export class Outstanding {
 export const ACK_DELAY_MS = 200;
 
 /**
- * When a device acknowledges: after half a window, after a delay, or whenever a frame goes up anyway. [SEQ-12]
+ * When a device acknowledges: after half a window, after a delay, or whenever a frame goes up
+ * anyway. [SEQ-12]
  */
 export class AckSchedule {
   #waiting = 0;

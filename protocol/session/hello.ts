@@ -44,7 +44,8 @@ export function readHello(hello: Plain<Hello>): AttachClaim | Violation {
     return violation(ErrorCode.VERSION_UNSUPPORTED, "SES-3", detail);
   }
   if (!DEVICE_ID_PATTERN.test(hello.deviceId)) return invalid("device_id");
-  // Lengths in UTF-16 units never exceed lengths in bytes, and both fields are ASCII in every honest Hello.
+  // Lengths in UTF-16 units never exceed lengths in bytes, and both fields are ASCII in every
+  // honest Hello.
   if (hello.token.length > TOKEN_BYTES_MAX) return invalid("token");
   if (hello.agent.length > AGENT_BYTES_MAX) return invalid("agent");
   const outbox = hello.outbox;

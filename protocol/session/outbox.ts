@@ -109,7 +109,10 @@ export class Outbox {
     return fits || (this.#sentCount === 0 && window.count > 0);
   }
 
-  /** The next entry that may be sent within the window, which counts from the acknowledged results. [SEQ-8] */
+  /**
+   * The next entry that may be sent within the window, which counts from the acknowledged results.
+   * [SEQ-8]
+   */
   take(window: FlowWindow, resultsThrough: number): OutboxEntry | undefined {
     if (!this.canSend(window, resultsThrough)) return undefined;
     const entry = this.#entries[this.#sentCount] as MutableEntry;

@@ -26,7 +26,10 @@ export function cursorViolation(
   return violation(ErrorCode.CURSOR_AHEAD, "RES-7", detail);
 }
 
-/** How a device's cursor relates to the timeline: exactly one outcome, never a silent partial recovery. [RES-1] */
+/**
+ * How a device's cursor relates to the timeline: exactly one outcome, never a silent partial
+ * recovery. [RES-1]
+ */
 export function resumeResult(claim: CursorClaim, bounds: TimelineBounds): Plain<ResumeResult> {
   const { epoch, head, floor } = bounds;
   if (claim.epoch === 0) {
@@ -50,8 +53,9 @@ function replayFrom(cursor: number, head: number): Plain<ResumeResult>["outcome"
 }
 
 /**
- * Whether a Welcome's resume result can be true for the cursor that the device sent: it is not believed blindly, since
- * a cursor paired with the wrong epoch delivers another life's events as a success (P14). [RES-2] to [RES-6]
+ * Whether a Welcome's resume result can be true for the cursor that the device sent: it is not
+ * believed blindly, since a cursor paired with the wrong epoch delivers another life's events as a
+ * success (P14). [RES-2] to [RES-6]
  */
 export function resumeHolds(
   claim: CursorClaim,

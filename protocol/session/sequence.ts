@@ -4,8 +4,8 @@ export type SequenceVerdict = "next" | "duplicate" | "gap";
 /**
  * Decides what a numbered item is. [SEQ-2]
  *
- * Pure and role-blind: submits, deliveries and repeats all pass through here, so that no counter can follow rules of
- * its own. Never by count, never by time (P16).
+ * Pure and role-blind: submits, deliveries and repeats all pass through here, so that no counter
+ * can follow rules of its own. Never by count, never by time (P16).
  *
  * @param seq      1 to 2^53-1 (decoding guarantees it)
  * @param through  the last number received in order, inclusive; 0 before the first

@@ -13,7 +13,10 @@ import { classify } from "./sequence.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import { grantTimers, LinkClock, type LinkTimers, type TimerLimits } from "./timers.ts";
 
-/** What a service grants and bounds; the same for all its sessions. Sizes in bytes, times in milliseconds. */
+/**
+ * What a service grants and bounds; the same for all its sessions. Sizes in bytes, times in
+ * milliseconds.
+ */
 export interface ServerSessionLimits {
   readonly frameBytes: number;
   readonly contentBytes: number;
@@ -57,8 +60,8 @@ const LOAD_COUNT_MAX = 512;
 type Phase = "opening" | "attaching" | "joining" | "open" | "closed";
 
 /**
- * The service's half of a session on one link. Sans-I/O: give it facts, obey its effects. What outlives the link is
- * in the store and nowhere here. [SES] [SEQ] [RES]
+ * The service's half of a session on one link. Sans-I/O: give it facts, obey its effects. What
+ * outlives the link is in the store and nowhere here. [SES] [SEQ] [RES]
  */
 export class ServerSession {
   readonly #limits: ServerSessionLimits;
@@ -161,7 +164,8 @@ export class ServerSession {
     if (this.#phase !== "open") return;
     this.#head = page.bounds.head;
     if (this.#sentThrough + 1 < page.bounds.floor) {
-      // Retention overtook a device that is attached and slow: only a new resume can say LOST truthfully. [RES-4]
+      // Retention overtook a device that is attached and slow: only a new resume can say LOST
+      // truthfully. [RES-4]
       this.#close(violation(ErrorCode.SEQUENCE_GAP, "RES-4", "retention passed the cursor"));
       return;
     }
@@ -249,7 +253,10 @@ export class ServerSession {
     return effects;
   }
 
-  /** When to call {@link elapsed}; Infinity when never. Moves later without notice: an early call is harmless. */
+  /**
+   * When to call {@link elapsed}; Infinity when never. Moves later without notice: an early call is
+   * harmless.
+   */
   deadlineMs(): number {
     if (this.#phase === "closed") return Number.POSITIVE_INFINITY;
     const { heardMs, openedMs } = this.#clock;

@@ -5,8 +5,9 @@ import type { FlowWindow } from "./flow.ts";
 import { classify } from "./sequence.ts";
 
 /**
- * The service's half of the outbox counter on one link: which submits may come, which wait for the store, which
- * are acknowledged. One batch is with the store at a time; what arrives meanwhile makes the next one.
+ * The service's half of the outbox counter on one link: which submits may come, which wait for the
+ * store, which are acknowledged. One batch is with the store at a time; what arrives meanwhile
+ * makes the next one.
  *
  * Bounded by the submit window in count and bytes. [SEQ-8] [SEQ-16]
  */
@@ -39,7 +40,10 @@ export class SubmitQueue {
     this.#resultsThrough = position.resultsThrough;
   }
 
-  /** Takes a submit. A repeat goes to the store as well: only the store knows its result and its content. [SEQ-4] */
+  /**
+   * Takes a submit. A repeat goes to the store as well: only the store knows its result and its
+   * content. [SEQ-4]
+   */
   received(submit: SubmitPlain): Violation | undefined {
     const verdict = classify(submit.seq, this.#receivedThrough);
     if (verdict === "gap") {
@@ -80,7 +84,10 @@ export class SubmitQueue {
     if (through > this.#ackedThrough) this.#ackedThrough = through;
   }
 
-  /** The device holds results durably: above the acknowledged is a violation, below is an old report. [SEQ-9] */
+  /**
+   * The device holds results durably: above the acknowledged is a violation, below is an old
+   * report. [SEQ-9]
+   */
   acknowledged(resultsThrough: number): Violation | undefined {
     if (resultsThrough > this.#ackedThrough) {
       const detail = `results through ${resultsThrough} of ${this.#ackedThrough} sent`;

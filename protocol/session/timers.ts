@@ -22,8 +22,8 @@ export interface TimerLimits {
 }
 
 /**
- * Grants timers within the service's limits, or refuses a request that could never work: a device that pings no more
- * than once in an idle time is cut by any jitter (P28). [SES-11]
+ * Grants timers within the service's limits, or refuses a request that could never work: a device
+ * that pings no more than once in an idle time is cut by any jitter (P28). [SES-11]
  *
  * @param asked undefined, or zeros, leave the choice to the service
  */

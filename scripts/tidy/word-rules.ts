@@ -69,9 +69,9 @@ function found({ tokens }: SourceFile, words: readonly string[], why: string): F
 
 /** Whether words belong to something else: `a.setTimeout`, `{ any: 1 }`. */
 function isNameOfMember(tokens: readonly Token[], index: number, count: number): boolean {
-  const before = tokens[index - 1]?.text ?? "";
-  if (before === ".") return tokens[index - 2]?.text !== "globalThis";
-  return ["{", ","].includes(before) && tokens[index + count]?.text === ":";
+  const end = index + count;
+  if (tokens[index - 1]?.text === ".") return tokens[index - 2]?.text !== "globalThis";
+  return tokens[end]?.text === ":" && ["{", ","].includes(tokens[end - 2]?.text ?? "");
 }
 
 function linesWith({ lines }: SourceFile, pattern: RegExp, why: string): Fault[] {

@@ -44,7 +44,10 @@ export class ListenError extends Error {
   }
 }
 
-/** One port for every transport: tells them apart by their first bytes and hands each socket on whole. [LNK-3] */
+/**
+ * One port for every transport: tells them apart by their first bytes and hands each socket on
+ * whole. [LNK-3]
+ */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #net: NetServer;
@@ -65,7 +68,8 @@ export class Listener {
       },
       options.http,
     );
-    // Node watches for slow requests from this event on; this server is handed its sockets and never listens. [LNK-6]
+    // Node watches for slow requests from this event on; this server is handed its sockets and
+    // never listens. [LNK-6]
     this.#http.emit("listening");
     this.#http.on("upgrade", (request, socket, head) => {
       if (options.transports.websocket) {
@@ -135,7 +139,10 @@ export class Listener {
     this.#open(socket, socket, (opening) => opening);
   }
 
-  /** ALPN decides which openings are left; without it the decrypted bytes are sniffed like any. [LNK-4] */
+  /**
+   * ALPN decides which openings are left; without it the decrypted bytes are sniffed like any.
+   * [LNK-4]
+   */
   #secured(socket: TLSSocket): void {
     const protocol = socket.alpnProtocol;
     this.#open(socket, socket, (opening) => {

@@ -28,15 +28,18 @@ const PREFIX = `/${LongPollService.typeName}/`;
 export interface LongPollHttpOptions {
   /** From a request's first byte to its last. [LNK-6] */
   readonly bodyMs: number;
-  /** Access-Control-Allow-Origin; the link id in the body is the only credential, never a cookie. */
+  /**
+   * Access-Control-Allow-Origin; the link id in the body is the only credential, never a cookie.
+   */
   readonly corsOrigin: string;
   /** Which web pages may call at all. */
   readonly originRule: OriginRule;
 }
 
 /**
- * LongPollService over HTTP. Its two hot methods answer `application/proto` by a thin handler that speaks the same wire
- * as the library, at a twelfth of its cost; everything else (JSON, gRPC-Web, Open, Close) is the library's.
+ * LongPollService over HTTP. Its two hot methods answer `application/proto` by a thin handler that
+ * speaks the same wire as the library, at a twelfth of its cost; everything else (JSON, gRPC-Web,
+ * Open, Close) is the library's.
  *
  * @returns a listener that answers its own paths and leaves the others to `otherwise`
  */

@@ -117,7 +117,10 @@ export class LongPollLink implements Link {
     return this.#up.received;
   }
 
-  /** A Poll: answered when there is something, when the hold is over, or when a newer one comes. [LNK-8] [LNK-10] */
+  /**
+   * A Poll: answered when there is something, when the hold is over, or when a newer one comes.
+   * [LNK-8] [LNK-10]
+   */
   polled(receivedOffset: number, answer: (outcome: PollAnswer | Violation) => void): () => void {
     this.#heardMs = this.#deadlines.nowMs();
     const fault = this.#down.acknowledged(receivedOffset);

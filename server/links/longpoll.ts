@@ -30,7 +30,10 @@ export class LongPollRefusal extends Error {
   }
 }
 
-/** LongPollService without its wire: what each method does, whichever way it was called. [LNK-7] to [LNK-13] */
+/**
+ * LongPollService without its wire: what each method does, whichever way it was called. [LNK-7] to
+ * [LNK-13]
+ */
 export class LongPollLinks {
   readonly #links = new Map<string, LongPollLink>();
   readonly #limits: LongPollLimits;
@@ -79,7 +82,9 @@ export class LongPollLinks {
     return create(SendResponseSchema, { receivedOffset: BigInt(outcome) });
   }
 
-  /** @param aborted the caller went away: its poll no longer hangs, and nothing is lost. [LNK-12] */
+  /**
+   * @param aborted the caller went away: its poll no longer hangs, and nothing is lost. [LNK-12]
+   */
   poll(request: PollRequest, aborted: AbortSignal): Promise<PollResponse> {
     const link = this.#find(request.linkId);
     return new Promise((resolve, reject) => {

@@ -4,8 +4,9 @@ export type OriginRule = (origin: string | undefined) => boolean;
 export const anyOrigin: OriginRule = () => true;
 
 /**
- * Pages of this machine only. A service without authentication listens on loopback, where every page in a browser of
- * this machine can reach it: without this rule any web site could act as anybody. [AUT-6]
+ * Pages of this machine only. A service without authentication listens on loopback, where every
+ * page in a browser of this machine can reach it: without this rule any web site could act as
+ * anybody. [AUT-6]
  */
 export const loopbackOrigins: OriginRule = (origin) => {
   if (origin === undefined) return true;

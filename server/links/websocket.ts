@@ -68,7 +68,10 @@ function refuse(socket: Duplex, status: string, message: string): void {
   );
 }
 
-/** A WebSocket as a link: whole frames in binary messages, those of one turn of the event loop in one. */
+/**
+ * A WebSocket as a link: whole frames in binary messages, those of one turn of the event loop in
+ * one.
+ */
 class WebSocketLink implements Link {
   readonly kind = "websocket";
   readonly peer: string;

@@ -51,7 +51,10 @@ export function planSendDirect(
   };
 }
 
-/** The same for both users: both ids in byte order. User ids are ASCII, so code units order like bytes. */
+/**
+ * The same for both users: both ids in byte order. User ids are ASCII, so code units order like
+ * bytes.
+ */
 export function directConversationId(first: string, second: string): string {
   return first < second ? `d:${first}:${second}` : `d:${second}:${first}`;
 }

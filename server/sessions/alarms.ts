@@ -17,10 +17,12 @@ export const realTimer: Timer = (delayMs, callback) => {
 };
 
 /**
- * One timing wheel for every deadline of a node: one timer for all sessions and long polls, whatever their number.
+ * One timing wheel for every deadline of a node: one timer for all sessions and long polls,
+ * whatever their number.
  *
- * Setting an alarm later than it is set costs nothing: it rings early, and whoever it wakes finds nothing to do and
- * sets it anew. So a busy session touches the wheel about once an idle time, not once a frame.
+ * Setting an alarm later than it is set costs nothing: it rings early, and whoever it wakes finds
+ * nothing to do and sets it anew. So a busy session touches the wheel about once an idle time, not
+ * once a frame.
  */
 export class Alarms {
   readonly #nowMs: () => number;
@@ -62,7 +64,10 @@ export class Alarms {
     return Math.floor(this.#nowMs() / TICK_MS);
   }
 
-  /** The slot of a time: rounded up, so that nothing rings early, and never one that was turned past. */
+  /**
+   * The slot of a time: rounded up, so that nothing rings early, and never one that was turned
+   * past.
+   */
   #tickOf(atMs: number): number {
     if (this.#stop === undefined) {
       this.#turnedTo = this.#tickNow();

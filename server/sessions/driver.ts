@@ -56,12 +56,15 @@ export interface DriverContext {
   readonly observer: SessionObserver;
 }
 
-/** A plan's precondition can fail only when users vanish between reading and committing: twice is a defect. */
+/**
+ * A plan's precondition can fail only when users vanish between reading and committing: twice is a
+ * defect.
+ */
 const PLANNING_ATTEMPTS_MAX = 3;
 
 /**
- * Feeds one {@link ServerSession} and obeys its effects: the only place where session effects become input and output,
- * and the only place where trouble outside is caught.
+ * Feeds one {@link ServerSession} and obeys its effects: the only place where session effects
+ * become input and output, and the only place where trouble outside is caught.
  */
 export class SessionDriver implements LinkHandler, HubMember {
   readonly #context: DriverContext;

@@ -11,8 +11,8 @@ export interface HubMember {
 }
 
 /**
- * The live sessions of one node, by user. Never holds messages; it only wakes: what a wake-up announces is read from
- * the store.
+ * The live sessions of one node, by user. Never holds messages; it only wakes: what a wake-up
+ * announces is read from the store.
  */
 export class Hub {
   readonly #store: Store;

@@ -12,8 +12,8 @@ import type {
 } from "./store.ts";
 
 /**
- * One device's durable state, and the rules by which it changes: the one place of the service's sequence rules, shared
- * by every store. Pure; a record is never changed in place.
+ * One device's durable state, and the rules by which it changes: the one place of the service's
+ * sequence rules, shared by every store. Pure; a record is never changed in place.
  */
 export interface DeviceRecord {
   readonly generation: number;
@@ -67,7 +67,10 @@ export type BatchVerdict =
   /** The submits that are new, in order; all before them are repeats of the same content. */
   | { readonly kind: "accepted"; readonly fresh: readonly PlannedSubmit[] };
 
-/** Fence, dedupe and conflict, by number and content, never by time. [SES-6] [SEQ-2] [SEQ-4] [SEQ-5] [SEQ-15] */
+/**
+ * Fence, dedupe and conflict, by number and content, never by time. [SES-6] [SEQ-2] [SEQ-4] [SEQ-5]
+ * [SEQ-15]
+ */
 export function judgeBatch(record: DeviceRecord | undefined, batch: SubmitBatch): BatchVerdict {
   if (
     record === undefined ||
@@ -104,7 +107,9 @@ export function addResults(record: DeviceRecord, outcomes: readonly SubmitOutcom
   };
 }
 
-/** The results that a receipt carries: from a batch's lowest number that is still held to the last. */
+/**
+ * The results that a receipt carries: from a batch's lowest number that is still held to the last.
+ */
 export function resultsFrom(record: DeviceRecord, firstSeq: number): readonly SubmitOutcome[] {
   return record.results.slice(Math.max(0, firstSeq - record.resultsThrough - 1));
 }

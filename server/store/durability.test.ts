@@ -27,7 +27,10 @@ async function withFolder(body: (folder: string) => Promise<void>): Promise<void
 interface Traced {
   /** What the kernel was asked between each commit and its acknowledgement, in order. */
   readonly commits: readonly (readonly string[])[];
-  /** Descriptors of the store's file whose writes return only when they are on disk (O_DSYNC of open(2)). */
+  /**
+   * Descriptors of the store's file whose writes return only when they are on disk (O_DSYNC of
+   * open(2)).
+   */
   readonly syncFds: ReadonlySet<string>;
 }
 
@@ -55,8 +58,8 @@ async function traced(folder: string, mode: string): Promise<Traced> {
 }
 
 /**
- * The pages of the commit are flushed, then the meta page that makes them valid is written through to the disk. (LMDB
- * writes pages through its map: fdatasync takes them along.)
+ * The pages of the commit are flushed, then the meta page that makes them valid is written through
+ * to the disk. (LMDB writes pages through its map: fdatasync takes them along.)
  */
 function isFlushed(calls: readonly string[], syncFds: ReadonlySet<string>): boolean {
   const flushed = calls.findIndex((call) => FLUSH.test(call) || RESUMED_FLUSH.test(call));
@@ -123,7 +126,9 @@ async function killedWhileCommitting(folder: string, afterLines: number): Promis
   return Number(output.trimEnd().split("\n").at(-1));
 }
 
-/** Checks that everything up to a submit is there, on both timelines; returns how far the outbox is. */
+/**
+ * Checks that everything up to a submit is there, on both timelines; returns how far the outbox is.
+ */
 async function survivors(folder: string, acknowledged: number): Promise<number> {
   const limits = { mapBytes: 1024 ** 3, timelineEventsMax: 1_000_000 };
   const store = await LmdbStore.open({ folder, nowMs: () => 1_000, ...limits });

@@ -67,9 +67,9 @@ export function deviceName(device: DeviceRef): string {
 }
 
 /**
- * Decides a group of requests, one after the other, each on the state that the ones before it leave: fence, dedupe,
- * numbers. Pure but for what is given; what it decided takes effect when the store has made `changes` durable, all
- * or nothing. [SEQ-14]
+ * Decides a group of requests, one after the other, each on the state that the ones before it
+ * leave: fence, dedupe, numbers. Pure but for what is given; what it decided takes effect when the
+ * store has made `changes` durable, all or nothing. [SEQ-14]
  */
 export class CommitGroup {
   readonly committedMs: number;

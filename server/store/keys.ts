@@ -1,7 +1,7 @@
 import type { DeviceRef, LogRef, UserRef } from "./store.ts";
 
-// Keys sort by kind, then by owner, then by number. Names hold no NUL, so it ends them; numbers are eight bytes,
-// big-endian, so that byte order is numeric order.
+// Keys sort by kind, then by owner, then by number. Names hold no NUL, so it ends them; numbers are
+// eight bytes, big-endian, so that byte order is numeric order.
 
 const KIND = { meta: 0x4d, user: 0x55, device: 0x44, timeline: 0x54, log: 0x4c } as const;
 

@@ -68,7 +68,10 @@ function indexEntry(run: TimelineRun, seq: number, index: number) {
   return { seq, log: run.log, logSeq: run.firstLogSeq + index };
 }
 
-/** Reads log entries, keeping the record of the last one: neighbours in a timeline are neighbours in a log. */
+/**
+ * Reads log entries, keeping the record of the last one: neighbours in a timeline are neighbours in
+ * a log.
+ */
 class LogReader {
   readonly #env: Env;
   #log: LogRef | undefined;

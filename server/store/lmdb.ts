@@ -59,11 +59,17 @@ export interface LmdbStoreOptions {
   readonly onGroup?: (requestCount: number, putCount: number, durationMs: number) => void;
 }
 
-/** How many devices, timelines and logs have their positions in memory. Each costs well under a kilobyte. */
+/**
+ * How many devices, timelines and logs have their positions in memory. Each costs well under a
+ * kilobyte.
+ */
 const CACHED_COUNT_MAX = 20_000;
 /** Requests of one group: bounds the work of one turn and of one transaction. */
 const GROUP_REQUESTS_MAX = 4096;
-/** Requests that may wait for their group. Sessions bound their own; this bounds their number times that. */
+/**
+ * Requests that may wait for their group. Sessions bound their own; this bounds their number times
+ * that.
+ */
 const QUEUE_REQUESTS_MAX = 200_000;
 /** Positions written with one group that did not ask for it. */
 const POSITIONS_PER_GROUP = 64;
@@ -77,8 +83,9 @@ interface Request {
 }
 
 /**
- * The embedded store. One group of requests is in flight at a time, as one transaction: what comes meanwhile makes the
- * next group. So a failed write takes no later one's ground away, and throughput does not depend on the disk's delay.
+ * The embedded store. One group of requests is in flight at a time, as one transaction: what comes
+ * meanwhile makes the next group. So a failed write takes no later one's ground away, and
+ * throughput does not depend on the disk's delay.
  */
 export class LmdbStore implements Store {
   readonly #options: LmdbStoreOptions;
@@ -92,7 +99,9 @@ export class LmdbStore implements Store {
   #running: Promise<void> | undefined;
   #closed = false;
 
-  /** @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2] */
+  /**
+   * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2]
+   */
   static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
     const { folder, mapBytes } = options;
     const format = { version: FORMAT_VERSION, key: FORMAT_KEY, mapBytes };
@@ -210,7 +219,10 @@ export class LmdbStore implements Store {
     this.#wake(group);
   }
 
-  /** Positions of devices that write anyway, and a few others: an acknowledgement costs no put of its own. */
+  /**
+   * Positions of devices that write anyway, and a few others: an acknowledgement costs no put of
+   * its own.
+   */
   #addPositions(group: CommitGroup): void {
     let others = 0;
     for (const [name, position] of this.#positions) {
@@ -248,7 +260,10 @@ export class LmdbStore implements Store {
     return writes.putCount;
   }
 
-  /** Timelines that outgrew their retention, in steps, so that the floor is not written with every group. */
+  /**
+   * Timelines that outgrew their retention, in steps, so that the floor is not written with every
+   * group.
+   */
   #movedFloors(group: CommitGroup) {
     const max = this.#options.timelineEventsMax;
     const moved: { user: UserRef; bounds: TimelineBounds; removals: Buffer[] }[] = [];
@@ -263,7 +278,8 @@ export class LmdbStore implements Store {
           limit: REMOVALS_PER_GROUP + 1,
         }),
       ];
-      // A record goes when the one after it begins at or below the floor: then all of it lies below.
+      // A record goes when the one after it begins at or below the floor: then all of it lies
+      // below.
       const removals = keys.slice(0, -1);
       const last = keys.at(-1);
       const reached = keys.length > REMOVALS_PER_GROUP && last !== undefined;

@@ -84,8 +84,9 @@ export interface MemoryStoreOptions extends GroupSources {
   readonly disk?: MemoryDisk;
   readonly timelineEventsMax?: number;
   /**
-   * Decides when a group is durable: called with what writes it to the disk. The default writes at once. A simulator
-   * delays it, never calls it (a crash between commit and acknowledgement) or throws (a failed write).
+   * Decides when a group is durable: called with what writes it to the disk. The default writes at
+   * once. A simulator delays it, never calls it (a crash between commit and acknowledgement) or
+   * throws (a failed write).
    */
   readonly flush?: (write: () => void) => Promise<void>;
 }

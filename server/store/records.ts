@@ -2,11 +2,15 @@ import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import type { LogRef, SubmitOutcome, TimelineBounds } from "./store.ts";
 
-// How records lie on disk: varints and length-prefixed bytes, in a fixed order. The format as a whole has one version.
+// How records lie on disk: varints and length-prefixed bytes, in a fixed order. The format as a
+// whole has one version.
 
 export const FORMAT_VERSION = 1;
 
-/** A user's timeline, but for its entries: written when it is made and when retention moves its floor. */
+/**
+ * A user's timeline, but for its entries: written when it is made and when retention moves its
+ * floor.
+ */
 export type UserRecord = Pick<TimelineBounds, "epoch" | "floor">;
 
 /** What one group appended to one log. */

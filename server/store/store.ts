@@ -14,14 +14,16 @@ export type {
 /**
  * The durable state behind the server. Its promises, each a test in `contract.ts`:
  *
- * 1. A promise that resolves to a `Durable` value resolves after everything the value speaks of is on disk.
- * 2. A batch is atomic: its device's outbox position, its results, its log entries and all its timeline entries are
- *    there together or not at all, whatever instruction the process dies at.
- * 3. Numbers are assigned at commit, contiguous, in commit order, for each log and each timeline; delivered order is
- *    committed order.
- * 4. A submit has one effect and one result for ever: a repeat of (device, outbox epoch, seq) returns the kept
- *    result, other content under the same number is a conflict.
- * 5. Results are kept until the device acknowledged them, and never more than the submit window of them.
+ * 1. A promise that resolves to a `Durable` value resolves after everything the value speaks of is
+ *    on disk.
+ * 2. A batch is atomic: its device's outbox position, its results, its log entries and all its
+ *    timeline entries are there together or not at all, whatever instruction the process dies at.
+ * 3. Numbers are assigned at commit, contiguous, in commit order, for each log and each timeline;
+ *    delivered order is committed order.
+ * 4. A submit has one effect and one result for ever: a repeat of (device, outbox epoch, seq)
+ *    returns the kept result, other content under the same number is a conflict.
+ * 5. Results are kept until the device acknowledged them, and never more than the submit window of
+ *    them.
  * 6. Nothing of a generation older than the device's newest has any effect.
  * 7. A failed write has no effect, and the store goes on from the last durable state.
  * 8. Content is stored once, however many timelines refer to it.
@@ -29,20 +31,29 @@ export type {
  * A store knows logs, timelines and devices. What a message is, it never learns.
  */
 export interface Store {
-  /** Raises the device's generation, which fences off all earlier attachments; creates user and device when new. */
+  /**
+   * Raises the device's generation, which fences off all earlier attachments; creates user and
+   * device when new.
+   */
   attach(request: AttachRequest): Promise<AttachOutcome>;
   /** What planners need to know, as of now. Commit checks again what a plan relied on. */
   loadForPlanning(reads: PlanningReads): Promise<PlanningState>;
-  /** One device's submits, contiguous and in order, in one atomic durable write shared with other devices' batches. */
+  /**
+   * One device's submits, contiguous and in order, in one atomic durable write shared with other
+   * devices' batches.
+   */
   commit(batch: SubmitBatch): Promise<CommitOutcome>;
   /** The timeline's entries after a number, in order, with their content. */
   loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage>;
   /**
-   * Notes how far a device is. Written with the next group, or soon; never waits. A lost note costs a longer replay of
-   * what the device then reports as duplicates, never a message. Ignored from a fenced generation.
+   * Notes how far a device is. Written with the next group, or soon; never waits. A lost note costs
+   * a longer replay of what the device then reports as duplicates, never a message. Ignored from a
+   * fenced generation.
    */
   advance(position: DevicePosition): void;
-  /** Calls back after a timeline has grown durably. A hint: may come late, doubled or not at all. */
+  /**
+   * Calls back after a timeline has grown durably. A hint: may come late, doubled or not at all.
+   */
   watch(user: UserRef, woken: (head: number) => void): () => void;
   /** Finishes what was begun, makes it durable and lets go of the files. */
   close(): Promise<void>;
@@ -119,7 +130,9 @@ export interface SubmitBatch {
   readonly device: DeviceRef;
   readonly generation: number;
   readonly outboxEpoch: number;
-  /** In order and contiguous; numbers that were committed before are allowed at the front (repeats). */
+  /**
+   * In order and contiguous; numbers that were committed before are allowed at the front (repeats).
+   */
   readonly submits: readonly PlannedSubmit[];
 }
 
@@ -129,7 +142,9 @@ export type CommitOutcome =
   | { readonly kind: "fenced" }
   /** This number was committed with other content. Nothing of the batch took effect. */
   | { readonly kind: "conflict"; readonly seq: number }
-  /** A plan's precondition does not hold (any more): plan again. Nothing of the batch took effect. */
+  /**
+   * A plan's precondition does not hold (any more): plan again. Nothing of the batch took effect.
+   */
   | { readonly kind: "stale" };
 
 export interface PageLimit {
@@ -148,7 +163,10 @@ export interface DevicePosition {
   readonly resultsThrough: number;
 }
 
-/** The store cannot be opened or cannot write. `code` is one of the DATA_ codes or STORE_UNAVAILABLE. */
+/**
+ * The store cannot be opened or cannot write. `code` is one of the DATA_ codes or
+ * STORE_UNAVAILABLE.
+ */
 export class StoreError extends Error {
   override readonly name = "StoreError";
   readonly code: ErrorCode;

@@ -3,7 +3,8 @@ import { attachRequest, sendPlan } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { userRefOf } from "../store.ts";
 
-// Commits until it is killed, several submits under way, and prints each number whose commit was acknowledged.
+// Commits until it is killed, several submits under way, and prints each number whose commit was
+// acknowledged.
 
 const [folder = ""] = process.argv.slice(2);
 const store = await LmdbStore.open({

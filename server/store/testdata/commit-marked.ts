@@ -4,9 +4,9 @@ import { attachRequest, sendPlan } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { userRefOf } from "../store.ts";
 
-// Commits one submit at a time and writes a mark to standard output before each commit and after its promise resolved:
-// what the process asks of the kernel between the two is looked at from outside. With "unsynced" it writes as a store
-// would that acknowledges before the flush.
+// Commits one submit at a time and writes a mark to standard output before each commit and after
+// its promise resolved: what the process asks of the kernel between the two is looked at from
+// outside. With "unsynced" it writes as a store would that acknowledges before the flush.
 
 const [folder = "", mode = ""] = process.argv.slice(2);
 const COMMITS = 5;

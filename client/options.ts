@@ -1,0 +1,62 @@
+import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { WINDOW_BYTES_DEFAULT, WINDOW_COUNT_DEFAULT } from "../protocol/limits.ts";
+import type { LinkKind } from "../protocol/link.ts";
+import type { ClientSessionOptions } from "../protocol/session/client.ts";
+import type { FlowWindow } from "../protocol/session/flow.ts";
+import type { LinkTimers } from "../protocol/session/timers.ts";
+import type { BackoffLimits } from "./backoff.ts";
+import type { Dialer } from "./dialer.ts";
+import type { Journal } from "./journal.ts";
+import type { Verdicts } from "./race.ts";
+
+export interface ClientOptions {
+  /** Where and how to reach the service, in order of preference. */
+  readonly dialers: readonly Dialer[];
+  readonly deviceId: string;
+  /**
+   * The credential, or how to get a fresh one for each attach. Empty where the service runs open.
+   */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Who the user is, where the service runs without authentication. */
+  readonly userId?: string;
+  /** The device's durable outbox and cursor. */
+  readonly journal: Journal;
+  /** Where a device without a cursor begins; "earliest" unless said otherwise. */
+  readonly start?: "earliest" | "latest";
+  /** How many deliveries the application may leave unhandled. */
+  readonly deliveryWindow?: FlowWindow;
+  readonly timers?: LinkTimers;
+  readonly backoff?: BackoffLimits;
+  /** From a link's opening to Welcome. */
+  readonly handshakeMs?: number;
+  /** Name and version of the program, for the service's logs. */
+  readonly agent?: string;
+  readonly verdicts?: Verdicts;
+  /** How often a better transport than the one in use is tried. 0: never. */
+  readonly upgradeMs?: number;
+}
+
+/** Where a client stands; what a status line shows. */
+export interface ClientStatus {
+  readonly state: "connecting" | "open" | "waiting" | "closed";
+  /** The transport in use, or undefined. */
+  readonly link: LinkKind | undefined;
+  readonly roundTripMs: number | undefined;
+  readonly unsettledCount: number;
+  /** The authenticated user, once known. */
+  readonly userId: string | undefined;
+  /** The last error, until the session is open again. */
+  readonly error: ErrorCode | undefined;
+}
+
+const HANDSHAKE_MS = 10_000;
+
+/** What the session machine is to know of the options. */
+export function sessionOptions(options: ClientOptions): ClientSessionOptions {
+  const { deviceId, userId = "", agent = "", start = "earliest" } = options;
+  const window = { count: WINDOW_COUNT_DEFAULT, bytes: WINDOW_BYTES_DEFAULT };
+  const timers = options.timers ?? { keepaliveMs: 0, idleMs: 0, ageMs: 0 };
+  const deliveryWindow = options.deliveryWindow ?? window;
+  const handshakeMs = options.handshakeMs ?? HANDSHAKE_MS;
+  return { deviceId, userId, agent, start, deliveryWindow, timers, handshakeMs };
+}
