@@ -55,6 +55,8 @@ export type ServerEffect =
 
 /** The most that one `load` asks for, whatever the window: bounds the work of one turn. */
 const LOAD_COUNT_MAX = 512;
+/** Likewise in bytes: a link is written no more than this before it can say stop. */
+const LOAD_BYTES_MAX = 512 * 1024;
 
 /** Where the attachment stands. "attaching": Hello is with authentication and the store. */
 type Phase = "opening" | "attaching" | "joining" | "open" | "closed";
@@ -362,7 +364,8 @@ export class ServerSession {
     if (room.count === 0) return undefined;
     this.#loading = true;
     this.#loadWanted = false;
-    const limit = { count: Math.min(room.count, LOAD_COUNT_MAX), bytes: room.bytes };
+    const count = Math.min(room.count, LOAD_COUNT_MAX);
+    const limit = { count, bytes: Math.min(room.bytes, LOAD_BYTES_MAX) };
     return { kind: "load", after: this.#sentThrough, limit };
   }
 
