@@ -1,4 +1,15 @@
-import type { DemoDevice } from "./device.ts";
+/** What a device sent and was shown. */
+export interface Spoken {
+  readonly userId: string;
+  readonly name: string;
+  /** What was accepted, in the order in which it was sent. */
+  readonly accepted: readonly string[];
+  readonly transcript: readonly {
+    readonly from: string;
+    readonly text: string;
+    readonly seq: number;
+  }[];
+}
 
 export interface Verdict {
   readonly delivered: number;
@@ -11,7 +22,7 @@ export interface Verdict {
  * Compares every device's transcript with what every device sent: nothing lost, nothing twice, all
  * in order.
  */
-export function judgeTranscripts(devices: readonly DemoDevice[]): Verdict {
+export function judgeTranscripts(devices: readonly Spoken[]): Verdict {
   let [delivered, lost, duplicated, misordered] = [0, 0, 0, 0];
   for (const reader of devices) {
     delivered += reader.transcript.length;

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { FAULT_COUNTS, planFaults } from "./faults.ts";
+import { SeededRandom } from "./random.ts";
+import { judgeTranscripts, type Spoken } from "./transcripts.ts";
+
+const MAIN = join(import.meta.dirname, "main.ts");
+
+test("[SEQ-4] [SEQ-10] [RES-14] nothing is lost, doubled or out of order while servers die, links are cut and devices move (P1, P4, P11, P17, P19, P20)", {
+  timeout: 90_000,
+}, async () => {
+  const args = [MAIN, "--json", "--seed", "11", "--messages", "3000"];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  const result = JSON.parse(stdout.trim().split("\n").at(-1) as string);
+  assert.equal(result.lost, 0);
+  assert.equal(result.duplicated, 0);
+  assert.equal(result.misordered, 0);
+  assert.equal(result.submitted, 3000);
+  assert.ok(result.delivered > 3000);
+  assert.equal(result.kills, FAULT_COUNTS.kill);
+  assert.ok(result.cuts >= FAULT_COUNTS.cut);
+  assert.ok(result.switches >= 10);
+});
+
+test("a seed repeats its faults", () => {
+  const plan = (seed: number) => planFaults(new SeededRandom(seed), 4);
+  assert.deepEqual(plan(5), plan(5));
+  assert.notDeepEqual(plan(5), plan(6));
+});
+
+/** One device that said a and b, and was shown some of it. */
+function told(...shown: readonly (readonly [string, number])[]): Spoken {
+  const transcript = shown.map(([text, seq]) => ({ from: "u/d", text, seq }));
+  return { userId: "u", name: "d", accepted: ["a", "b"], transcript };
+}
+
+test("the judge tells loss, doubling and disorder apart: the demo can fail", () => {
+  const good = { delivered: 2, lost: 0, duplicated: 0, misordered: 0 };
+  assert.deepEqual(judgeTranscripts([told(["a", 1], ["b", 2])]), good);
+  assert.equal(judgeTranscripts([told(["a", 1])]).lost, 1);
+  assert.equal(judgeTranscripts([told(["a", 1], ["b", 2], ["b", 3])]).duplicated, 1);
+  assert.ok(judgeTranscripts([told(["b", 1], ["a", 2])]).misordered > 0);
+  assert.ok(judgeTranscripts([told(["a", 1], ["b", 3])]).misordered > 0);
+});
