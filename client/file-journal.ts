@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { open, statfs } from "node:fs/promises";
 import { constants } from "node:os";
 import { dirname, resolve } from "node:path";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
@@ -31,9 +31,11 @@ export async function fileJournal(folder: string): Promise<Journal> {
 
 class LmdbDisk implements JournalDisk {
   readonly #folder: DataFolder;
+  readonly #path: string;
 
-  constructor(folder: DataFolder) {
+  constructor(folder: DataFolder, path: string) {
     this.#folder = folder;
+    this.#path = path;
   }
 
   static async open(path: string): Promise<LmdbDisk> {
@@ -42,13 +44,13 @@ class LmdbDisk implements JournalDisk {
       folder = await openDataFolder(path, FORMAT);
       await syncFolder(resolve(path));
       await syncFolder(dirname(resolve(path)));
-      return new LmdbDisk(folder);
+      return new LmdbDisk(folder, path);
     } catch (error) {
       await folder?.close();
       if (error instanceof FolderError) {
         throw new JournalError(error.code, error.message, { cause: error.cause });
       }
-      throw asJournalError(error);
+      throw unwritable(path, error);
     }
   }
 
@@ -79,7 +81,9 @@ class LmdbDisk implements JournalDisk {
     try {
       await writes.commit(JOURNAL_BYTES_MAX);
     } catch (error) {
-      throw asJournalError(error);
+      throw (await isFull(this.#path, error))
+        ? new JournalError(ErrorCode.DATA_FULL, `no room for ${this.#path}`, { cause: error })
+        : unwritable(this.#path, error);
     }
   }
 
@@ -100,14 +104,24 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-const { ENOSPC, EDQUOT, EFBIG } = constants.errno;
+const { EIO, ENOSPC, EDQUOT, EFBIG } = constants.errno;
+const FULL: readonly unknown[] = [ENOSPC, EDQUOT, EFBIG];
+const FREE_BYTES_MIN = 1024 * 1024;
 
-function asJournalError(error: unknown): JournalError {
-  const { cause } = error as { readonly cause?: { readonly code?: unknown } };
-  const errno = cause?.code;
-  const full = error instanceof RangeError || [ENOSPC, EDQUOT, EFBIG].includes(errno as number);
-  const code = full ? ErrorCode.DATA_FULL : ErrorCode.DATA_UNWRITABLE;
-  return new JournalError(code, "the journal cannot be written", { cause: error });
+/**
+ * Whether a write failed for want of room. LMDB calls it EIO when part of the write still fitted.
+ */
+async function isFull(path: string, error: unknown): Promise<boolean> {
+  if (error instanceof RangeError) return true;
+  const { code } = Object((error as Error).cause) as { readonly code?: unknown };
+  if (code !== EIO) return FULL.includes(code);
+  const room = await statfs(path).catch(() => undefined);
+  return room !== undefined && room.bavail * room.bsize < FREE_BYTES_MIN;
+}
+
+function unwritable(path: string, cause: unknown): JournalError {
+  const text = `${path} cannot be written to`;
+  return new JournalError(ErrorCode.DATA_UNWRITABLE, text, { cause });
 }
 
 /** Five numbers as doubles: exact up to 2^53-1. */

@@ -82,6 +82,7 @@ class GroupedJournal implements Journal {
   }
 
   async append({ seq, operation }: PendingSubmit): Promise<void> {
+    this.#refuseWhenOver();
     const { next } = this.#positions;
     assert(seq === next, `submit ${seq} where ${next} is next [SEQ-1]`);
     const positions = { ...this.#positions, next: next + 1 };
@@ -89,6 +90,7 @@ class GroupedJournal implements Journal {
   }
 
   async install(state: JournalState): Promise<void> {
+    this.#refuseWhenOver();
     const fault = journalFault(state);
     assert(fault === undefined, `no journal can hold this: ${fault}`);
     const { pending, ...positions } = state;
@@ -99,6 +101,7 @@ class GroupedJournal implements Journal {
   }
 
   async settle(resultsThrough: number): Promise<void> {
+    this.#refuseWhenOver();
     const settled = this.#positions.resultsThrough;
     assert(resultsThrough >= settled, `results through ${resultsThrough} after ${settled}`);
     await this.#change({ ...this.#positions, resultsThrough }, (puts) => {
@@ -123,8 +126,7 @@ class GroupedJournal implements Journal {
     positions: JournalPositions,
     apply: (puts: Map<number, Uint8Array>) => void,
   ): Promise<void> {
-    if (this.#closed !== undefined) throw new TypeError("the journal is closed");
-    if (this.#failure !== undefined) throw this.#failure.error;
+    this.#refuseWhenOver();
     const fault = positionsFault(positions);
     assert(fault === undefined, `no journal can hold this: ${fault}`);
     this.#positions = positions;
@@ -133,6 +135,11 @@ class GroupedJournal implements Journal {
     apply(puts);
     this.#writing ??= this.#write();
     await new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));
+  }
+
+  #refuseWhenOver(): void {
+    if (this.#closed !== undefined) throw new TypeError("the journal is closed");
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   async #write(): Promise<void> {

@@ -272,8 +272,8 @@ async function misuse(lives: Lives): Promise<void> {
   await lives.holds(last);
 }
 
-/** What a device does to its journal, and how it lives; shares choose among what is possible. */
-type Change =
+/** What a device does to its journal; shares choose among what is possible. */
+export type JournalChange =
   | { readonly kind: "append"; readonly operation: Uint8Array }
   | { readonly kind: "settle"; readonly share: number }
   | {
@@ -282,7 +282,7 @@ type Change =
       readonly share: number;
     }
   | { readonly kind: "advance"; readonly cursor: JournalCursor };
-type Step = Change | { readonly kind: "await" | "load" | "reopen" };
+type Step = JournalChange | { readonly kind: "await" | "load" | "reopen" };
 
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 const counter = fc.oneof(fc.nat(20), fc.nat(2 ** 53 - 100));
@@ -331,8 +331,8 @@ async function live(lives: Lives, steps: readonly Step[]): Promise<void> {
         assert.deepEqual(await (await lives.reopen()).load(), model);
         break;
       default: {
-        model = changed(model, one);
-        work.push(make(lives.journal, one, model));
+        model = changedState(model, one);
+        work.push(askFor(lives.journal, one, model));
       }
     }
   }
@@ -341,7 +341,7 @@ async function live(lives: Lives, steps: readonly Step[]): Promise<void> {
 }
 
 /** The model: what a change makes of a state, in the plainest words. */
-function changed(state: JournalState, change: Change): JournalState {
+export function changedState(state: JournalState, change: JournalChange): JournalState {
   const { pending, next } = state;
   switch (change.kind) {
     case "append": {
@@ -365,7 +365,12 @@ function changed(state: JournalState, change: Change): JournalState {
   }
 }
 
-function make(journal: Journal, change: Change, after: JournalState): Promise<void> {
+/** Asks a journal for a change that makes its state another. */
+export function askFor(
+  journal: Journal,
+  change: JournalChange,
+  after: JournalState,
+): Promise<void> {
   switch (change.kind) {
     case "append":
       return journal.append(after.pending.at(-1) as PendingSubmit);

@@ -133,7 +133,7 @@ test("[LNK-15] when all fail the best one's error is told; an abort ends everyth
 
 test("[LNK-15] failures are remembered for a time, and what is better is tried again after it", () => {
   const dialers = [handDialer("tcp"), handDialer("websocket"), handDialer("longpoll")];
-  const [tcp, webSocket, longPoll] = dialers as [Dialer, Dialer, Dialer];
+  const [tcp, webSocket, longPoll] = dialers as unknown as [Dialer, Dialer, Dialer];
   const verdicts = new Verdicts();
   verdicts.failed(tcp, 1_000);
   assert.deepEqual(verdicts.order(dialers, 2_000), [webSocket, longPoll, tcp]);

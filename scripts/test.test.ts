@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -53,6 +55,30 @@ for (const [file, { text, says }] of Object.entries(FAILING)) {
     assert.match(printed.at(-1) as string, /^\d+ passed, [12] failed$/);
   });
 }
+
+test("a process that a test left behind ends with its file", async (t) => {
+  const server = createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const left = new Promise((resolve) => {
+    server.once("connection", (socket) => socket.once("error", resolve).once("close", resolve));
+  });
+  const program = `require("node:net").connect(${port}, "127.0.0.1", () => console.log("up"))`;
+  const { isGood } = await runIn(t, {
+    "a.test.ts": `${HEAD}import { spawn } from "node:child_process";
+import { once } from "node:events";
+test("a", async () => {
+  const child = spawn(process.execPath, ["-e", ${JSON.stringify(program)}]);
+  await once(child.stdout, "data");
+  for (const stream of child.stdio) stream.destroy();
+  child.unref();
+});
+`,
+  });
+  assert.equal(isGood, true);
+  await left;
+});
 
 test("every file below the root runs, but what is installed or built", async (t) => {
   const one = `${HEAD}test("a", () => {});\n`;

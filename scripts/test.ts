@@ -109,6 +109,8 @@ function endingOf(
     child.once("exit", (code, signal) => {
       clearTimeout(timer);
       process.off("exit", killGroup);
+      // Processes that the tests left behind end with them.
+      killGroup();
       if (isLate) resolve(`was killed after ${fileTimeoutMs / 1000} s`);
       else if (signal !== null) resolve(`was killed by ${signal}`);
       else resolve(code === 0 ? undefined : `ended with exit status ${code}`);

@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
 import type { DialledLink, LinkHandler } from "../../protocol/link.ts";
+import { messagesOf } from "../../protocol/whole-frames.ts";
 import { type Dialer, LinkError } from "../dialer.ts";
 
 /** The part of the browser's WebSocket that links use; the `ws` package has it too. */
@@ -116,7 +117,7 @@ class WebSocketLink implements DialledLink {
     const chunks = this.#waiting;
     if (chunks.length === 0 || this.#lost) return;
     this.#waiting = [];
-    this.#socket.send(join(chunks));
+    for (const message of messagesOf(chunks)) this.#socket.send(message);
     if (!this.#paused && this.#socket.bufferedAmount > HIGH_WATER_BYTES) this.#awaitDrain();
   }
 
@@ -137,15 +138,4 @@ class WebSocketLink implements DialledLink {
     this.#handler = undefined;
     handler?.closed(this.#closing ?? ErrorCode.LINK_LOST, reason);
   }
-}
-
-function join(chunks: readonly Uint8Array[]): Uint8Array {
-  if (chunks.length === 1) return chunks[0] as Uint8Array;
-  const joined = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, at);
-    at += chunk.length;
-  }
-  return joined;
 }

@@ -5,7 +5,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
 import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
-import { holdsWholeFrames } from "../../protocol/whole-frames.ts";
+import { holdsWholeFrames, messagesOf } from "../../protocol/whole-frames.ts";
 import type { OriginRule } from "./origin.ts";
 
 /** Above this many bytes that the peer has not taken, `write` says stop. */
@@ -144,8 +144,7 @@ class WebSocketLink implements Link {
     if (chunks.length === 0) return;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    const first = chunks[0] as Uint8Array;
-    this.#socket.send(chunks.length === 1 ? first : Buffer.concat(chunks), { binary: true });
+    for (const message of messagesOf(chunks)) this.#socket.send(message, { binary: true });
     if (this.#paused) this.#awaitDrain();
   }
 

@@ -1,0 +1,277 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { WebSocket } from "ws";
+import type { Dialer } from "../../client/dialer.ts";
+import { longPoll } from "../../client/links/longpoll.ts";
+import { tcp } from "../../client/links/tcp.ts";
+import { type WebSocketConstructor, webSocket } from "../../client/links/websocket.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { lengthPrefixBytes, writeLengthPrefix } from "../../protocol/delimit.ts";
+import type { DialledLink, Link, LinkAcceptor } from "../../protocol/link.ts";
+import { Alarms } from "../sessions/alarms.ts";
+import { Listener } from "./listener.ts";
+import { LongPollLinks } from "./longpoll.ts";
+import { longPollHttp } from "./longpoll-http.ts";
+import { anyOrigin } from "./origin.ts";
+
+const TESTDATA = join(import.meta.dirname, "..", "testdata");
+const cert = readFileSync(join(TESTDATA, "localhost-cert.pem"), "utf8");
+const key = readFileSync(join(TESTDATA, "localhost-key.pem"), "utf8");
+
+/** A node's listener with all links and nothing above them. */
+class Doors {
+  accept: LinkAcceptor = () => ({ received: () => {}, drained: () => {}, closed: () => {} });
+  readonly alarms = new Alarms({ nowMs: () => Date.now() });
+  readonly #longPolls: LongPollLinks;
+  readonly #listener: Listener;
+  port = 0;
+
+  constructor(http = true) {
+    const accept: LinkAcceptor = (link) => this.accept(link);
+    const limits = {
+      holdMs: 2_000,
+      coalesceMs: 0,
+      idleMs: 5_000,
+      sendBytesMax: 65_536,
+      pollBytesMax: 65_536,
+      bufferBytesMax: 262_144,
+      linksMax: 100,
+    };
+    this.#longPolls = new LongPollLinks(limits, this.alarms, accept);
+    const options = { bodyMs: 400, corsOrigin: "*", originRule: anyOrigin };
+    this.#listener = new Listener({
+      host: "127.0.0.1",
+      port: 0,
+      transports: { tcp: true, websocket: http, http },
+      tls: { cert, key },
+      accept,
+      http: longPollHttp(this.#longPolls, options, (_request, response) => response.end()),
+      frameBytesMax: 262_144,
+      originRule: anyOrigin,
+      socketsMax: 1_000,
+      openingMs: 1_000,
+    });
+  }
+
+  get longPollCount(): number {
+    return this.#longPolls.count;
+  }
+
+  async open(): Promise<void> {
+    this.port = (await this.#listener.listen()).port;
+  }
+
+  async close(): Promise<void> {
+    this.#longPolls.closeAll();
+    await this.#listener.close();
+    this.alarms.close();
+  }
+}
+
+/** One end of a link, remembering what it was told. */
+class End {
+  link: Link | undefined;
+  readonly chunks: Uint8Array[] = [];
+  closes: ErrorCode[] = [];
+  #changed: () => void = () => {};
+
+  readonly handler = {
+    received: (bytes: Uint8Array) => {
+      assert.equal(this.closes.length, 0, "nothing after closed");
+      this.chunks.push(bytes.slice());
+      this.#changed();
+    },
+    drained: () => this.#changed(),
+    closed: (code: ErrorCode) => {
+      this.closes.push(code);
+      this.#changed();
+    },
+  };
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.chunks);
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+}
+
+/** Whole frames of random content, of many sizes. */
+function randomFrames(bytes: number): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let left = bytes; left > 0; ) {
+    const length = Math.min(left, 1 + ((frames.length * 7919) % 20_000));
+    const prefix = lengthPrefixBytes(length);
+    const frame = new Uint8Array(prefix + length);
+    writeLengthPrefix(length, frame, 0);
+    frame.set(randomBytes(length), prefix);
+    frames.push(frame);
+    left -= length;
+  }
+  return frames;
+}
+
+const doors = new Doors();
+before(() => doors.open());
+after(() => doors.close());
+
+class TrustingWebSocket extends WebSocket {
+  constructor(url: string, protocols: string[]) {
+    super(url, protocols, { ca: cert });
+  }
+}
+const implementation = TrustingWebSocket as unknown as WebSocketConstructor;
+const KINDS: Readonly<Record<string, () => Dialer>> = {
+  tcp: () => tcp({ host: "127.0.0.1", port: doors.port }),
+  tls: () =>
+    tcp({ host: "127.0.0.1", port: doors.port, tls: { ca: cert, serverName: "localhost" } }),
+  ws: () => webSocket(`ws://127.0.0.1:${doors.port}`, { implementation }),
+  wss: () => webSocket(`wss://localhost:${doors.port}`, { implementation }),
+  longpoll: () => longPoll(`http://127.0.0.1:${doors.port}`),
+};
+
+async function pair(dialer: Dialer): Promise<{ near: End; far: End; dialled: DialledLink }> {
+  const [near, far] = [new End(), new End()];
+  doors.accept = (link) => {
+    far.link = link;
+    return far.handler;
+  };
+  const dialled = await dialer.dial(new AbortController().signal);
+  near.link = dialled;
+  dialled.start(near.handler);
+  // The service knows of a raw link when its first bytes have come.
+  while (far.link === undefined) await new Promise((resolve) => setImmediate(resolve));
+  return { near, far, dialled };
+}
+
+for (const [name, dialerOf] of Object.entries(KINDS)) {
+  describe(`link contract: ${name}`, () => {
+    test("[LNK-1] bytes arrive in order and unchanged, in both directions at once", async () => {
+      const { near, far } = await pair(dialerOf());
+      const [up, down] = [randomFrames(1_500_000), randomFrames(1_500_000)];
+      const [upBytes, downBytes] = [Buffer.concat(up), Buffer.concat(down)];
+      const send = async (end: End, frames: readonly Uint8Array[]) => {
+        for (const frame of frames) {
+          if (end.link?.write(frame) === false) await new Promise((r) => setTimeout(r, 1));
+        }
+      };
+      await Promise.all([send(near, up), send(far, down)]);
+      await far.until(() => far.bytes.length >= upBytes.length);
+      await near.until(() => near.bytes.length >= downBytes.length);
+      assert.ok(far.bytes.equals(upBytes));
+      assert.ok(near.bytes.equals(downBytes));
+      near.link?.close(ErrorCode.GOODBYE);
+      await Promise.all([
+        near.until(() => near.closes.length > 0),
+        far.until(() => far.closes.length > 0),
+      ]);
+      assert.deepEqual(near.closes, [ErrorCode.GOODBYE]);
+      assert.equal(far.closes.length, 1, "closed is told once");
+    });
+
+    test("[LNK-14] a close by the service brings what was written before it", async () => {
+      const { near, far } = await pair(dialerOf());
+      const frames = randomFrames(100_000);
+      for (const frame of frames) far.link?.write(frame);
+      far.link?.close(ErrorCode.DRAINED);
+      far.link?.write(Uint8Array.of(1, 1));
+      await near.until(() => near.closes.length > 0);
+      assert.ok(near.bytes.equals(Buffer.concat(frames)), "all of it, and nothing after");
+      await far.until(() => far.closes.length > 0);
+      assert.deepEqual(far.closes, [ErrorCode.DRAINED]);
+    });
+
+    test("[SEQ-16] a peer that does not read is noticed by write", async () => {
+      const { near, far, dialled } = await pair(dialerOf());
+      let taken = 0;
+      const frame = new Uint8Array(65_538);
+      writeLengthPrefix(65_535, frame, 0);
+      // Nothing is awaited in between: the peer cannot take any of it.
+      while (taken < 100 && far.link?.write(frame.slice()) !== false) taken += 1;
+      assert.ok(taken < 50, "write said stop");
+      dialled.close(ErrorCode.GOODBYE);
+      await near.until(() => near.closes.length > 0);
+      await far.until(() => far.closes.length > 0);
+    });
+
+    test("dialling can be aborted, and a port where nobody listens is LINK_LOST", async () => {
+      const abort = new AbortController();
+      abort.abort(new Error("no more"));
+      await assert.rejects(dialerOf().dial(abort.signal), /no more/);
+    });
+  });
+}
+
+/** Everything a socket is answered until it ends. */
+function answerTo(port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1" });
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk.toString("latin1");
+    });
+    socket.on("error", () => {});
+    socket.on("close", () => resolve(answer));
+    socket.write(text);
+  });
+}
+
+const POST = "POST /posthorn.v1.LongPollService/Send HTTP/1.1\r\nHost: x\r\n";
+
+test("[LNK-6] [LNK-11] a long-poll body that never ends is TOO_SLOW, one that is too large refused", async () => {
+  const head = `${POST}Content-Type: application/proto\r\nConnection: close\r\n`;
+  const slow = await answerTo(doors.port, `${head}Content-Length: 100\r\n\r\nabc`);
+  assert.match(slow, /^HTTP\/1\.1 504 [\s\S]*deadline_exceeded/);
+  const large = `${head}Content-Length: 70000\r\n\r\n${"x".repeat(70_000)}`;
+  assert.match(await answerTo(doors.port, large), /^HTTP\/1\.1 400 /);
+});
+
+test("[LNK-3] HTTP and WebSocket where they are not served are TRANSPORT_NOT_SERVED", async () => {
+  const closed = new Doors(false);
+  await closed.open();
+  try {
+    const answer = await answerTo(closed.port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert.match(answer, /^HTTP\/1\.1 421 [\s\S]*TRANSPORT_NOT_SERVED/);
+  } finally {
+    await closed.close();
+  }
+});
+
+test("[LNK-6] a TLS handshake that is never finished is cut", async () => {
+  const answer = await answerTo(doors.port, "\x16\x03\x01\x02\x00");
+  assert.equal(answer.includes("HTTP"), false);
+});
+
+test("[LNK-9] [LNK-10] [LNK-11] forged ids, impossible offsets and rival polls are typed", async () => {
+  const call = async (method: string, body: object) => {
+    const url = `http://127.0.0.1:${doors.port}/posthorn.v1.LongPollService/${method}`;
+    const headers = { "Content-Type": "application/json" };
+    const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+    const answer = (await response.json()) as { linkId?: string; code?: string };
+    return { status: response.status, ...answer };
+  };
+  assert.equal((await call("Poll", { linkId: "AAAAAAAAAAAAAAAAAAAAAA==" })).status, 404);
+  const { linkId } = await call("Open", {});
+  assert.equal((await call("Poll", { linkId, receivedOffset: "7" })).code, "invalid_argument");
+  const far = "9007199254740992";
+  assert.equal(
+    (await call("Send", { linkId, offset: far, data: "AA==" })).code,
+    "invalid_argument",
+  );
+  const older = call("Poll", { linkId });
+  while (doors.longPollCount === 0) await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const newer = call("Poll", { linkId });
+  assert.equal((await older).code, "aborted");
+  await call("Close", { linkId });
+  assert.equal((await newer).status, 200);
+});
