@@ -191,7 +191,7 @@ test(
     const journal = await fileJournal(folder);
     const operation = new Uint8Array(300);
     const cycle = async (from: number) => {
-      const done = [];
+      const done: Promise<void>[] = [];
       for (let seq = from; seq < from + 16; seq += 1) done.push(journal.append({ seq, operation }));
       await Promise.all(done);
       await journal.settle(from + 15);
