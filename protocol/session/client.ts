@@ -11,6 +11,7 @@ import { DeliveryInbox } from "./delivery-inbox.ts";
 import type { SubmitOutcome } from "./facts.ts";
 import type { FlowWindow } from "./flow.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
+import { after, CLIENT_TRANSITIONS, type ClientFact, type ClientPhase } from "./phases.ts";
 import { Pinger } from "./pinger.ts";
 import type { TimelineCursor } from "./resume.ts";
 import { LinkClock, type LinkTimers } from "./timers.ts";
@@ -81,8 +82,6 @@ export type ClientEffect =
   /** The link is to be closed; `by` says who said so. */
   | { readonly kind: "close"; readonly because: Violation; readonly by: "us" | "peer" };
 
-type Phase = "detached" | "opening" | "installing" | "open";
-
 /**
  * The device's half of a session; outlives its links. Sans-I/O: give it facts, obey its effects.
  * [SES] [SEQ] [RES]
@@ -94,7 +93,7 @@ export class ClientSession {
   readonly #inbox: DeliveryInbox;
   readonly #pinger = new Pinger();
   #delimiter = new Delimiter(FRAME_BYTES_MAX);
-  #phase: Phase = "detached";
+  #phase: ClientPhase = "detached";
   #clock = new LinkClock(0);
   #timers: LinkTimers | undefined;
   /** The positions that this link's Hello stated; both may have moved on when Welcome comes. */
@@ -152,7 +151,7 @@ export class ClientSession {
     this.#clock = new LinkClock(nowMs);
     this.#delimiter = new Delimiter(FRAME_BYTES_MAX);
     this.#timers = undefined;
-    this.#phase = "opening";
+    this.#to("linked");
     this.#claimed = this.#claim();
     this.#writer.push("hello", helloOf(this.#options, { token, ...this.#claimed }));
   }
@@ -173,7 +172,7 @@ export class ClientSession {
     this.#installsUnderWay -= 1;
     // An earlier link's Welcome became durable while a later one's is still under way.
     if (this.#phase !== "installing" || this.#installsUnderWay > 0) return;
-    this.#phase = "open";
+    this.#to("installed");
     this.#resultsThrough = this.#resultsReceived;
     const unacked = this.#resultsThrough - this.#resultsAcked;
     if (unacked > 0) this.#inbox.acks.add(unacked, 0, nowMs);
@@ -224,7 +223,7 @@ export class ClientSession {
 
   /** The link died. */
   unlinked(): void {
-    this.#phase = "detached";
+    if (this.#phase !== "detached") this.#to("ended");
     this.#writer.take();
     this.#outbox.relinked();
     this.#inbox.relinked();
@@ -326,11 +325,11 @@ export class ClientSession {
     const read = readWelcome(welcome, this.#claimed, this.#options.start);
     if ("code" in read) return this.#close(read);
     const settlements = this.#installOutbox(read);
-    const cursorMoved = this.#inbox.install(read.cursor, this.#claimed.cursor);
+    const cursorMoved = this.#inbox.install(read.cursor);
     this.#timers = read.timers;
     this.#window = read.submitWindow;
     this.#delimiter.bytesMax = read.frameBytes;
-    this.#phase = "installing";
+    this.#to("welcomed");
     this.#installsUnderWay += 1;
     const state = this.state;
     this.#pending.push({ kind: "install", state, welcome, settlements, cursorMoved });
@@ -418,6 +417,10 @@ export class ClientSession {
     return { outbox, cursor: this.#inbox.cursor };
   }
 
+  #to(fact: ClientFact): void {
+    this.#phase = after(CLIENT_TRANSITIONS, this.#phase, fact);
+  }
+
   #close(because: Violation): void {
     if (this.#phase === "detached") return;
     const detail = because.detail.slice(0, CLOSE_DETAIL_BYTES_MAX);
@@ -429,6 +432,6 @@ export class ClientSession {
   }
 }
 
-function framePhaseOf(phase: Phase): FramePhase {
+function framePhaseOf(phase: ClientPhase): FramePhase {
   return phase === "opening" || phase === "detached" ? "opening" : "open";
 }

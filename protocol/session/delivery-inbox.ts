@@ -89,15 +89,14 @@ export class DeliveryInbox {
   }
 
   /**
-   * Takes over the cursor in force, epoch and number as one. [RES-6]
+   * Takes over the cursor in force, epoch and number as one. [RES-6] Within an epoch it never goes
+   * back: what was handled since Hello stays handled. [RES-15]
    *
-   * @param claimed the cursor that Hello stated; the application may have handled more since
-   * @returns whether the service moved it: deliveries that were not handled then mean nothing any
-   *   more
+   * @returns whether it moved: deliveries that were not handled then mean nothing any more
    */
-  install(cursor: TimelineCursor, claimed: TimelineCursor): boolean {
+  install(cursor: TimelineCursor): boolean {
     this.#linkThrough = cursor.seq;
-    if (cursor.epoch === claimed.epoch && cursor.seq === claimed.seq) return false;
+    if (cursor.epoch === this.#cursor.epoch && cursor.seq <= this.#cursor.seq) return false;
     this.#unhandled.acknowledged(this.#unhandled.count);
     this.#fresh = [];
     this.#handedThrough = cursor.seq;

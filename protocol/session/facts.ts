@@ -26,10 +26,11 @@ export interface SubmitOutcome {
   readonly digest: number;
 }
 
-/** A device's attachment: the generation that fences off all earlier ones, and both positions. */
+/** A device's attachment, as Welcome states it: it comes into force with Ready. [SES-6] */
 export interface Attachment {
   /** 16 bytes, stable while the outbox epoch is. */
   readonly sessionId: Uint8Array;
+  /** Fences off all earlier ones, once it is in force. */
   readonly generation: number;
   readonly outbox: {
     readonly epoch: number;

@@ -8,6 +8,7 @@ import { assert, unreachable, type Violation, violation } from "../violation.ts"
 import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
 import { type FlowWindow, Outstanding } from "./flow.ts";
 import { type AttachClaim, readHello } from "./hello.ts";
+import { after, SERVER_TRANSITIONS, type ServerFact, type ServerPhase } from "./phases.ts";
 import { resumeResult } from "./resume.ts";
 import { classify } from "./sequence.ts";
 import { SubmitQueue } from "./submit-queue.ts";
@@ -42,7 +43,10 @@ export interface DrainNotice {
 
 /** What the driver has to do, in order. */
 export type ServerEffect =
-  | { readonly kind: "attach"; readonly claim: AttachClaim }
+  /** Find out what Welcome is to say. */
+  | { readonly kind: "prepare"; readonly claim: AttachClaim }
+  /** The device is there and holds what Welcome said: put its attachment into force. */
+  | { readonly kind: "attach" }
   | { readonly kind: "commit"; readonly submits: readonly SubmitPlain[] }
   | { readonly kind: "load"; readonly after: number; readonly limit: FlowWindow }
   | {
@@ -58,9 +62,6 @@ const LOAD_COUNT_MAX = 512;
 /** Likewise in bytes: a link is written no more than this before it can say stop. */
 const LOAD_BYTES_MAX = 512 * 1024;
 
-/** Where the attachment stands. "attaching": Hello is with authentication and the store. */
-type Phase = "opening" | "attaching" | "joining" | "open" | "closed";
-
 /**
  * The service's half of a session on one link. Sans-I/O: give it facts, obey its effects. What
  * outlives the link is in the store and nowhere here. [SES] [SEQ] [RES]
@@ -72,12 +73,13 @@ export class ServerSession {
   readonly #writer = new FrameWriter();
   readonly #submits: SubmitQueue;
   readonly #deliveries: Outstanding;
-  #phase: Phase = "opening";
+  #phase: ServerPhase = "opening";
   #timers: LinkTimers | undefined;
   #frameSinceMs = Number.POSITIVE_INFINITY;
   #closing: { readonly atMs: number; readonly code: ErrorCode } | undefined;
   #draining = false;
   #claim: AttachClaim | undefined;
+  #attachWanted = false;
   #hello: AttachClaim | undefined;
   #head = 0;
   #sentThrough = 0;
@@ -111,12 +113,12 @@ export class ServerSession {
     else if (began) this.#frameSinceMs = nowMs;
   }
 
-  /** The store attached the device. */
-  attached(
+  /** The store knows where the device stands: what it would be attached as. */
+  prepared(
     grant: { readonly attachment: Durable<Attachment>; readonly userId: string },
     nowMs: number,
   ): void {
-    if (this.#phase !== "attaching") return;
+    if (this.#phase !== "preparing") return;
     const claim = this.#hello as AttachClaim;
     const { attachment, userId } = grant;
     const { outbox, timeline } = attachment;
@@ -130,7 +132,7 @@ export class ServerSession {
     this.#sentThrough = resume.cursor;
     this.#deliveredThrough = resume.cursor;
     this.#deliveries.window = this.#bounded(claim.deliveryWindow);
-    this.#phase = "joining";
+    this.#to("prepared");
     this.#writer.push("welcome", {
       version: claim.version,
       sessionId: attachment.sessionId,
@@ -145,6 +147,14 @@ export class ServerSession {
       nowMs,
     });
     this.#clock.saidMs = nowMs;
+  }
+
+  /** The attachment is in force, durably. [SES-6] */
+  attached(): void {
+    if (this.#phase !== "attaching") return;
+    this.#to("attached");
+    // The timeline may have grown since Welcome, and nobody was woken for it.
+    this.#loadWanted = true;
   }
 
   /** Authentication or the store refused to attach, or refused service later. */
@@ -213,7 +223,7 @@ export class ServerSession {
 
   /** The link died. The session did not: it goes on from the store. */
   unlinked(): void {
-    this.#phase = "closed";
+    if (this.#phase !== "closed") this.#to("ended");
     this.#writer.take();
   }
 
@@ -233,13 +243,18 @@ export class ServerSession {
   /** What to do now, in order; empties the list. */
   effects(): ServerEffect[] {
     const effects: ServerEffect[] = [];
-    if (this.#phase === "attaching" && this.#claim !== undefined) {
-      effects.push({ kind: "attach", claim: this.#claim });
+    if (this.#phase === "preparing" && this.#claim !== undefined) {
+      effects.push({ kind: "prepare", claim: this.#claim });
       this.#claim = undefined;
     }
-    const submits = this.#submits.take();
+    if (this.#attachWanted) {
+      this.#attachWanted = false;
+      effects.push({ kind: "attach" });
+    }
+    // What came behind Ready waits: before the attachment is in force it may have no effect.
+    const submits = this.#phase === "attaching" ? undefined : this.#submits.take();
     if (submits !== undefined) effects.push({ kind: "commit", submits });
-    if (this.#advanced) {
+    if (this.#advanced && this.#phase !== "attaching") {
       this.#advanced = false;
       const deliveredThrough = this.#deliveredThrough;
       const resultsThrough = this.#submits.resultsThrough;
@@ -278,7 +293,7 @@ export class ServerSession {
     const frame = decodeFrame(from, { at, end }, { sender: "client", phase });
     if (isViolation(frame)) {
       this.#close(frame);
-    } else if (this.#phase === "attaching" && frame.kind !== "close") {
+    } else if (this.#phase === "preparing" && frame.kind !== "close") {
       const detail = `${frame.kind} before Welcome`;
       this.#close(violation(ErrorCode.FRAME_WRONG_PHASE, "SES-2", detail));
     } else {
@@ -291,7 +306,8 @@ export class ServerSession {
       case "hello":
         return this.#helloed(readHello(frame.value));
       case "ready":
-        this.#phase = "open";
+        this.#to("readied");
+        this.#attachWanted = true;
         return;
       case "submit": {
         const fault = this.#submits.received(frame.value);
@@ -312,7 +328,7 @@ export class ServerSession {
         return;
       case "close":
         // The other side's last frame: nothing is answered. [LNK-14]
-        this.#phase = "closed";
+        this.#to("ended");
         this.#end = violation(frame.value.code, "", "closed by the device");
         return;
       case "welcome":
@@ -332,7 +348,7 @@ export class ServerSession {
       const detail = "the asked-for timers cannot work together";
       return this.#close(violation(ErrorCode.TIMERS_IMPOSSIBLE, "SES-11", detail));
     }
-    this.#phase = "attaching";
+    this.#to("helloed");
     this.#claim = claim;
     this.#hello = claim;
   }
@@ -379,15 +395,19 @@ export class ServerSession {
 
   /** Before attach the limit is another requirement's. [FRM-4] */
   #sizeFault(fault: Violation): Violation {
-    const opening = this.#phase === "opening" || this.#phase === "attaching";
+    const opening = this.#phase === "opening" || this.#phase === "preparing";
     if (fault.code !== ErrorCode.FRAME_TOO_LARGE || !opening) return fault;
     return { ...fault, requirement: "FRM-4" };
+  }
+
+  #to(fact: ServerFact): void {
+    this.#phase = after(SERVER_TRANSITIONS, this.#phase, fact);
   }
 
   /** Says why and ends: Close is the last frame. [LNK-14] */
   #close(because: Violation): void {
     if (this.#phase === "closed") return;
-    this.#phase = "closed";
+    this.#to("ended");
     const { code, requirement } = because;
     const detail = because.detail.slice(0, CLOSE_DETAIL_BYTES_MAX);
     this.#writer.push("close", { code, detail, requirement });
@@ -395,6 +415,7 @@ export class ServerSession {
   }
 }
 
-function framePhaseOf(phase: Phase): FramePhase {
-  return phase === "attaching" || phase === "closed" ? "opening" : phase;
+function framePhaseOf(phase: ServerPhase): FramePhase {
+  if (phase === "preparing" || phase === "closed") return "opening";
+  return phase === "attaching" ? "open" : phase;
 }

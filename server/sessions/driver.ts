@@ -14,6 +14,7 @@ import { unreachable, type Violation, violation } from "../../protocol/violation
 import type { Authenticator } from "../auth/authenticate.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "../operations/plan.ts";
 import {
+  type Attachment,
   type CommitOutcome,
   type DeviceRef,
   type Store,
@@ -72,8 +73,8 @@ export class SessionDriver implements LinkHandler, HubMember {
   readonly #session: ServerSession;
   readonly #alarm: Alarm;
   #sender: Sender | undefined;
-  #attachment:
-    | { readonly device: DeviceRef; readonly generation: number; epoch: number }
+  #prepared:
+    | { readonly device: DeviceRef; readonly attachment: Attachment; readonly agent: string }
     | undefined;
   #leave: (() => void) | undefined;
   #ended: Violation | undefined;
@@ -96,11 +97,11 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   get device(): DeviceRef {
-    return this.#attached.device;
+    return this.#attachment.device;
   }
 
   get generation(): number {
-    return this.#attached.generation;
+    return this.#attachment.attachment.generation;
   }
 
   /** Resolves when the link is gone. */
@@ -131,7 +132,7 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#awaiting?.();
     const because = this.#ended ?? violation(code, "", detail);
     const { observer } = this.#context;
-    observer.closed({ device: this.#attachment?.device, link: this.#link, because });
+    observer.closed({ device: this.#prepared?.device, link: this.#link, because });
   }
 
   woken(head: number): void {
@@ -148,9 +149,14 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#pump();
   }
 
-  get #attached() {
-    if (this.#attachment === undefined) throw new TypeError("not attached");
-    return this.#attachment;
+  get #attachment() {
+    if (this.#prepared === undefined) throw new TypeError("not prepared");
+    return this.#prepared;
+  }
+
+  get #position() {
+    const { device, attachment } = this.#attachment;
+    return { device, generation: attachment.generation, outboxEpoch: attachment.outbox.epoch };
   }
 
   #refuse(because: Violation): void {
@@ -166,8 +172,11 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   #obey(effect: ServerEffect): void {
     switch (effect.kind) {
+      case "prepare":
+        this.#attempt("prepare", this.#prepare(effect.claim));
+        return;
       case "attach":
-        this.#attempt("attach", this.#attach(effect.claim));
+        this.#attempt("attach", this.#attach());
         return;
       case "commit":
         this.#attempt("commit", this.#commit(effect.submits));
@@ -177,9 +186,8 @@ export class SessionDriver implements LinkHandler, HubMember {
         return;
       case "advance": {
         const { deliveredThrough, resultsThrough } = effect;
-        const { device, generation, epoch } = this.#attached;
-        const position = { device, generation, outboxEpoch: epoch };
-        this.#context.store.advance({ ...position, deliveredThrough, resultsThrough });
+        const position = { ...this.#position, deliveredThrough, resultsThrough };
+        this.#context.store.advance(position);
         return;
       }
       case "write":
@@ -207,8 +215,8 @@ export class SessionDriver implements LinkHandler, HubMember {
     );
   }
 
-  async #attach(claim: AttachClaim): Promise<void> {
-    const { authenticator, store, hub, observer, alarms } = this.#context;
+  async #prepare(claim: AttachClaim): Promise<void> {
+    const { authenticator, store, alarms } = this.#context;
     const identity = await authenticator.authenticate(claim);
     if (this.#gone) return;
     if (identity.kind === "refused") {
@@ -216,22 +224,34 @@ export class SessionDriver implements LinkHandler, HubMember {
       return;
     }
     const { tenant, userId } = identity.principal;
-    const device = { user: userRefOf(tenant, userId), deviceId: claim.deviceId };
-    const { outbox, cursor } = claim;
-    const outcome = await store.attach({ device, outbox, cursor });
+    const { deviceId, outbox, cursor, agent } = claim;
+    const device = { user: userRefOf(tenant, userId), deviceId };
+    const outcome = await store.prepare({ device, outbox, cursor });
     if (this.#gone) return;
     if (outcome.kind === "refused") {
       this.#session.refused(violation(outcome.code, outcome.requirement, "the store refused"));
       return;
     }
     const { attachment } = outcome;
-    const { generation, sessionId } = attachment;
-    this.#sender = { tenant, userId, deviceId: claim.deviceId };
-    this.#attachment = { device, generation, epoch: attachment.outbox.epoch };
-    this.#session.attached({ attachment, userId }, alarms.nowMs());
-    // Joined before Welcome leaves: a wake-up between the two would otherwise be lost.
+    this.#sender = { tenant, userId, deviceId };
+    this.#prepared = { device, attachment, agent };
+    this.#session.prepared({ attachment, userId }, alarms.nowMs());
+  }
+
+  async #attach(): Promise<void> {
+    const { store, hub, observer } = this.#context;
+    const { device, attachment, agent } = this.#attachment;
+    const outcome = await store.attach({ device, attachment });
+    if (this.#gone) return;
+    if (outcome.kind === "overtaken") {
+      const detail = "another attachment of the device was quicker";
+      this.#session.refused(violation(ErrorCode.ATTACH_OVERTAKEN, "SES-18", detail));
+      return;
+    }
+    this.#session.attached();
+    // Joined before the first load: a wake-up between the two would otherwise be lost.
     this.#leave = hub.join(this);
-    const { agent } = claim;
+    const { generation, sessionId } = attachment;
     observer.attached({ device, generation, sessionId, link: this.#link, agent });
   }
 
@@ -258,7 +278,6 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
     const { store, limits } = this.#context;
-    const { device, generation, epoch } = this.#attached;
     const sender = this.#sender as Sender;
     const decoded = submits.map((submit) => decodeOperation(submit.operation));
     const digests = submits.map((submit) => crc32(submit.operation));
@@ -271,7 +290,7 @@ export class SessionDriver implements LinkHandler, HubMember {
         digest: digests[index] as number,
         plan: planOperation(decoded[index] as (typeof decoded)[number], sender, state, limits),
       }));
-      outcome = await store.commit({ device, generation, outboxEpoch: epoch, submits: planned });
+      outcome = await store.commit({ ...this.#position, submits: planned });
       if (outcome.kind !== "stale") break;
     }
     return outcome;
@@ -279,7 +298,7 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   async #load(after: number, limit: FlowWindow): Promise<void> {
     const { store, observer, alarms } = this.#context;
-    const page = await store.loadTimeline(this.#attached.device.user, after, limit);
+    const page = await store.loadTimeline(this.device.user, after, limit);
     if (this.#gone) return;
     observer.delivered(page.entries.length);
     this.#session.loaded(page, alarms.nowMs());

@@ -3,10 +3,10 @@ import { describe, test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   type Attachment,
-  type AttachRequest,
   type DeviceRef,
   logRefOf,
   type PlannedSubmit,
+  type PrepareRequest,
   type Receipt,
   type Store,
   type SubmitBatch,
@@ -28,7 +28,10 @@ const PHONE: DeviceRef = { user: ALICE, deviceId: "phone" };
 const TABLET: DeviceRef = { user: BOB, deviceId: "tablet" };
 const PAGE = { count: 1000, bytes: 1_000_000 };
 
-export function attachRequest(device: DeviceRef, part: Partial<AttachRequest> = {}): AttachRequest {
+export function prepareRequest(
+  device: DeviceRef,
+  part: Partial<PrepareRequest> = {},
+): PrepareRequest {
   return {
     device,
     outbox: { epoch: 0, resultsThrough: 0, next: 1 },
@@ -64,6 +67,7 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
 
     withStore("[SES-6] each attach raises the generation and fences the older (P11)", fencing);
     withStore("[SEQ-4] a repeat has one effect and the same result (P19, P20)", repeats);
+    withStore("[SES-18] a Hello alone disturbs nobody, a late Ready neither (P11)", overtaken);
     withStore("[SEQ-4] repeats across attach and reopen keep their results (P9)", repeatsReopened);
     withStore("[SEQ-5] other content under a used number is a conflict", conflicts);
     withStore("[SEQ-6] a refused operation consumes its number", refusals);
@@ -82,15 +86,23 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
 
 type Reopen = (options?: { readonly timelineEventsMax?: number }) => Promise<Store>;
 
-async function attach(store: Store, request: AttachRequest): Promise<Attachment> {
-  const outcome = await store.attach(request);
-  assert.equal(outcome.kind, "attached");
+/** Prepares an attachment and puts it into force, as Hello and Ready do. */
+export async function attach(store: Store, request: PrepareRequest): Promise<Attachment> {
+  const { device } = request;
+  const prepared = await prepare(store, request);
+  assert.deepEqual(await store.attach({ device, attachment: prepared }), { kind: "attached" });
+  return prepared;
+}
+
+async function prepare(store: Store, request: PrepareRequest): Promise<Attachment> {
+  const outcome = await store.prepare(request);
+  assert.equal(outcome.kind, "prepared");
   return (outcome as { attachment: Attachment }).attachment;
 }
 
 async function both(store: Store): Promise<{ phone: Attachment; tablet: Attachment }> {
-  const tablet = await attach(store, attachRequest(TABLET));
-  return { phone: await attach(store, attachRequest(PHONE)), tablet };
+  const tablet = await attach(store, prepareRequest(TABLET));
+  return { phone: await attach(store, prepareRequest(PHONE)), tablet };
 }
 
 function batchOf(attachment: Attachment, submits: readonly PlannedSubmit[]): SubmitBatch {
@@ -127,10 +139,27 @@ async function fencing(store: Store): Promise<void> {
   assert.deepEqual(await texts(store, BOB), ["new"]);
 }
 
-function resumed(attachment: Attachment, resultsThrough = 0): AttachRequest {
+async function overtaken(store: Store): Promise<void> {
+  const { phone } = await both(store);
+  const device = PHONE;
+  const late = await prepare(store, resumed(phone));
+  await prepare(store, prepareRequest(PHONE));
+  await commit(store, batchOf(phone, [sendPlan(1, "undisturbed")]));
+  // What the late one was told is not true any more: it comes to nothing, but fences the older one.
+  const overtaken = { kind: "overtaken" };
+  assert.deepEqual(await store.attach({ device, attachment: late }), overtaken);
+  assert.deepEqual(await store.commit(batchOf(phone, [sendPlan(2, "x")])), { kind: "fenced" });
+  const second = await prepare(store, resumed(phone));
+  const third = await attach(store, resumed(phone));
+  assert.deepEqual(await store.attach({ device, attachment: second }), overtaken);
+  await commit(store, batchOf(third, [sendPlan(2, "undisturbed too")]));
+  assert.deepEqual(await texts(store, BOB), ["undisturbed", "undisturbed too"]);
+}
+
+function resumed(attachment: Attachment, resultsThrough = 0): PrepareRequest {
   const { epoch, through } = attachment.outbox;
   const outbox = { epoch, resultsThrough, next: through + 1 };
-  return attachRequest(PHONE, { outbox: { ...outbox, next: Math.max(outbox.next, 1) } });
+  return prepareRequest(PHONE, { outbox: { ...outbox, next: Math.max(outbox.next, 1) } });
 }
 
 async function repeats(store: Store): Promise<void> {
@@ -255,7 +284,7 @@ async function cursorAhead(store: Store): Promise<void> {
   const { phone } = await both(store);
   const { epoch } = phone.timeline;
   const request = { ...resumed(phone), cursor: { epoch, seq: 1, start: "earliest" as const } };
-  const refused = await store.attach(request);
+  const refused = await store.prepare(request);
   assert.deepEqual(refused, {
     kind: "refused",
     code: ErrorCode.CURSOR_AHEAD,
@@ -268,26 +297,26 @@ async function epochs(store: Store, reopen: Reopen): Promise<void> {
   const { phone } = await both(store);
   assert.equal(phone.outbox.epoch, 1);
   await commit(store, batchOf(phone, [sendPlan(1, "a")]));
-  const fresh = await attach(store, attachRequest(PHONE));
+  const fresh = await attach(store, prepareRequest(PHONE));
   assert.equal(fresh.outbox.epoch, 2);
   assert.equal(fresh.outbox.through, 0);
   assert.notDeepEqual(fresh.sessionId, phone.sessionId);
   const again = await reopen();
-  const old = await again.attach(resumed(phone));
+  const old = await again.prepare(resumed(phone));
   assert.deepEqual(old, {
     kind: "refused",
     code: ErrorCode.OUTBOX_EPOCH_STALE,
     requirement: "RES-10",
   });
   const outbox = { epoch: 40, resultsThrough: 3, next: 9 };
-  const foreign = await attach(again, attachRequest(PHONE, { outbox }));
+  const foreign = await attach(again, prepareRequest(PHONE, { outbox }));
   assert.equal(foreign.outbox.epoch, 41);
 }
 
 async function resultsAhead(store: Store): Promise<void> {
   const { phone } = await both(store);
   const outbox = { epoch: phone.outbox.epoch, resultsThrough: 1, next: 2 };
-  const refused = await store.attach(attachRequest(PHONE, { outbox }));
+  const refused = await store.prepare(prepareRequest(PHONE, { outbox }));
   assert.deepEqual(refused, {
     kind: "refused",
     code: ErrorCode.ACK_BEYOND_SENT,

@@ -1,11 +1,14 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { COUNTER_MAX } from "../../protocol/limits.ts";
 import { cursorViolation } from "../../protocol/session/resume.ts";
 import { classify } from "../../protocol/session/sequence.ts";
 import { assert, type Violation, violation } from "../../protocol/violation.ts";
 import type {
-  AttachRequest,
+  Attachment,
+  AttachOutcome,
   DevicePosition,
   PlannedSubmit,
+  PrepareRequest,
   SubmitBatch,
   SubmitOutcome,
   TimelineBounds,
@@ -18,6 +21,9 @@ import type {
 export interface DeviceRecord {
   readonly generation: number;
   readonly sessionId: Uint8Array;
+  /** The highest outbox epoch ever granted; no device may be given one twice. [RES-9] */
+  readonly grantedEpoch: number;
+  /** The epoch of the last attachment in force; 0: none yet. */
   readonly outboxEpoch: number;
   readonly through: number;
   readonly resultsThrough: number;
@@ -27,37 +33,92 @@ export interface DeviceRecord {
   readonly deliveredThrough: number;
 }
 
-/** Attaches a device: a refusal changes nothing. [SES-6] [RES-7] [RES-9] [RES-10] [RES-13] */
-export function attachDevice(
-  record: DeviceRecord | undefined,
-  request: AttachRequest,
+/** What an attachment would be, and the record that must be durable before a device is told. */
+export interface Preparation {
+  readonly attachment: Attachment;
+  readonly record: DeviceRecord;
+}
+
+/**
+ * What an attachment of a device would be. Nothing changes but the epochs granted: a granted epoch
+ * is kept, because the device may submit under it before the service hears of it again. [RES-7]
+ * [RES-9] [RES-10] [RES-13]
+ */
+export function prepareAttachment(
+  known: DeviceRecord | undefined,
+  request: PrepareRequest,
   given: { readonly bounds: TimelineBounds; readonly newSessionId: () => Uint8Array },
-): DeviceRecord | Violation {
+): Preparation | Violation {
   const { outbox, cursor } = request;
-  const ahead = cursorViolation(cursor, given.bounds);
+  const { bounds: timeline } = given;
+  const ahead = cursorViolation(cursor, timeline);
   if (ahead !== undefined) return ahead;
-  const known = record?.outboxEpoch ?? 0;
-  const generation = (record?.generation ?? 0) + 1;
-  if (outbox.epoch !== 0 && outbox.epoch < known) {
-    const detail = `outbox epoch ${outbox.epoch} is older than ${known}`;
+  const record = known ?? { ...NEVER_ATTACHED, sessionId: given.newSessionId() };
+  const generation = record.generation + 1;
+  if (outbox.epoch !== 0 && outbox.epoch < record.outboxEpoch) {
+    const detail = `outbox epoch ${outbox.epoch} is older than ${record.outboxEpoch}`;
     return violation(ErrorCode.OUTBOX_EPOCH_STALE, "RES-10", detail);
   }
-  if (record === undefined || outbox.epoch !== known) {
+  if (outbox.epoch === 0 || outbox.epoch !== record.outboxEpoch) {
+    const isGranted = outbox.epoch !== 0 && outbox.epoch <= record.grantedEpoch;
+    const epoch = isGranted ? outbox.epoch : Math.max(record.grantedEpoch, outbox.epoch) + 1;
+    if (epoch > COUNTER_MAX) {
+      return violation(ErrorCode.COUNTER_OUT_OF_RANGE, "FRM-5", "no outbox epoch is left");
+    }
+    const fresh = { epoch, through: 0, resultsThrough: 0, results: [] };
+    const sessionId = given.newSessionId();
     return {
-      generation,
-      sessionId: given.newSessionId(),
-      outboxEpoch: Math.max(known, outbox.epoch) + 1,
-      through: 0,
-      resultsThrough: 0,
-      results: [],
-      deliveredThrough: record?.deliveredThrough ?? 0,
+      attachment: { sessionId, generation, outbox: fresh, timeline },
+      record: isGranted ? record : { ...record, grantedEpoch: epoch },
     };
   }
   if (outbox.resultsThrough > record.through) {
     const detail = `results through ${outbox.resultsThrough} of ${record.through}`;
     return violation(ErrorCode.ACK_BEYOND_SENT, "RES-13", detail);
   }
-  return { ...dropResults(record, outbox.resultsThrough), generation };
+  const { sessionId, outboxEpoch: epoch, through } = record;
+  const { resultsThrough, results } = dropResults(record, outbox.resultsThrough);
+  const held = { epoch, through, resultsThrough, results };
+  return { attachment: { sessionId, generation, outbox: held, timeline }, record };
+}
+
+const NEVER_ATTACHED = {
+  generation: 0,
+  grantedEpoch: 0,
+  outboxEpoch: 0,
+  through: 0,
+  resultsThrough: 0,
+  results: [],
+  deliveredThrough: 0,
+} as const satisfies Partial<DeviceRecord>;
+
+/** How a prepared attachment stands to its device's record. */
+export interface AttachVerdict {
+  /** Undefined: nothing changes. */
+  readonly record: DeviceRecord | undefined;
+  readonly kind: AttachOutcome["kind"];
+}
+
+/**
+ * Puts an attachment into force, unless another one came into force since it was prepared: a late
+ * Ready is as harmless as a late Hello. [SES-6] [SES-18]
+ */
+export function attachDevice(
+  record: DeviceRecord | undefined,
+  { generation, sessionId, outbox }: Attachment,
+): AttachVerdict {
+  if (record === undefined || generation !== record.generation + 1) {
+    return { record: undefined, kind: "overtaken" };
+  }
+  if (record.outboxEpoch !== outbox.epoch) {
+    const { epoch: outboxEpoch, through, resultsThrough, results } = outbox;
+    const positions = { outboxEpoch, through, resultsThrough, results };
+    return { record: { ...record, generation, sessionId, ...positions }, kind: "attached" };
+  }
+  // An older attachment may have committed after Welcome was written: it is fenced off now, and the
+  // device comes again to hear the truth.
+  const kind = record.through === outbox.through ? "attached" : "overtaken";
+  return { record: { ...dropResults(record, outbox.resultsThrough), generation }, kind };
 }
 
 /** What a batch is to a record. */

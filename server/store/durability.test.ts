@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { attachRequest } from "./contract.ts";
+import { attach, prepareRequest } from "./contract.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { userRefOf } from "./store.ts";
 
@@ -134,9 +134,7 @@ async function survivors(folder: string, acknowledged: number): Promise<number> 
   const store = await LmdbStore.open({ folder, nowMs: () => 1_000, ...limits });
   const device = { user: userRefOf("", "alice"), deviceId: "a" };
   const outbox = { epoch: 1, resultsThrough: 0, next: acknowledged + 1 };
-  const outcome = await store.attach(attachRequest(device, { outbox }));
-  assert.equal(outcome.kind, "attached");
-  const { through } = outcome.kind === "attached" ? outcome.attachment.outbox : { through: 0 };
+  const { through } = (await attach(store, prepareRequest(device, { outbox }))).outbox;
   assert.ok(through >= acknowledged, `${acknowledged} were acknowledged, ${through} are there`);
   for (const user of [device.user, userRefOf("", "bob")]) {
     const page = await store.loadTimeline(user, 0, { count: 1e6, bytes: 1e9 });

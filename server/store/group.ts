@@ -12,15 +12,18 @@ import {
   attachDevice,
   type DeviceRecord,
   judgeBatch,
+  prepareAttachment,
   resultsFrom,
 } from "./device-record.ts";
 import type { TimelineRun } from "./records.ts";
 import type {
+  AttachOutcome,
   AttachRequest,
   DevicePosition,
   DeviceRef,
   LogRef,
   PlannedSubmit,
+  PrepareRequest,
   SubmitBatch,
   UserRef,
 } from "./store.ts";
@@ -52,8 +55,8 @@ export interface TimelineAppend {
 }
 
 /** What a device's request came to, once the group is durable. */
-export type AttachDecision =
-  | { readonly kind: "attached"; readonly attachment: Attachment }
+export type PrepareDecision =
+  | { readonly kind: "prepared"; readonly attachment: Attachment }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly requirement: string };
 
 export type CommitDecision =
@@ -91,22 +94,27 @@ export class CommitGroup {
     return this.newUsers.size === 0 && this.devices.size === 0 && this.logs.size === 0;
   }
 
-  attach(request: AttachRequest): AttachDecision {
+  prepare(request: PrepareRequest): PrepareDecision {
     const { device } = request;
     const known = this.#bounds(device.user);
     const bounds = known ?? { epoch: this.#sources.newTimelineEpoch(), head: 0, floor: 1 };
-    const outcome = attachDevice(this.#device(device), request, {
+    const prepared = prepareAttachment(this.#device(device), request, {
       bounds,
       newSessionId: () => this.#sources.newSessionId(),
     });
-    if ("code" in outcome) {
-      return { kind: "refused", code: outcome.code, requirement: outcome.requirement };
+    if ("code" in prepared) {
+      return { kind: "refused", code: prepared.code, requirement: prepared.requirement };
     }
     if (known === undefined) this.newUsers.set(device.user, bounds);
-    this.#setDevice(device, outcome);
-    const { sessionId, generation, outboxEpoch, through, resultsThrough, results } = outcome;
-    const outbox = { epoch: outboxEpoch, through, resultsThrough, results };
-    return { kind: "attached", attachment: { sessionId, generation, outbox, timeline: bounds } };
+    const { attachment, record } = prepared;
+    if (record !== this.#device(device)) this.#setDevice(device, record);
+    return { kind: "prepared", attachment };
+  }
+
+  attach({ device, attachment }: AttachRequest): AttachOutcome {
+    const { record, kind } = attachDevice(this.#device(device), attachment);
+    if (record !== undefined) this.#setDevice(device, record);
+    return { kind };
   }
 
   commit(batch: SubmitBatch): CommitDecision {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { open } from "lmdb";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { attachRequest, sendPlan, storeContract } from "./contract.ts";
+import { attach, prepareRequest, sendPlan, storeContract } from "./contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { StoreError, userRefOf } from "./store.ts";
@@ -90,10 +90,9 @@ test("[SEQ-3] a full store refuses, keeps what it acknowledged and stays readabl
   withFolder(async (folder) => {
     const store = await openStore(folder, { mapBytes: 2 * 1024 * 1024 });
     const bob = userRefOf("", "bob");
-    await store.attach(attachRequest({ user: bob, deviceId: "b" }));
+    await attach(store, prepareRequest({ user: bob, deviceId: "b" }));
     const device = { user: userRefOf("", "alice"), deviceId: "a" };
-    const outcome = await store.attach(attachRequest(device));
-    assert.equal(outcome.kind, "attached");
+    await attach(store, prepareRequest(device));
     const submit = (seq: number) => {
       const submits = [sendPlan(seq, `${seq}:${"x".repeat(100_000)}`)];
       return store.commit({ device, generation: 1, outboxEpoch: 1, submits });
@@ -112,8 +111,7 @@ test("[SEQ-3] a full store refuses, keeps what it acknowledged and stays readabl
     await store.close();
     const larger = await openStore(folder, { mapBytes: 8 * 1024 * 1024 });
     assert.equal((await larger.loadTimeline(bob, 0, limit)).entries.length, acknowledged);
-    const again = await larger.attach(attachRequest(device));
-    assert.equal(again.kind, "attached");
+    await attach(larger, prepareRequest(device));
     await larger.close();
   }));
 

@@ -40,6 +40,8 @@ import {
   type PageLimit,
   type PlanningReads,
   type PlanningState,
+  type PrepareOutcome,
+  type PrepareRequest,
   type Store,
   StoreError,
   type SubmitBatch,
@@ -123,6 +125,10 @@ export class LmdbStore implements Store {
       newSessionId: () => randomBytes(16),
       newTimelineEpoch: () => randomBytes(6).readUIntBE(0, 6) + 1,
     };
+  }
+
+  prepare(request: PrepareRequest): Promise<PrepareOutcome> {
+    return this.#enqueue((group) => group.prepare(request)) as Promise<PrepareOutcome>;
   }
 
   attach(request: AttachRequest): Promise<AttachOutcome> {

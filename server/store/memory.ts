@@ -12,6 +12,8 @@ import {
   type PageLimit,
   type PlanningReads,
   type PlanningState,
+  type PrepareOutcome,
+  type PrepareRequest,
   type Store,
   StoreError,
   type SubmitBatch,
@@ -52,6 +54,26 @@ export class MemoryDisk implements DurableView {
     const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
     if (entry === undefined) throw new RangeError("a timeline entry is missing");
     return { conversationSeq: index?.logSeq ?? 0, ...entry };
+  }
+
+  /** @throws StoreError when there is no such user */
+  page(asked: {
+    readonly user: UserRef;
+    readonly after: number;
+    readonly limit: PageLimit;
+  }): TimelinePage {
+    const { user, after, limit } = asked;
+    const bounds = this.bounds(user);
+    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    const entries: TimelineEntry[] = [];
+    let bytes = 0;
+    for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
+      const { conversationSeq, committedMs, event } = this.entry(user, seq);
+      bytes += event.length;
+      if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
+      entries.push({ seq, conversationSeq, committedMs, event });
+    }
+    return { bounds, entries };
   }
 
   /** Takes in a whole group. */
@@ -103,8 +125,12 @@ export class MemoryStore implements Store {
     this.disk = options.disk ?? new MemoryDisk();
   }
 
+  prepare(request: PrepareRequest): Promise<PrepareOutcome> {
+    return this.#inTurn((group) => group.prepare(request)) as Promise<PrepareOutcome>;
+  }
+
   attach(request: AttachRequest): Promise<AttachOutcome> {
-    return this.#inTurn((group) => group.attach(request)) as Promise<AttachOutcome>;
+    return this.#inTurn((group) => group.attach(request));
   }
 
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
@@ -120,17 +146,7 @@ export class MemoryStore implements Store {
   }
 
   async loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
-    const bounds = this.disk.bounds(user);
-    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
-    const entries: TimelineEntry[] = [];
-    let bytes = 0;
-    for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { conversationSeq, committedMs, event } = this.disk.entry(user, seq);
-      bytes += event.length;
-      if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
-      entries.push({ seq, conversationSeq, committedMs, event });
-    }
-    return { bounds, entries };
+    return this.disk.page({ user, after, limit });
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

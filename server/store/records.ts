@@ -78,6 +78,7 @@ export function encodeDevice(record: DeviceRecord): Uint8Array {
   const writer = new RecordWriter()
     .number(record.generation)
     .bytes(record.sessionId)
+    .number(record.grantedEpoch)
     .number(record.outboxEpoch)
     .number(record.through)
     .number(record.deliveredThrough)
@@ -93,6 +94,7 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
   const reader = new RecordReader(bytes);
   const generation = reader.number();
   const sessionId = reader.bytes().slice();
+  const grantedEpoch = reader.number();
   const outboxEpoch = reader.number();
   const through = reader.number();
   const deliveredThrough = reader.number();
@@ -106,6 +108,7 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
   return {
     generation,
     sessionId,
+    grantedEpoch,
     outboxEpoch,
     through,
     deliveredThrough,

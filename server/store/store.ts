@@ -32,8 +32,14 @@ export type {
  */
 export interface Store {
   /**
-   * Raises the device's generation, which fences off all earlier attachments; creates user and
-   * device when new.
+   * What an attachment of the device would be now. Creates a new user's timeline and grants a new
+   * outbox epoch where the device needs one; disturbs no other attachment: whoever asks may be long
+   * gone.
+   */
+  prepare(request: PrepareRequest): Promise<PrepareOutcome>;
+  /**
+   * Puts a prepared attachment into force: raises the device's generation, which fences off all
+   * earlier ones. One that was overtaken since it was prepared does not come into force.
    */
   attach(request: AttachRequest): Promise<AttachOutcome>;
   /** What planners need to know, as of now. Commit checks again what a plan relied on. */
@@ -81,7 +87,7 @@ export interface DeviceRef {
   readonly deviceId: string;
 }
 
-export interface AttachRequest {
+export interface PrepareRequest {
   readonly device: DeviceRef;
   /** As stated in Hello. */
   readonly outbox: {
@@ -96,9 +102,23 @@ export interface AttachRequest {
   };
 }
 
-export type AttachOutcome =
-  | { readonly kind: "attached"; readonly attachment: Durable<Attachment> }
+export type PrepareOutcome =
+  | { readonly kind: "prepared"; readonly attachment: Durable<Attachment> }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly requirement: string };
+
+export interface AttachRequest {
+  readonly device: DeviceRef;
+  /** As it was prepared. */
+  readonly attachment: Attachment;
+}
+
+export type AttachOutcome =
+  | { readonly kind: "attached" }
+  /**
+   * Another attachment came into force since, or an older one still committed: what was prepared is
+   * not true any more. The older ones are fenced off all the same.
+   */
+  | { readonly kind: "overtaken" };
 
 export interface PlanningReads {
   readonly users: readonly UserRef[];

@@ -256,6 +256,13 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A defect of this side. Nothing acknowledged is lost.",
   }),
   rule({
+    code: 55,
+    name: "ATTACH_OVERTAKEN",
+    scope: "link",
+    retry: "same",
+    meaning: "Another attachment of the device came into force after this one's Welcome. Attaching again tells the present state.",
+  }),
+  rule({
     code: 80,
     name: "OPERATION_MALFORMED",
     scope: "operation",

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { attachRequest, sendPlan } from "../contract.ts";
+import { attach, prepareRequest, sendPlan } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { userRefOf } from "../store.ts";
 
@@ -14,14 +14,14 @@ const store = await LmdbStore.open({
   nowMs: () => 1_000,
 });
 const device = { user: userRefOf("", "alice"), deviceId: "a" };
-await store.attach(attachRequest({ user: userRefOf("", "bob"), deviceId: "b" }));
+await attach(store, prepareRequest({ user: userRefOf("", "bob"), deviceId: "b" }));
 const outbox = { epoch: 1, resultsThrough: 0, next: 1_000_000 };
 const fresh = { epoch: 0, resultsThrough: 0, next: 1 };
 const known = (await store.loadForPlanning({ users: [device.user] })).knownUsers.size > 0;
-const outcome = await store.attach(attachRequest(device, { outbox: known ? outbox : fresh }));
-if (outcome.kind !== "attached") throw new Error("not attached");
-const { generation } = outcome.attachment;
-let { through } = outcome.attachment.outbox;
+const request = prepareRequest(device, { outbox: known ? outbox : fresh });
+const attachment = await attach(store, request);
+const { generation } = attachment;
+let { through } = attachment.outbox;
 process.stdout.write(`${through}\n`);
 for (;;) {
   const batches = [1, 2, 3, 4].map((step) => {

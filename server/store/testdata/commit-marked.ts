@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { open } from "lmdb";
-import { attachRequest, sendPlan } from "../contract.ts";
+import { attach, prepareRequest, sendPlan } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { userRefOf } from "../store.ts";
 
@@ -16,8 +16,8 @@ async function synced(): Promise<void> {
   const limits = { mapBytes: 64 * 1024 * 1024, timelineEventsMax: 1_000_000 };
   const store = await LmdbStore.open({ folder, nowMs: () => 1_000, ...limits });
   const device = { user: userRefOf("", "alice"), deviceId: "a" };
-  await store.attach(attachRequest({ user: userRefOf("", "bob"), deviceId: "b" }));
-  await store.attach(attachRequest(device));
+  await attach(store, prepareRequest({ user: userRefOf("", "bob"), deviceId: "b" }));
+  await attach(store, prepareRequest(device));
   for (let seq = 1; seq <= COMMITS; seq += 1) {
     mark(`COMMIT ${seq}`);
     const submits = [sendPlan(seq, `message ${seq}`)];

@@ -1,4 +1,4 @@
-import { attachRequest, sendPlan } from "../contract.ts";
+import { attach, prepareRequest, sendPlan } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { StoreError, userRefOf } from "../store.ts";
 
@@ -14,8 +14,8 @@ const store = await LmdbStore.open({
 });
 const bob = userRefOf("", "bob");
 const device = { user: userRefOf("", "alice"), deviceId: "a" };
-await store.attach(attachRequest({ user: bob, deviceId: "b" }));
-await store.attach(attachRequest(device));
+await attach(store, prepareRequest({ user: bob, deviceId: "b" }));
+await attach(store, prepareRequest(device));
 let acknowledged = 0;
 let code = 0;
 while (code === 0) {
