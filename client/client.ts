@@ -18,6 +18,7 @@ import { type ClientOptions, type ClientStatus, sessionOptions } from "./options
 import { type RaceResult, raceDialers, Verdicts } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
 import { sleep } from "./sleep.ts";
+import { SteadyClock } from "./steady-clock.ts";
 
 /** Submits without a result beyond which `send` waits: bounds the outbox. */
 const UNSETTLED_MAX = 10_000;
@@ -53,6 +54,7 @@ interface LinkEnd {
 export class Client {
   readonly #options: ClientOptions;
   readonly #session: ClientSession;
+  readonly #clock = new SteadyClock();
   readonly #verdicts: Verdicts;
   readonly #backoff: Backoff;
   readonly #over = new AbortController();
@@ -144,11 +146,9 @@ export class Client {
     const { id } = this.#session.submit(operation);
     const result = new Promise<SendResult>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      const abandon = () => reject(options.signal?.reason);
-      options.signal?.addEventListener("abort", abandon, { once: true });
     });
     this.#pump();
-    return await result;
+    return await orAborted(result, options.signal);
   }
 
   /**
@@ -168,7 +168,7 @@ export class Client {
 
   /** Asks now whether the service is there: after sleep, or when the network changed. */
   probe(): void {
-    this.#session.probe(Date.now());
+    this.#session.probe(this.#clock.nowMs());
     this.#pump();
   }
 
@@ -211,7 +211,8 @@ export class Client {
       const ended = this.#start(won.link, token);
       upgrade = this.#watchForBetter(won.dialer);
       const end = await ended;
-      if (!this.#progressed && end.next === undefined) this.#verdicts.failed(dialer, Date.now());
+      if (!this.#progressed && end.next === undefined)
+        this.#verdicts.failed(dialer, this.#clock.nowMs());
       return end;
     } catch (error) {
       const code = (error as { code?: unknown }).code;
@@ -229,7 +230,7 @@ export class Client {
       const handler: LinkHandler = {
         received: (bytes) => {
           if (this.#link !== link) return;
-          this.#session.received(bytes, Date.now());
+          this.#session.received(bytes, this.#clock.nowMs());
           this.#pump();
         },
         drained: () => this.#pump(),
@@ -243,17 +244,17 @@ export class Client {
         link.close(ErrorCode.GOODBYE);
         resolve(end);
       };
-      this.#session.linked(token, Date.now());
+      this.#session.linked(token, this.#clock.nowMs());
       link.start(handler);
       this.#pump();
     });
   }
 
   #race(dialers: readonly Dialer[]): Promise<RaceResult> {
-    return raceDialers(this.#verdicts.order(dialers, Date.now()), {
+    return raceDialers(this.#verdicts.order(dialers, this.#clock.nowMs()), {
       signal: this.#over.signal,
       sleep,
-      onFailure: (dialer) => this.#verdicts.failed(dialer, Date.now()),
+      onFailure: (dialer) => this.#verdicts.failed(dialer, this.#clock.nowMs()),
     });
   }
 
@@ -267,9 +268,9 @@ export class Client {
     const look = async () => {
       while (everyMs > 0 && !stop.signal.aborted) {
         await sleep(everyMs, stop.signal);
-        const better = this.#verdicts.better(this.#dialers, current, Date.now());
+        const better = this.#verdicts.better(this.#dialers, current, this.#clock.nowMs());
         if (better.length === 0 || !this.#session.open) continue;
-        const onFailure = (dialer: Dialer) => this.#verdicts.failed(dialer, Date.now());
+        const onFailure = (dialer: Dialer) => this.#verdicts.failed(dialer, this.#clock.nowMs());
         const found = await raceDialers(better, { signal: stop.signal, sleep, onFailure }).catch(
           () => undefined,
         );
@@ -295,7 +296,7 @@ export class Client {
   }
 
   #pump(): void {
-    const nowMs = Date.now();
+    const nowMs = this.#clock.nowMs();
     for (const effect of this.#session.effects(nowMs)) this.#obey(effect);
     this.#setTimer(this.#session.deadlineMs());
   }
@@ -319,7 +320,7 @@ export class Client {
         return this.#journal(journal.settle(resultsThrough), () => {
           this.#progressed = true;
           this.#settle(settlements);
-          this.#session.settled(resultsThrough, Date.now());
+          this.#session.settled(resultsThrough, this.#clock.nowMs());
         });
       }
       case "write":
@@ -347,7 +348,6 @@ export class Client {
   #install(effect: ClientEffect & { readonly kind: "install" }): void {
     const { state, welcome, cursorMoved } = effect;
     this.#welcome = welcome;
-    this.#settle(effect.settlements);
     this.#events.installed(effect);
     if (cursorMoved) this.#handled = undefined;
     // The journal may be ahead of the session by a cursor whose confirmation is on its way: never
@@ -356,7 +356,8 @@ export class Client {
       this.#advanced.epoch === state.cursor.epoch && this.#advanced.seq > state.cursor.seq;
     const cursor = ahead ? this.#advanced : state.cursor;
     this.#journal(this.#options.journal.install({ ...state, cursor }), () => {
-      this.#session.installed(Date.now());
+      this.#settle(effect.settlements);
+      this.#session.installed(this.#clock.nowMs());
     });
   }
 
@@ -371,7 +372,7 @@ export class Client {
     if (cursor === undefined) return;
     this.#advanced = cursor;
     this.#journal(this.#options.journal.advance(cursor), () => {
-      this.#session.applied(cursor, Date.now());
+      this.#session.applied(cursor, this.#clock.nowMs());
       this.#progressed = true;
       this.#advance();
     });
@@ -414,10 +415,10 @@ export class Client {
     this.#timer = setTimeout(
       () => {
         this.#timerMs = Number.POSITIVE_INFINITY;
-        this.#session.elapsed(Date.now());
+        this.#session.elapsed(this.#clock.nowMs());
         this.#pump();
       },
-      Math.max(0, atMs - Date.now()),
+      Math.max(0, atMs - this.#clock.nowMs()),
     );
   }
 
@@ -450,5 +451,20 @@ export class Client {
     this.#events.end(failure);
     if (failure instanceof SessionError) this.#error = failure.code;
     this.#setState("closed");
+  }
+}
+
+/** Waits for a result or the signal, and leaves nothing behind at a signal that lives on. */
+async function orAborted<Result>(result: Promise<Result>, signal?: AbortSignal): Promise<Result> {
+  if (signal === undefined) return await result;
+  let abandon = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abandon = () => reject(signal.reason);
+    signal.addEventListener("abort", abandon, { once: true });
+  });
+  try {
+    return await Promise.race([result, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abandon);
   }
 }

@@ -64,7 +64,7 @@ export class EventQueue {
     this.#epoch = welcome.timeline?.epoch ?? 0;
     if (cursorMoved) this.#queue = this.#queue.filter(({ cursor }) => cursor === undefined);
     const outcome = welcome.resume?.outcome;
-    if (outcome?.case === "lost") {
+    if (outcome?.case === "lost" && cursorMoved) {
       const { from, to } = outcome.value;
       this.#queue.push({ event: { kind: "lost", from, to }, cursor: undefined });
     } else if (outcome?.case === "epochChanged" || (cursorMoved && !first)) {
