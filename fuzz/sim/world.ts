@@ -1,479 +1,340 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { crc32 } from "../../protocol/crc32.ts";
-import {
-  type ClientEffect,
-  ClientSession,
-  type DeviceState,
-  type Settlement,
-} from "../../protocol/session/client.ts";
-import type { Durable, TimelineEntry } from "../../protocol/session/facts.ts";
-import {
-  type ServerEffect,
-  ServerSession,
-  type ServerSessionLimits,
-} from "../../protocol/session/server.ts";
-import { violation } from "../../protocol/violation.ts";
-import { CommitGroup } from "../../server/store/group.ts";
-import { MemoryDisk } from "../../server/store/memory.ts";
-import { logRefOf, type Plan, type UserRef, userRefOf } from "../../server/store/store.ts";
+import type { Link } from "../../protocol/link.ts";
+import { assert } from "../../protocol/violation.ts";
+import { StoreError, type UserRef, userRefOf } from "../../server/store/store.ts";
+import { type DeviceWorld, NO_STATE, SimDevice, textOf } from "./device.ts";
+import { codeText, frameText } from "./frame-text.ts";
+import { SimNode } from "./node.ts";
+import { PollWire } from "./poll-wire.ts";
+import { Service } from "./service.ts";
+import { type Direction, StreamWire, type Wire } from "./wire.ts";
+import { Ledger, WireClaims } from "./wire-claims.ts";
 
-// The real machines of both sides over a wire that loses, a journal and a store that crash, and a
-// clock that is turned by hand. One device; everything it does is replayed from a list of numbers.
+export type WireKind = "stream" | "poll";
 
-const RANGE = (defaultMs: number, minMs: number, maxMs: number) => ({ defaultMs, minMs, maxMs });
-const SUBMIT_WINDOW = { count: 8, bytes: 400 };
-const LIMITS: ServerSessionLimits = {
-  frameBytes: 4096,
-  contentBytes: 1024,
-  submitWindow: SUBMIT_WINDOW,
-  deliveryWindowMax: { count: 6, bytes: 400 },
-  timers: {
-    keepalive: RANGE(1_000, 100, 10_000),
-    idle: RANGE(3_000, 300, 60_000),
-    age: RANGE(0, 0, 0),
-  },
-  handshakeMs: 2_000,
-  frameMs: 2_000,
-  drainGraceMs: 500,
-};
-const EMPTY: DeviceState = {
-  outboxEpoch: 0,
-  resultsThrough: 0,
-  next: 1,
-  pending: [],
-  cursor: { epoch: 0, seq: 0 },
-};
-const USER = userRefOf("", "u");
-const DEVICE = { user: USER, deviceId: "d" };
-
-/** What a clock turned by hand may bring about; any other close is a fault of ours. */
-const TIMED_OUT: ReadonlySet<number> = new Set([ErrorCode.TOO_SLOW, ErrorCode.IDLE]);
-
-/** Both halves of a living link: bytes on their way, and the service's session at its end. */
-interface Wire {
-  up: Uint8Array[];
-  down: Uint8Array[];
-  readonly session: ServerSession;
-  generation: number;
-  outboxEpoch: number;
-  /** Store work that the session waits for, in order. */
-  store: (() => void)[];
-  closedByServer: boolean;
+/** What a run tells whoever watches it: counts of what was exercised, and lines for a trace. */
+export interface Watcher {
+  /** Resolves when every callback and promise that is due has run. */
+  rest(): Promise<void>;
+  seen(kind: string): void;
+  /** Called only while a trace is drawn. */
+  readonly line?: (from: string, to: string, what: string) => void;
 }
 
-export class World {
-  nowMs = 1_000_000;
-  readonly disk = new MemoryDisk();
-  /** What the device's application was told, over all its lives. */
-  readonly handled: number[] = [];
-  readonly accepted: number[] = [];
-  readonly submitted: number[] = [];
-  attachCount = 0;
-  #ids = 0;
-  #nextMessage = 1;
-  #client: ClientSession;
-  #journal: DeviceState = EMPTY;
-  #journalWork: (() => void)[] = [];
-  #queue: { readonly seq: number; readonly message: number }[] = [];
-  #wire: Wire | undefined;
-  #epoch = 0;
-  #stale: Wire[] = [];
+/** How a link or session may end in a world of faults; any other end is a fault of ours. */
+const ENDINGS: ReadonlySet<ErrorCode> = new Set([
+  ErrorCode.AGED,
+  ErrorCode.ATTACH_OVERTAKEN,
+  ErrorCode.DRAINED,
+  ErrorCode.GOODBYE,
+  ErrorCode.IDLE,
+  ErrorCode.STORE_UNAVAILABLE,
+  ErrorCode.TOO_SLOW,
+]);
+const NODE_COUNT = 2;
+/** Two devices of one user and one of another. */
+const DEVICES = [
+  { name: "a1", userId: "ann" },
+  { name: "a2", userId: "ann" },
+  { name: "b1", userId: "ben" },
+] as const;
+const START_MS = 1_800_000_000_000;
+/** After faults stop, everything drains within so many rounds, with so few attaches a device. */
+const ROUNDS_MAX = 400;
+const ATTACHES_MAX = 3;
 
-  constructor() {
-    this.#client = this.#newClient();
+interface Line {
+  readonly wire: Wire;
+  readonly device: SimDevice;
+  readonly node: number;
+  readonly claims: WireClaims;
+  readonly stalled: Record<Direction, boolean>;
+}
+
+/**
+ * Devices, nodes and the store behind them, with everything between them held until it is moved:
+ * the production machines, session host and operations on a network, a clock and a disk by hand.
+ *
+ * Whoever drives it calls the commands below and {@link turn} after each.
+ */
+export class World implements DeviceWorld {
+  readonly devices: readonly SimDevice[];
+  readonly service: Service;
+  readonly nodes: SimNode[];
+  readonly #watcher: Watcher;
+  readonly #ledger = new Ledger();
+  readonly #attachCounts = new Map<SimDevice, number>();
+  readonly #claims = new WeakMap<Link, WireClaims>();
+  #nowMs = START_MS;
+  #lines: Line[] = [];
+  #defect: unknown;
+
+  constructor(watcher: Watcher) {
+    this.#watcher = watcher;
+    this.service = new Service(() => this.#nowMs);
+    this.devices = DEVICES.map((identity) => new SimDevice(identity, this));
+    this.nodes = Array.from({ length: NODE_COUNT }, () => this.#newNode());
   }
 
-  /** Commands by number; the argument says how much. */
-  step(command: number, amount: number): void {
-    switch (command) {
-      case 0:
-        return this.submit(1 + (amount % 4));
-      case 1:
-        return this.carry("up", amount);
-      case 2:
-        return this.carry("down", amount);
-      case 3:
-        return this.journal(1 + (amount % 3));
-      case 4:
-        return this.store(1 + (amount % 3));
-      case 5:
-        return this.apply(1 + (amount % 3));
-      case 6:
-        return this.cut();
-      case 7:
-        return this.attach();
-      case 8:
-        return this.crashDevice();
-      case 9:
-        return this.crashNode();
-      case 10:
-        return this.elapse(amount * 7);
-      case 11:
-        return this.otherDevice(1 + (amount % 3));
-      case 12:
-        return this.attachBesides();
-      default:
-        return this.flow(1 + (amount % 6));
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** Lets what is under way inside the nodes come to rest. @throws what went wrong there */
+  async turn(): Promise<void> {
+    await this.#watcher.rest();
+    if (this.#defect !== undefined) throw this.#defect;
+  }
+
+  attach(device: SimDevice, kind: WireKind, node: number): void {
+    if (device.wire !== undefined) return;
+    this.#attachCounts.set(device, (this.#attachCounts.get(device) ?? 0) + 1);
+    device.linked(this.#dial(device, kind, node));
+  }
+
+  /** Opens another link first and leaves the old one for it. */
+  switch(device: SimDevice, kind: WireKind, node: number): void {
+    const old = device.wire;
+    const next = this.#dial(device, kind, node);
+    if (old !== undefined) {
+      device.unlinked();
+      old.close();
     }
+    device.linked(next);
   }
 
-  /** Everything moves a little, as it does most of the time; the application lags behind. */
-  flow(rounds: number): void {
+  /** Moves bytes on all wires of a device, its living one last. */
+  carry(device: SimDevice, direction: Direction, amount: number): boolean {
+    let moved = false;
+    for (const line of [...this.#lines]) {
+      if (line.device !== device || line.stalled[direction]) continue;
+      moved = line.wire.carry(direction, amount) || moved;
+    }
+    return moved;
+  }
+
+  /** Everything moves a little, as it does most of the time; the applications lag behind. */
+  async flow(rounds: number, amount: number): Promise<void> {
     for (let round = 0; round < rounds; round += 1) {
-      this.carry("up", 199);
-      this.store(2);
-      this.carry("down", 199);
-      this.journal(2);
+      for (const device of this.devices) this.carry(device, "up", amount);
+      await this.turn();
+      for (const node of this.nodes) node.store.step(3);
+      await this.turn();
+      for (const device of this.devices) {
+        this.carry(device, "down", amount);
+        device.writeJournal(2);
+      }
     }
-  }
-
-  submit(count: number): void {
-    for (let index = 0; index < count; index += 1) {
-      const message = this.#nextMessage;
-      this.#nextMessage += 1;
-      this.submitted.push(message);
-      this.#client.submit(Uint8Array.of(message >>> 8, message & 0xff, ...new Array(message % 50)));
-    }
-    this.#pumpClient();
-  }
-
-  /** Moves some bytes, cut anywhere. */
-  carry(direction: "up" | "down", amount: number): void {
-    const wire = this.#wire;
-    if (wire === undefined) return;
-    const chunk = wire[direction].shift();
-    if (chunk === undefined) return;
-    const cut = Math.min(chunk.length, 1 + (amount % 200));
-    if (cut < chunk.length) wire[direction].unshift(chunk.subarray(cut));
-    const part = chunk.slice(0, cut);
-    if (direction === "up") {
-      wire.session.received(part, this.nowMs);
-      this.#pumpServer(wire);
-    } else {
-      this.#client.received(part, this.nowMs);
-      this.#pumpClient();
-    }
-  }
-
-  journal(count: number): void {
-    for (const work of this.#journalWork.splice(0, count)) work();
-    this.#pumpClient();
-  }
-
-  store(count: number): void {
-    for (const wire of [...this.#stale, ...(this.#wire ? [this.#wire] : [])]) {
-      for (const work of wire.store.splice(0, count)) work();
-      this.#pumpServer(wire);
-    }
-  }
-
-  /** The application handles what it was handed, in order, and the journal keeps the cursor. */
-  apply(count: number): void {
-    const handled = this.#queue.splice(0, count);
-    const last = handled.at(-1);
-    if (last === undefined) return;
-    for (const { message } of handled) this.handled.push(message);
-    const cursor = { epoch: this.#epoch, seq: last.seq };
-    // What was shown and the cursor are one write here, as an application's own transaction would
-    // be.
-    this.#journal = { ...this.#journal, cursor };
-    this.#client.applied(cursor, this.nowMs);
-    this.#pumpClient();
-  }
-
-  cut(): void {
-    this.#wire?.session.unlinked();
-    if (this.#wire !== undefined) this.#stale.push(this.#wire);
-    this.#wire = undefined;
-    this.#client.unlinked();
-    this.#pumpClient();
-  }
-
-  attach(): void {
-    if (this.#wire !== undefined) return;
-    this.attachCount += 1;
-    this.#wire = {
-      up: [],
-      down: [],
-      session: new ServerSession(LIMITS, this.nowMs),
-      generation: 0,
-      outboxEpoch: 0,
-      store: [],
-      closedByServer: false,
-    };
-    this.#client.linked("", this.nowMs);
-    this.#pumpClient();
-  }
-
-  /** The link goes half-open: the service has not noticed while the device comes back. */
-  attachBesides(): void {
-    if (this.#wire === undefined) return;
-    this.#stale.push(this.#wire);
-    this.#wire = undefined;
-    this.#client.unlinked();
-    this.attach();
-  }
-
-  crashDevice(): void {
-    this.cut();
-    this.#journalWork = [];
-    this.#queue = [];
-    this.#client = this.#newClient();
-  }
-
-  /** Everything in memory at the service is gone; the disk stays. */
-  crashNode(): void {
-    this.#stale = [];
-    this.cut();
-    this.#stale = [];
   }
 
   elapse(ms: number): void {
-    this.nowMs += ms;
-    this.#client.elapsed(this.nowMs);
-    this.#pumpClient();
-    if (this.#wire === undefined) return;
-    this.#wire.session.elapsed(this.nowMs);
-    this.#pumpServer(this.#wire);
+    this.#nowMs += ms;
+    for (const node of this.nodes) node.elapsed();
+    for (const device of this.devices) device.elapsed();
   }
 
-  /** Another sender grows the timeline. */
-  otherDevice(count: number): void {
-    if (this.disk.bounds(USER) === undefined) return;
-    const group = this.#group();
-    const device = { user: userRefOf("", "other"), deviceId: "x" };
-    const epoch = this.disk.device(device)?.outboxEpoch ?? 0;
-    const through = this.disk.device(device)?.through ?? 0;
-    const outbox = { epoch, resultsThrough: through, next: through + 1 };
-    const cursor = { epoch: 0, seq: 0, start: "earliest" } as const;
-    const decision = group.attach({ device, outbox, cursor });
-    if (decision.kind !== "attached") throw new Error("the other device is refused");
-    const { generation, outbox: granted } = decision.attachment;
-    const submits = Array.from({ length: count }, (_, index) => {
-      const message = -(this.#nextMessage + index);
-      const plan = planOf(Uint8Array.of(0xff, -message >>> 8, -message & 0xff));
-      return { seq: granted.through + 1 + index, digest: 1, plan };
-    });
-    this.#nextMessage += count;
-    group.commit({ device, generation, outboxEpoch: granted.epoch, submits });
-    this.#write(group);
+  crashNode(index: number): void {
+    const node = this.nodes[index] as SimNode;
+    if (node.store.executedCount > 0) this.#watcher.seen("crash between commit and reply");
+    node.crash();
+    this.nodes[index] = this.#newNode();
+    for (const line of this.#lines.filter((candidate) => candidate.node === index)) {
+      line.wire.cut();
+      line.claims.ended();
+    }
+    this.#lines = this.#lines.filter((line) => line.node !== index);
+  }
+
+  /** Every wire of a device, dead or alive. */
+  wires(device: SimDevice): readonly Wire[] {
+    return this.#lines.filter((line) => line.device === device).map(({ wire }) => wire);
+  }
+
+  /** The device lost its storage. */
+  wipe(device: SimDevice): void {
+    device.restart({ journal: NO_STATE, told: device.told });
+  }
+
+  /** One direction of a device's link moves nothing, until this is called again. */
+  stall(device: SimDevice, direction: Direction): boolean {
+    const line = this.#lines.find(({ wire }) => wire === device.wire);
+    if (line !== undefined) line.stalled[direction] = !line.stalled[direction];
+    return line !== undefined;
+  }
+
+  /** A node's process stands still for a while, and its clock goes on. */
+  sleep(index: number, ms: number): void {
+    const node = this.nodes[index] as SimNode;
+    node.skewMs += ms;
+    node.elapsed();
+  }
+
+  /** A timeline can begin anew only while nobody is attached to it. */
+  restartTimeline(user: UserRef): void {
+    for (let index = 0; index < NODE_COUNT; index += 1) this.crashNode(index);
+    this.service.restart(user);
   }
 
   /**
-   * After faults stop: everything drains within a bounded number of steps. Returns whether it did.
+   * Faults have stopped: everything drains within a bounded number of rounds and attaches.
+   *
+   * @throws when it does not [SES-16] (P15)
    */
-  settleDown(): boolean {
-    for (let step = 0; step < 3_000; step += 1) {
-      if (this.#wire === undefined || this.#wire.closedByServer) {
-        this.cut();
-        this.attach();
+  async settle(): Promise<void> {
+    this.#attachCounts.clear();
+    for (const line of this.#lines) Object.assign(line.stalled, { up: false, down: false });
+    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      for (const [index, device] of this.devices.entries()) {
+        if (device.wire === undefined) this.attach(device, "stream", index % NODE_COUNT);
+        device.handle(9);
+        device.writeJournal(9);
       }
-      for (let round = 0; round < 4; round += 1) {
-        this.carry("up", 199);
-        this.carry("down", 199);
-        this.journal(9);
-        this.store(9);
-        this.apply(9);
-      }
-      if (step % 10 === 9) this.elapse(150);
-      if (this.#quiet()) return true;
+      await this.flow(1, 398);
+      if (round % 8 === 7) this.elapse(210);
+      if (this.#isQuiet()) return;
     }
-    return false;
+    const stuck = this.devices.filter((device) => !this.#isDone(device));
+    const names = stuck.map(({ name, attached }) => `${name} ${attached ? "open" : "not open"}`);
+    throw new Error(`not drained after ${ROUNDS_MAX} rounds: ${names.join(", ")}`);
   }
 
-  #quiet(): boolean {
-    const head = this.disk.bounds(USER)?.head ?? 0;
-    const done = this.#client.open && this.#client.unsettled.length === 0;
-    return done && this.#journal.cursor.seq === head && this.#journalWork.length === 0;
-  }
-
-  /** The whole timeline, as the disk has it. */
-  get timeline(): number[] {
-    const head = this.disk.bounds(USER)?.head ?? 0;
-    return Array.from({ length: head }, (_, index) =>
-      messageOf(this.disk.entry(USER, index + 1).event),
-    );
-  }
-
-  #newClient(): ClientSession {
-    const options = {
-      deviceId: "d",
-      userId: "u",
-      agent: "",
-      start: "earliest",
-      deliveryWindow: { count: 5, bytes: 300 },
-      timers: { keepaliveMs: 0, idleMs: 0, ageMs: 0 },
-      handshakeMs: 2_000,
-    } as const;
-    return new ClientSession(options, this.#journal);
-  }
-
-  #pumpClient(): void {
-    for (const effect of this.#client.effects(this.nowMs)) this.#obeyClient(effect);
-  }
-
-  #obeyClient(effect: ClientEffect): void {
-    switch (effect.kind) {
-      case "append": {
-        const { seq, operation } = effect.entry;
-        this.#journalWork.push(() => {
-          const pending = [...this.#journal.pending, { seq, operation }];
-          this.#journal = { ...this.#journal, next: seq + 1, pending };
-          this.#client.appended();
-        });
-        return;
+  /** What must be true of the whole, once everything has drained. */
+  judge(): void {
+    for (const device of this.devices) {
+      const attaches = this.#attachCounts.get(device) ?? 0;
+      assert(attaches <= ATTACHES_MAX, `${device.name} attached ${attaches} times to drain (P15)`);
+      assert(device.open.size === 0, `each submit has its result [SEQ-4]: ${[...device.open]}`);
+    }
+    const committed = this.#committed();
+    for (const device of this.devices) {
+      for (const [text, told] of device.told) {
+        const isThere = committed.has(text);
+        const isTrue = told === "rolled-back" || isThere === (told === ErrorCode.UNSPECIFIED);
+        assert(isTrue, `the result of ${text.slice(0, 9)} is true [SEQ-4] [SEQ-6]`);
       }
-      case "install": {
-        if (effect.cursorMoved) this.#queue = [];
-        const cursor = newer(this.#journal.cursor, effect.state.cursor);
-        this.#epoch = effect.state.cursor.epoch;
-        this.#journalWork.push(() => {
-          this.#journal = { ...effect.state, cursor: newer(this.#journal.cursor, cursor) };
-          this.#settled(effect.settlements);
-          this.#client.installed(this.nowMs);
-        });
-        return;
-      }
-      case "deliver":
-        for (const { seq, event } of effect.deliveries) {
-          this.#queue.push({ seq, message: messageOf(event) });
-        }
-        return;
-      case "settle":
-        this.#journalWork.push(() => {
-          const pending = this.#journal.pending.filter(({ seq }) => seq > effect.resultsThrough);
-          this.#journal = { ...this.#journal, resultsThrough: effect.resultsThrough, pending };
-          this.#settled(effect.settlements);
-          this.#client.settled(effect.resultsThrough, this.nowMs);
-        });
-        return;
-      case "write":
-        this.#wire?.up.push(effect.bytes);
-        return;
-      case "close":
-        if (effect.by === "us" && !TIMED_OUT.has(effect.because.code)) {
-          throw new Error(`the device closed: ${JSON.stringify(effect)}`);
-        }
-        this.cut();
-        return;
+    }
+    for (const userId of new Set(DEVICES.map((device) => device.userId))) {
+      this.#judgeOrder(this.#timeline(userRefOf("", userId)));
     }
   }
 
-  #settled(settlements: readonly Settlement[]): void {
-    for (const { entry, outcome } of settlements) {
-      if (outcome === "rolled-back") throw new Error("nothing was rolled back");
-      this.accepted.push(((entry.operation[0] as number) << 8) | (entry.operation[1] as number));
-    }
+  handled(device: SimDevice, { seq, text }: { readonly seq: number; readonly text: string }): void {
+    const { cursor } = device.journal;
+    assert(seq === cursor.seq + 1, `${seq} is handled after ${cursor.seq} [SEQ-2] [SEQ-10]`);
+    const user = userRefOf("", device.userId);
+    if (this.service.disk.bounds(user)?.epoch !== cursor.epoch) return;
+    const { event } = this.service.disk.entry(user, seq);
+    assert(textOf(event) === text, "what is handled is what was committed there [SEQ-14]");
   }
 
-  #pumpServer(wire: Wire): void {
-    for (const effect of wire.session.effects()) this.#obeyServer(wire, effect);
+  moved(from: string, fact: string): void {
+    this.#watcher.seen(`device: ${from} ${fact}`);
   }
 
-  #obeyServer(wire: Wire, effect: ServerEffect): void {
-    switch (effect.kind) {
-      case "attach":
-        wire.store.push(() => this.#attach(wire, effect));
-        return;
-      case "commit":
-        wire.store.push(() => this.#commit(wire, effect));
-        return;
-      case "load":
-        wire.store.push(() => wire.session.loaded(this.#page(effect), this.nowMs));
-        return;
-      case "advance": {
-        const { generation, outboxEpoch } = wire;
-        const group = this.#group();
-        const { deliveredThrough, resultsThrough } = effect;
-        const position = { device: DEVICE, generation, outboxEpoch };
-        group.advance({ ...position, deliveredThrough, resultsThrough });
-        this.#write(group);
-        return;
-      }
-      case "write":
-        if (wire === this.#wire) wire.down.push(effect.bytes);
-        return;
-      case "close":
-        wire.closedByServer = true;
-        if (wire !== this.#wire) return;
-        if (effect.because.code !== ErrorCode.SUPERSEDED && !TIMED_OUT.has(effect.because.code)) {
-          throw new Error(`the service closed: ${JSON.stringify(effect.because)}`);
-        }
-    }
+  closed(device: SimDevice, { code, by }: { readonly code: ErrorCode; readonly by: string }): void {
+    this.#watcher.seen(`closed: ${codeText(code)}`);
+    this.#watcher.line?.(device.name, device.name, `link ends: ${codeText(code)} by ${by}`);
+    if (code === ErrorCode.OUTBOX_EPOCH_STALE) this.wipe(device);
+    else if (code !== ErrorCode.SEQUENCE_GAP)
+      assert(ENDINGS.has(code), `closed: ${codeText(code)}`);
   }
 
-  #attach(wire: Wire, { claim }: ServerEffect & { kind: "attach" }): void {
-    const group = this.#group();
-    const decision = group.attach({ device: DEVICE, outbox: claim.outbox, cursor: claim.cursor });
-    if (decision.kind === "refused") throw new Error(`refused: ${decision.requirement}`);
-    this.#write(group);
-    const attachment = decision.attachment as Durable<typeof decision.attachment>;
-    wire.generation = attachment.generation;
-    wire.outboxEpoch = attachment.outbox.epoch;
-    wire.session.attached({ attachment, userId: "u" }, this.nowMs);
+  drainAsked(device: SimDevice): void {
+    device.drain();
   }
 
-  #commit(wire: Wire, { submits }: ServerEffect & { kind: "commit" }): void {
-    const group = this.#group();
-    const { generation, outboxEpoch } = wire;
-    const planned = submits.map(({ seq, operation }) => ({
-      seq,
-      digest: crc32(operation),
-      plan: planOf(operation),
-    }));
-    const decision = group.commit({ device: DEVICE, generation, outboxEpoch, submits: planned });
-    if (decision.kind === "committed") {
-      this.#write(group);
-      const receipt = decision.receipt as Durable<typeof decision.receipt>;
-      if (receipt.results.length > SUBMIT_WINDOW.count) throw new Error("more results than window");
-      wire.session.committed(receipt, this.nowMs);
-    } else if (decision.kind === "fenced") {
-      wire.session.refused(violation(ErrorCode.SUPERSEDED, "SES-6", ""));
-    } else throw new Error(`commit: ${decision.kind}`);
-  }
-
-  #page({ after, limit }: ServerEffect & { kind: "load" }) {
-    const bounds = this.disk.bounds(USER) ?? { epoch: 1, head: 0, floor: 1 };
-    const entries: TimelineEntry[] = [];
-    let bytes = 0;
-    for (let seq = after + 1; seq <= bounds.head && entries.length < limit.count; seq += 1) {
-      const entry = this.disk.entry(USER, seq);
-      bytes += entry.event.length;
-      if (entries.length > 0 && bytes > limit.bytes) break;
-      entries.push({ seq, ...entry });
-    }
-    return { bounds, entries };
-  }
-
-  #group(): CommitGroup {
-    const newId = () => {
-      this.#ids += 1;
-      return this.#ids;
-    };
-    return new CommitGroup(this.disk, {
-      nowMs: () => this.nowMs,
-      newSessionId: () => new Uint8Array(16).fill(newId()),
-      newTimelineEpoch: newId,
+  #newNode(): SimNode {
+    return new SimNode(this.service, {
+      attached: (link) => this.#claims.get(link)?.attached(),
+      failed: (error) => {
+        if (!(error instanceof StoreError)) this.#defect ??= error;
+      },
     });
   }
 
-  #write(group: CommitGroup): void {
-    if (!group.empty) this.disk.write(group, Number.MAX_SAFE_INTEGER);
-    const head = this.disk.bounds(USER)?.head ?? 0;
-    this.#wire?.session.woken(head);
+  #dial(device: SimDevice, kind: WireKind, nodeIndex: number): Wire {
+    const node = this.nodes[nodeIndex] as SimNode;
+    const nodeName = `n${nodeIndex + 1}`;
+    const { seen, line } = this.#watcher;
+    const claims = new WireClaims({
+      device,
+      disk: this.service.disk,
+      ledger: this.#ledger,
+      wrote: (direction, frame) => {
+        const [from, to] = direction === "up" ? [device.name, nodeName] : [nodeName, device.name];
+        line?.(from, to, frameText(frame));
+      },
+      arrived: () => {},
+      moved: (from, fact) => seen(`node: ${from} ${fact}`),
+    });
+    const end = {
+      received: (bytes: Uint8Array) => {
+        if (device.wire === wire) device.received(bytes);
+      },
+      closed: () => {
+        if (device.wire === wire) device.unlinked();
+      },
+    };
+    const accept: SimNode["accept"] = (link) => {
+      this.#claims.set(link, claims);
+      const handler = node.accept(link);
+      return {
+        received: (bytes) => handler.received(bytes),
+        drained: () => handler.drained(),
+        closed: (code, detail) => {
+          claims.ended();
+          this.#lines = this.#lines.filter((candidate) => candidate.wire !== wire);
+          handler.closed(code, detail);
+        },
+      };
+    };
+    const options = { accept, device: end, tap: claims };
+    const wire: Wire =
+      kind === "stream"
+        ? new StreamWire(options)
+        : new PollWire({ ...options, deadlines: node.alarms });
+    const stalled = { up: false, down: false };
+    this.#lines.push({ wire, device, node: nodeIndex, claims, stalled });
+    seen(`link: ${kind}`);
+    return wire;
   }
-}
 
-function planOf(event: Uint8Array): Plan {
-  const timelines: UserRef[] = [USER];
-  return { kind: "append", log: logRefOf("", "c"), event, timelines };
-}
+  #isQuiet(): boolean {
+    return this.devices.every((device) => this.#isDone(device));
+  }
 
-function messageOf(event: Uint8Array): number {
-  const [first = 0, second = 0, third = 0] = event;
-  return first === 0xff ? -((second << 8) | third) : (first << 8) | second;
-}
+  #isDone(device: SimDevice): boolean {
+    const bounds = this.service.disk.bounds(userRefOf("", device.userId));
+    const { epoch, seq } = device.journal.cursor;
+    return device.quiet && epoch === bounds?.epoch && seq === bounds.head;
+  }
 
-function newer(a: DeviceState["cursor"], b: DeviceState["cursor"]): DeviceState["cursor"] {
-  return a.epoch === b.epoch && a.seq > b.seq ? a : b;
+  /** Every message that any log holds. @throws when one is there twice [SEQ-4] */
+  #committed(): ReadonlySet<string> {
+    const texts = new Set<string>();
+    for (const entries of this.service.disk.logs.values()) {
+      for (const { event } of entries) {
+        const text = textOf(event);
+        assert(!texts.has(text), `a submit has one effect [SEQ-4]: ${text.slice(0, 9)}`);
+        texts.add(text);
+      }
+    }
+    return texts;
+  }
+
+  #timeline(user: UserRef): string[] {
+    const { disk } = this.service;
+    const head = disk.bounds(user)?.head ?? 0;
+    return Array.from({ length: head }, (_, index) => textOf(disk.entry(user, index + 1).event));
+  }
+
+  #judgeOrder(timeline: readonly string[]): void {
+    const last = new Map<string, number>();
+    for (const text of timeline) {
+      const [sender = "", count = ""] = text.split(".");
+      const isLater = Number(count) > (last.get(sender) ?? 0);
+      assert(isLater, `submits of one device are committed in their order [SEQ-14]: ${sender}`);
+      last.set(sender, Number(count));
+    }
+  }
 }

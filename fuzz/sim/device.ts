@@ -1,0 +1,288 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { SteadyClock } from "../../client/steady-clock.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import {
+  type ClientEffect,
+  ClientSession,
+  type ClientSessionOptions,
+  type DeviceState,
+  type Settlement,
+} from "../../protocol/session/client.ts";
+import type { ClientFact, ClientPhase } from "../../protocol/session/phases.ts";
+import { assert } from "../../protocol/violation.ts";
+import type { Wire } from "./wire.ts";
+
+export const DELIVERY_WINDOW = { count: 5, bytes: 600 };
+export const NO_STATE: DeviceState = {
+  outboxEpoch: 0,
+  resultsThrough: 0,
+  next: 1,
+  pending: [],
+  cursor: { epoch: 0, seq: 0 },
+};
+
+/** What a message's one result was: its code, 0 for accepted, or that nobody can know. */
+export type Told = ErrorCode | "rolled-back";
+
+/** A device's storage as it once was: journal and application together. */
+export interface Snapshot {
+  readonly journal: DeviceState;
+  readonly told: ReadonlyMap<string, Told>;
+}
+
+export interface DeviceWorld {
+  nowMs(): number;
+  /** A message of the timeline is handled, before the cursor moves over it. */
+  handled(device: SimDevice, entry: { readonly seq: number; readonly text: string }): void;
+  /** The session went from one phase to another. */
+  moved(from: ClientPhase, fact: ClientFact): void;
+  /** The session ended the link, or heard that it is ended. */
+  closed(device: SimDevice, end: { readonly code: ErrorCode; readonly by: "us" | "peer" }): void;
+  drainAsked(device: SimDevice): void;
+}
+
+/**
+ * One device: the real session machine over a journal that takes its time and an application that
+ * lags behind. What the application did and the cursor are one write, as a transaction of its own
+ * would make them.
+ */
+export class SimDevice {
+  readonly name: string;
+  readonly userId: string;
+  /** How far this device's wall clock is off. */
+  skewMs = 0;
+  wire: Wire | undefined;
+  journal: DeviceState = NO_STATE;
+  told = new Map<string, Told>();
+  /** Submitted, and no result told yet. */
+  open = new Set<string>();
+  readonly #world: DeviceWorld;
+  readonly #clock: SteadyClock;
+  #session: ClientSession;
+  #phase: ClientPhase = "detached";
+  #journalWork: (() => void)[] = [];
+  #unhandled: { readonly seq: number; readonly event: Uint8Array }[] = [];
+  #epoch = 0;
+  #count = 0;
+
+  constructor(identity: { readonly name: string; readonly userId: string }, world: DeviceWorld) {
+    this.name = identity.name;
+    this.userId = identity.userId;
+    this.#world = world;
+    this.#clock = new SteadyClock({
+      wallMs: () => world.nowMs() + this.skewMs,
+      monotonicMs: () => world.nowMs(),
+    });
+    this.#session = this.#newSession();
+  }
+
+  get attached(): boolean {
+    return this.#session.open;
+  }
+
+  get quiet(): boolean {
+    const idle = this.#journalWork.length === 0 && this.#unhandled.length === 0;
+    return this.attached && idle && this.#session.unsettled.length === 0;
+  }
+
+  get #nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  submit(toUserId: string): void {
+    this.#count += 1;
+    const text = `${this.name}.${this.#count}.${"x".repeat((this.#count * 37) % 120)}`;
+    this.open.add(text);
+    const content = { kind: { case: "text" as const, value: text } };
+    const operation = create(OperationSchema, {
+      kind: { case: "sendDirect", value: { toUserId, content } },
+    });
+    this.#session.submit(toBinary(OperationSchema, operation));
+    this.pump();
+  }
+
+  linked(wire: Wire): void {
+    this.wire = wire;
+    this.#session.linked("", this.#nowMs);
+    this.#to("opening", "linked");
+    this.pump();
+  }
+
+  received(bytes: Uint8Array): void {
+    this.#session.received(bytes, this.#nowMs);
+    this.pump();
+  }
+
+  /** The link is gone, whoever ended it. */
+  unlinked(): void {
+    this.wire = undefined;
+    this.#session.unlinked();
+    if (this.#phase !== "detached") this.#to("detached", "ended");
+    this.pump();
+  }
+
+  /** The next journal writes become durable, in order. */
+  writeJournal(count: number): boolean {
+    const work = this.#journalWork.splice(0, count);
+    for (const write of work) write();
+    this.pump();
+    return work.length > 0;
+  }
+
+  get journalWaiting(): boolean {
+    return this.#journalWork.length > 0;
+  }
+
+  /** The application handles what it was handed, in order. */
+  handle(count: number): boolean {
+    const handled = this.#unhandled.splice(0, count);
+    const last = handled.at(-1);
+    if (last === undefined) return false;
+    for (const { seq, event } of handled) {
+      this.#world.handled(this, { seq, text: textOf(event) });
+      this.journal = { ...this.journal, cursor: { epoch: this.#epoch, seq } };
+    }
+    this.#session.applied(this.journal.cursor, this.#nowMs);
+    this.pump();
+    return true;
+  }
+
+  elapsed(): void {
+    this.#session.elapsed(this.#nowMs);
+    this.pump();
+  }
+
+  drain(): void {
+    this.#session.close(ErrorCode.GOODBYE);
+    this.pump();
+  }
+
+  snapshot(): Snapshot {
+    return { journal: this.journal, told: new Map(this.told) };
+  }
+
+  /** Everything in memory is gone; storage is what it was, or is now or was once. */
+  restart(from: Snapshot = { journal: this.journal, told: this.told }): void {
+    this.unlinked();
+    this.journal = from.journal;
+    this.told = new Map(from.told);
+    this.open = new Set(from.journal.pending.map(({ operation }) => textIn(operation)));
+    this.#journalWork = [];
+    this.#unhandled = [];
+    this.#session = this.#newSession();
+  }
+
+  pump(): void {
+    for (const effect of this.#session.effects(this.#nowMs)) this.#obey(effect);
+  }
+
+  #newSession(): ClientSession {
+    const options: ClientSessionOptions = {
+      deviceId: this.name,
+      userId: this.userId,
+      agent: "",
+      start: "earliest",
+      deliveryWindow: DELIVERY_WINDOW,
+      timers: { keepaliveMs: 0, idleMs: 0, ageMs: 0 },
+      handshakeMs: 2_000,
+    };
+    return new ClientSession(options, this.journal);
+  }
+
+  #obey(effect: ClientEffect): void {
+    switch (effect.kind) {
+      case "append": {
+        const { seq, operation } = effect.entry;
+        this.#journalWork.push(() => this.#append({ seq, operation }));
+        return;
+      }
+      case "install":
+        this.#to("installing", "welcomed");
+        this.#epoch = effect.state.cursor.epoch;
+        if (effect.cursorMoved) this.#unhandled = [];
+        this.#journalWork.push(() => this.#install(effect));
+        return;
+      case "opened":
+        this.#to("open", "installed");
+        return;
+      case "deliver":
+        this.#unhandled.push(...effect.deliveries);
+        assert(
+          this.#unhandled.length <= DELIVERY_WINDOW.count,
+          "no more is handed over than the window holds [SEQ-13] [SEQ-16]",
+        );
+        return;
+      case "settle":
+        this.#journalWork.push(() => {
+          const { resultsThrough, settlements } = effect;
+          const pending = this.journal.pending.filter(({ seq }) => seq > resultsThrough);
+          this.journal = { ...this.journal, resultsThrough, pending };
+          this.#settle(settlements);
+          this.#session.settled(resultsThrough, this.#nowMs);
+        });
+        return;
+      case "write":
+        this.wire?.write(effect.bytes);
+        return;
+      case "drain":
+        this.#world.drainAsked(this);
+        return;
+      case "close":
+        this.#ended(effect);
+        return;
+    }
+  }
+
+  #append({ seq, operation }: { readonly seq: number; readonly operation: Uint8Array }): void {
+    const pending = [...this.journal.pending, { seq, operation }];
+    this.journal = { ...this.journal, next: seq + 1, pending };
+    this.#session.appended();
+  }
+
+  #install({ state, settlements }: ClientEffect & { readonly kind: "install" }): void {
+    const now = this.journal.cursor;
+    const ahead = now.epoch === state.cursor.epoch && now.seq > state.cursor.seq;
+    this.journal = { ...state, cursor: ahead ? now : state.cursor };
+    this.#settle(settlements);
+    this.#session.installed(this.#nowMs);
+  }
+
+  #settle(settlements: readonly Settlement[]): void {
+    for (const { entry, outcome } of settlements) {
+      const text = textIn(entry.operation);
+      assert(!this.told.has(text), "a submit has one result, told once [SEQ-4]");
+      this.told.set(text, outcome === "rolled-back" ? outcome : outcome.code);
+      this.open.delete(text);
+    }
+  }
+
+  #ended({ because, by }: ClientEffect & { readonly kind: "close" }): void {
+    const { wire } = this;
+    this.wire = undefined;
+    if (this.#phase !== "detached") this.#to("detached", "ended");
+    wire?.close();
+    this.#world.closed(this, { code: because.code, by });
+  }
+
+  #to(phase: ClientPhase, fact: ClientFact): void {
+    this.#world.moved(this.#phase, fact);
+    this.#phase = phase;
+  }
+}
+
+/** The text of a message's event. */
+export function textOf(event: Uint8Array): string {
+  const { kind } = fromBinary(EventSchema, event);
+  const content = kind.case === "message" ? kind.value.content?.kind : undefined;
+  assert(content?.case === "text", "an event of this world is a text");
+  return content.value;
+}
+
+function textIn(operation: Uint8Array): string {
+  const { kind } = fromBinary(OperationSchema, operation);
+  const content = kind.case === "sendDirect" ? kind.value.content?.kind : undefined;
+  assert(content?.case === "text", "an operation of this world is a text");
+  return content.value;
+}

@@ -1,0 +1,274 @@
+import type { FrameKind, FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
+import { FRAME_RULES_BY_NUMBER } from "../../gen/posthorn/v1/frame_rules.ts";
+import type {
+  AckPlain,
+  DeliverPlain,
+  SubmitAckPlain,
+  SubmitPlain,
+  SubmitResultPlain,
+} from "../../gen/posthorn/v1/hot_codecs.ts";
+import { Delimiter } from "../../protocol/delimit.ts";
+import { decodeFrame, type Frame, type FrameContents, isViolation } from "../../protocol/frames.ts";
+import type { WelcomePlain } from "../../protocol/session/client.ts";
+import type { TimelineBounds } from "../../protocol/session/facts.ts";
+import type { ServerFact, ServerPhase } from "../../protocol/session/phases.ts";
+import { assert } from "../../protocol/violation.ts";
+import type { MemoryDisk } from "../../server/store/memory.ts";
+import { type DeviceRef, userRefOf } from "../../server/store/store.ts";
+import { DELIVERY_WINDOW, type SimDevice } from "./device.ts";
+import { SUBMIT_WINDOW } from "./node.ts";
+import type { Direction, WireTap } from "./wire.ts";
+
+/** What all links of a run together must not contradict. */
+export class Ledger {
+  /** The first result that was told of each submit, by device, epoch and number. [SEQ-4] */
+  readonly #results = new Map<string, string>();
+
+  result(submit: string, outcome: SubmitResultPlain): void {
+    const { code, conversationSeq, committedMs, digest } = outcome;
+    const text = `${code} ${conversationSeq} ${committedMs} ${digest}`;
+    const known = this.#results.get(submit);
+    assert(known === undefined || known === text, "a result is the same at every retry [SEQ-4]");
+    if (known === undefined) this.#results.set(submit, text);
+  }
+}
+
+export interface WireClaimsOptions {
+  readonly device: SimDevice;
+  readonly disk: MemoryDisk;
+  readonly ledger: Ledger;
+  /** A whole frame was written. */
+  readonly wrote: (direction: Direction, frame: Frame) => void;
+  /** A whole frame reached the other end. */
+  readonly arrived: (direction: Direction, kind: FrameKind) => void;
+  readonly moved: (from: ServerPhase, fact: ServerFact) => void;
+}
+
+/**
+ * Watches one wire and judges each frame at the moment it is written, from outside of both
+ * machines: against what is durable at both ends, and against what this wire has carried.
+ */
+export class WireClaims implements WireTap {
+  readonly #options: WireClaimsOptions;
+  readonly #ref: DeviceRef;
+  readonly #cut = { up: new Delimiter(1 << 20), down: new Delimiter(1 << 20) };
+  readonly #way = { up: new OnTheWay(), down: new OnTheWay() };
+  #phase: ServerPhase = "opening";
+  #hello: FrameContents["hello"] | undefined;
+  #epoch = 0;
+  #timelineEpoch = 0;
+  #submitBytes: { readonly seq: number; readonly bytes: number }[] = [];
+  #submittedThrough = 0;
+  #ackedThrough = 0;
+  #resultsAcked = 0;
+  #deliverBytes: { readonly seq: number; readonly bytes: number }[] = [];
+  #deliveredThrough = 0;
+  #deliveriesAcked = 0;
+
+  constructor(options: WireClaimsOptions) {
+    this.#options = options;
+    const { userId, name } = options.device;
+    this.#ref = { user: userRefOf("", userId), deviceId: name };
+  }
+
+  wrote(direction: Direction, bytes: Uint8Array): void {
+    const way = this.#way[direction];
+    const start = way.written;
+    this.#cut[direction].push(bytes, (from, at, end) => {
+      const frame = frameIn(from, { at, end }, direction);
+      way.push(frame.kind, start + end);
+      this.#judge(frame);
+      this.#options.wrote(direction, frame);
+      return true;
+    });
+    way.written = start + bytes.length;
+  }
+
+  arrived(direction: Direction, byteCount: number): void {
+    for (const kind of this.#way[direction].arrived(byteCount)) {
+      this.#options.arrived(direction, kind);
+      if (direction === "down") continue;
+      if (kind === "hello") this.#to("preparing", "helloed");
+      if (kind === "ready") this.#to("attaching", "readied");
+    }
+  }
+
+  /** The store put the attachment into force. */
+  attached(): void {
+    this.#to("open", "attached");
+  }
+
+  /** The link is gone at the node. */
+  ended(): void {
+    if (this.#phase !== "closed") this.#to("closed", "ended");
+  }
+
+  #judge(frame: Frame): void {
+    switch (frame.kind) {
+      case "hello":
+        this.#hello = frame.value;
+        return;
+      case "welcome":
+        return this.#welcome(frame.value);
+      case "submit":
+        return this.#submit(frame.value);
+      case "submitAck":
+        return this.#submitAck(frame.value);
+      case "deliver":
+        return this.#deliver(frame.value);
+      case "ack":
+        return this.#ack(frame.value);
+      default:
+        return;
+    }
+  }
+
+  #welcome({ outbox, timeline, resume }: WelcomePlain): void {
+    const { disk } = this.#options;
+    assert(outbox !== undefined && timeline !== undefined && resume !== undefined, "all parts");
+    this.#to("joining", "prepared");
+    this.#epoch = outbox.epoch;
+    this.#timelineEpoch = timeline.epoch;
+    this.#ackedThrough = outbox.through;
+    this.#resultsAcked = outbox.resultsThrough;
+    this.#deliveredThrough = resume.cursor;
+    this.#deliveriesAcked = resume.cursor;
+    const isDurable = disk.bounds(this.#ref.user) !== undefined;
+    assert(isDurable, "a timeline is durable before Welcome names its epoch [SES-7]");
+    const { cursor } = this.#hello as Required<FrameContents["hello"]>;
+    assert(isTrue(resume, cursor, timeline), "the resume result tells the truth [RES-1]");
+    outbox.results.forEach((result, index) => {
+      this.#result(outbox.resultsThrough + 1 + index, result);
+    });
+  }
+
+  #submit({ seq, operation }: SubmitPlain): void {
+    const { pending } = this.#options.device.journal;
+    assert(
+      pending.some((kept) => kept.seq === seq),
+      "a submit is in the journal before it is sent, and until its result is [SEQ-7]",
+    );
+    const isNext = this.#submittedThrough === 0 || seq === this.#submittedThrough + 1;
+    assert(isNext, "submits go up in order [SEQ-1]");
+    const within = seq <= this.#resultsAcked + SUBMIT_WINDOW.count;
+    assert(within, "no more submits than the window counts [SEQ-8]");
+    this.#submittedThrough = seq;
+    this.#submitBytes.push({ seq, bytes: operation.length });
+    const outstanding = this.#submitBytes.filter((sent) => sent.seq > this.#ackedThrough);
+    this.#submitBytes = outstanding;
+    const bytes = outstanding.reduce((sum, sent) => sum + sent.bytes, 0);
+    const fits = bytes <= SUBMIT_WINDOW.bytes || outstanding.length === 1;
+    assert(fits, "no more bytes of submits than the window [SEQ-8]");
+  }
+
+  #submitAck({ through, results }: SubmitAckPlain): void {
+    const record = this.#options.disk.device(this.#ref);
+    const isSame = record !== undefined && record.outboxEpoch === this.#epoch;
+    assert(!isSame || through <= record.through, "only what is durable is acknowledged [SEQ-3]");
+    assert(through >= this.#ackedThrough, "acknowledgements never go back [SEQ-9]");
+    this.#ackedThrough = through;
+    results.forEach((result, index) => {
+      this.#result(through - results.length + 1 + index, result);
+    });
+  }
+
+  #deliver({ seq, event }: DeliverPlain): void {
+    assert(seq === this.#deliveredThrough + 1, "deliveries are contiguous [SEQ-10]");
+    const bounds = this.#options.disk.bounds(this.#ref.user);
+    const isDurable = bounds?.epoch !== this.#timelineEpoch || seq <= bounds.head;
+    assert(isDurable, "only what is durable is delivered [SEQ-3]");
+    this.#deliveredThrough = seq;
+    this.#deliverBytes = this.#deliverBytes.filter((sent) => sent.seq > this.#deliveriesAcked);
+    this.#deliverBytes.push({ seq, bytes: event.length });
+    const { length } = this.#deliverBytes;
+    assert(length <= DELIVERY_WINDOW.count, "no more deliveries than the window counts [SEQ-13]");
+    const bytes = this.#deliverBytes.reduce((sum, sent) => sum + sent.bytes, 0);
+    const fits = bytes <= DELIVERY_WINDOW.bytes || length === 1;
+    assert(fits, "no more bytes of deliveries than the window [SEQ-13]");
+  }
+
+  #ack({ deliveredThrough, resultsThrough }: AckPlain): void {
+    const { journal } = this.#options.device;
+    const { epoch, seq } = journal.cursor;
+    const isHandled = epoch !== this.#timelineEpoch || deliveredThrough <= seq;
+    assert(isHandled, "only what was handled durably is acknowledged [SEQ-11]");
+    assert(deliveredThrough <= this.#deliveredThrough, "no delivery above what was sent [SEQ-9]");
+    assert(deliveredThrough >= this.#deliveriesAcked, "acknowledgements never go back [SEQ-9]");
+    const isHeld = journal.outboxEpoch !== this.#epoch || resultsThrough <= journal.resultsThrough;
+    assert(isHeld, "only results that are durable here are acknowledged [SEQ-8]");
+    assert(resultsThrough <= this.#ackedThrough, "no result above what was sent [SEQ-9]");
+    this.#deliveriesAcked = deliveredThrough;
+    this.#resultsAcked = Math.max(this.#resultsAcked, resultsThrough);
+  }
+
+  #result(seq: number, outcome: SubmitResultPlain): void {
+    const { device, ledger } = this.#options;
+    ledger.result(`${device.name} ${this.#epoch} ${seq}`, outcome);
+  }
+
+  #to(phase: ServerPhase, fact: ServerFact): void {
+    if (this.#phase === "closed") return;
+    this.#options.moved(this.#phase, fact);
+    this.#phase = phase;
+  }
+}
+
+/** The resume result that chapter 5.4 asks for, written down a second time. [RES-1] to [RES-8] */
+function isTrue(
+  resume: Required<WelcomePlain>["resume"],
+  cursor: Required<FrameContents["hello"]>["cursor"],
+  bounds: TimelineBounds,
+): boolean {
+  const { epoch, seq } = cursor as { epoch: number; seq: number };
+  const { outcome } = resume as { outcome: { case?: string; value?: Record<string, unknown> } };
+  const { floor, head } = bounds;
+  if (epoch !== 0 && epoch !== bounds.epoch) {
+    const isSaid = outcome.case === "epochChanged" && outcome.value?.oldEpoch === epoch;
+    return isSaid && resume?.cursor === floor - 1;
+  }
+  if (epoch !== 0 && seq < floor - 1) {
+    const isSaid = outcome.value?.from === seq + 1 && outcome.value.to === floor - 1;
+    return outcome.case === "lost" && isSaid && resume?.cursor === floor - 1;
+  }
+  const from = epoch === 0 ? floor - 1 : seq;
+  if (resume?.cursor !== from) return false;
+  if (from === head) return outcome.case === "resumed";
+  return outcome.case === "replaying" && outcome.value?.count === head - from;
+}
+
+/** Frames between their writing and their arrival. */
+class OnTheWay {
+  written = 0;
+  #arrived = 0;
+  readonly #frames: { readonly kind: FrameKind; readonly end: number }[] = [];
+
+  push(kind: FrameKind, end: number): void {
+    this.#frames.push({ kind, end });
+  }
+
+  /** The kinds that have arrived whole with these bytes. */
+  arrived(byteCount: number): FrameKind[] {
+    this.#arrived += byteCount;
+    const kinds: FrameKind[] = [];
+    while (this.#frames[0] !== undefined && this.#frames[0].end <= this.#arrived) {
+      kinds.push((this.#frames.shift() as { kind: FrameKind }).kind);
+    }
+    return kinds;
+  }
+}
+
+function frameIn(
+  from: Uint8Array,
+  range: { readonly at: number; readonly end: number },
+  direction: Direction,
+): Frame {
+  const sender = direction === "up" ? "client" : "server";
+  const frame = decodeFrame(from, range, { sender, phase: phaseOf(from[range.at] as number) });
+  assert(!isViolation(frame), "what a machine writes can be read");
+  return frame;
+}
+
+/** A phase in which a frame may come: claims judge by content, the machines by phase. */
+function phaseOf(tag: number): FramePhase {
+  return FRAME_RULES_BY_NUMBER[tag >>> 3]?.phases[0] ?? "open";
+}

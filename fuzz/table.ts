@@ -1,0 +1,5 @@
+import { session } from "./properties/session.ts";
+import type { Property } from "./property.ts";
+
+/** Every property, in the order in which they run. */
+export const PROPERTIES: readonly Property[] = [session];
