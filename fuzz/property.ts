@@ -60,6 +60,8 @@ export interface Property {
   readonly kinds: readonly string[];
   /** The kept regressions first, then random cases. Never rejects for a broken claim. */
   run(parameters: RunParameters): Promise<Outcome>;
+  /** The case of a seed and path, as `check` is given it. */
+  caseAt(replay: { readonly seed: number; readonly path: string }): unknown;
   /** @throws TypeError when this property has no trace */
   trace(input: unknown): Promise<string>;
 }
@@ -77,6 +79,7 @@ export function property<Input>(claim: PropertyOf<Input>): Property {
     smokeRuns,
     kinds,
     run: (parameters) => run(claim, parameters),
+    caseAt: (replay) => fc.sample(claim.arbitrary, { ...replay, numRuns: 1 })[0],
     trace: async (input) => {
       if (claim.trace === undefined) throw new TypeError(`${name} has no trace`);
       return claim.trace(input as Input);
@@ -99,7 +102,7 @@ async function run<Input>(claim: PropertyOf<Input>, parameters: RunParameters): 
   return { runCount, seen, ...(failure === undefined ? {} : { failure }) };
 }
 
-/** Not as fast-check's examples: those count in its paths, which each new regression would shift. */
+/** Not as fast-check's examples, which count in its paths: each new regression would shift them. */
 async function keptFailure<Input>(
   { name }: PropertyOf<Input>,
   check: (input: Input) => Promise<void>,

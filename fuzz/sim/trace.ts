@@ -8,7 +8,7 @@ const LINES_MAX = 5_000;
 export class Trace {
   readonly #lines: string[] = [header()];
 
-  readonly line: Watcher["line"] = (from, to, what) => {
+  readonly line: Required<Watcher>["line"] = (from, to, what) => {
     if (this.#lines.length < LINES_MAX) this.#lines.push(lineText(from, to, what));
   };
 
