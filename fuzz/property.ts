@@ -34,6 +34,8 @@ export interface RunParameters {
   readonly path?: string;
   /** No case begins later than this many milliseconds after the first. */
   readonly limitMs?: number;
+  /** Only random cases, and the first failure as it is: how soon a mutant is killed. */
+  readonly raw?: boolean;
 }
 
 export interface Outcome {
@@ -96,10 +98,14 @@ async function run<Input>(claim: PropertyOf<Input>, parameters: RunParameters): 
     await started.check(input);
   };
   const failure =
-    (parameters.path === undefined ? await keptFailure(claim, check) : undefined) ??
+    (isWhole(parameters) ? await keptFailure(claim, check) : undefined) ??
     (await randomFailure(claim, check, parameters)) ??
     (await stopFailure(started));
   return { runCount, seen, ...(failure === undefined ? {} : { failure }) };
+}
+
+function isWhole({ path, raw }: RunParameters): boolean {
+  return path === undefined && raw !== true;
 }
 
 /** Not as fast-check's examples, which count in its paths: each new regression would shift them. */
@@ -120,11 +126,12 @@ async function keptFailure<Input>(
 async function randomFailure<Input>(
   { arbitrary }: PropertyOf<Input>,
   check: (input: Input) => Promise<void>,
-  { numRuns, seed, path, limitMs }: RunParameters,
+  { numRuns, seed, path, limitMs, raw = false }: RunParameters,
 ): Promise<Failure | undefined> {
   const details = await fc.check(fc.asyncProperty(arbitrary, check), {
     numRuns,
     seed,
+    endOnFailure: raw,
     ...(path === undefined ? {} : { path }),
     ...(limitMs === undefined ? {} : { interruptAfterTimeLimit: limitMs }),
   });

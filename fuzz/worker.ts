@@ -1,3 +1,4 @@
+import { canary } from "./properties/canary.ts";
 import type { Outcome, RunParameters } from "./property.ts";
 import { PROPERTIES } from "./table.ts";
 
@@ -14,7 +15,7 @@ export interface BatchOutcome extends Omit<Outcome, "seen"> {
 }
 
 async function work(batch: Batch): Promise<BatchOutcome> {
-  const property = PROPERTIES.find(({ name }) => name === batch.name);
+  const property = [...PROPERTIES, canary].find(({ name }) => name === batch.name);
   if (property === undefined) throw new TypeError(`no property ${batch.name}`);
   const startedMs = performance.now();
   const { runCount, seen, failure } = await property.run(batch);

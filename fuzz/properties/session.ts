@@ -6,8 +6,8 @@ import type { SimDevice, Snapshot } from "../sim/device.ts";
 import { Trace } from "../sim/trace.ts";
 import { type Watcher, World } from "../sim/world.ts";
 
-const COMMANDS_MIN = 40;
-const COMMANDS_MAX = 160;
+const COMMANDS_MIN = 30;
+const COMMANDS_MAX = 120;
 
 /** Plays a schedule in a new world, lets everything drain, and judges what came of it. */
 async function play(schedule: readonly number[], watcher: Watcher): Promise<void> {

@@ -172,21 +172,36 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "snapshot",
     weight: 1,
-    run: ({ device, snapshots }) => {
-      // A storage that never held a grant cannot tell which of its submits were sent in a life
-      // that it forgot: chapter 5.4 names the limit.
-      if (device.journal.outboxEpoch === 0) return false;
+    run: ({ world, device, snapshots }) => {
+      // A storage without a grant of this service cannot tell which of its submits were sent in a
+      // life that it forgot: chapter 5.4 names the limit.
+      const ref = { user: userRefOf("", device.userId), deviceId: device.name };
+      const { outboxEpoch } = world.service.disk.device(ref) ?? { outboxEpoch: 0 };
+      if (outboxEpoch === 0 || device.journal.outboxEpoch !== outboxEpoch) return false;
       snapshots.set(device, device.snapshot());
       return true;
     },
   },
   {
     name: "restore",
-    weight: 1,
-    run: ({ device, snapshots }) => {
+    weight: 2,
+    run: ({ world, device, node, snapshots }) => {
       const snapshot = snapshots.get(device);
       if (snapshot === undefined) return false;
       device.restart(snapshot);
+      // Numbers that a forgotten life used are given out again while its link may still bring them.
+      device.submit("ben");
+      world.attach(device, "stream", node);
+      return true;
+    },
+  },
+  {
+    name: "store lost",
+    weight: 1,
+    run: ({ world, snapshots, amount }) => {
+      if (amount % 8 !== 0) return false;
+      snapshots.clear();
+      world.loseStore();
       return true;
     },
   },

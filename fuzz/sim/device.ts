@@ -58,6 +58,8 @@ export class SimDevice {
   told = new Map<string, Told>();
   /** Submitted, and no result told yet. */
   open = new Set<string>();
+  /** Storage was once replaced by an older one: some results nobody can know. [RES-12] */
+  wasRestored = false;
   readonly #world: DeviceWorld;
   readonly #clock: SteadyClock;
   #session: ClientSession;
@@ -166,6 +168,7 @@ export class SimDevice {
   /** Everything in memory is gone; storage is what it was, or is now or was once. */
   restart(from: Snapshot = { journal: this.journal, told: this.told }): void {
     this.unlinked();
+    this.wasRestored ||= from.journal !== this.journal;
     this.journal = from.journal;
     this.told = new Map(from.told);
     this.open = new Set(from.journal.pending.map(({ operation }) => textIn(operation)));
@@ -253,6 +256,8 @@ export class SimDevice {
     for (const { entry, outcome } of settlements) {
       const text = textIn(entry.operation);
       assert(!this.told.has(text), "a submit has one result, told once [SEQ-4]");
+      const isKnown = outcome !== "rolled-back" || this.wasRestored;
+      assert(isKnown, "only an old copy of a device may not know [RES-12]");
       this.told.set(text, outcome === "rolled-back" ? outcome : outcome.code);
       this.open.delete(text);
     }

@@ -30,6 +30,8 @@ export class PollWire implements Wire {
   readonly #up = new PipeSender();
   readonly #down = new PipeReceiver();
   readonly #link: LongPollLink;
+  /** The link calls back from the event loop, once something was done to it. */
+  needsTurn = false;
   #device: DeviceEnd | undefined;
   #nodeGone = false;
   #deviceClosing = false;
@@ -53,10 +55,14 @@ export class PollWire implements Wire {
     const asked = { peer: "", holdMs: 0, coalesceMs: 20, pollBytesMax: 0 };
     this.#link = new LongPollLink(asked, LIMITS, deadlines, () => {});
     const link = this.#link;
-    const write = link.write.bind(link);
+    const [write, close] = [link.write.bind(link), link.close.bind(link)];
     link.write = (bytes) => {
       tap.wrote("down", bytes);
       return write(bytes);
+    };
+    link.close = (code) => {
+      this.needsTurn = true;
+      close(code);
     };
     const handler = accept(link);
     link.start({
@@ -96,6 +102,7 @@ export class PollWire implements Wire {
 
   cut(): void {
     this.#requests = [];
+    this.needsTurn = true;
     if (!this.#nodeGone) this.#link.ended(ErrorCode.LINK_LOST);
     this.#endDevice(ErrorCode.LINK_LOST);
   }
@@ -114,9 +121,12 @@ export class PollWire implements Wire {
 
   /** An answer never arrives, or is cut: the device asks again. [LNK-12] */
   loseAnswer(): boolean {
-    if (this.#pollAnswer === undefined && this.#sendAnswer === undefined) return false;
-    this.#pollAnswer = undefined;
-    this.#pollUnderWay = false;
+    if (this.#pollAnswer !== undefined) {
+      this.#pollAnswer = undefined;
+      this.#pollUnderWay = false;
+      return true;
+    }
+    if (this.#sendAnswer === undefined) return false;
     this.#sendAnswer = undefined;
     this.#sendUnderWay = false;
     return true;
@@ -126,6 +136,7 @@ export class PollWire implements Wire {
   repeatRequest(amount: number): boolean {
     const copy = this.#copies[amount % Math.max(1, this.#copies.length)];
     if (copy === undefined || this.#nodeGone) return false;
+    this.needsTurn = true;
     if (copy.kind === "send") this.#link.sent(copy.offset, copy.data);
     else this.#link.polled(copy.receivedOffset, () => {});
     return true;
@@ -146,6 +157,7 @@ export class PollWire implements Wire {
 
   #carryRequest(amount: number): boolean {
     const [request] = this.#requests.splice(amount % Math.max(1, this.#requests.length), 1);
+    this.needsTurn ||= request !== undefined || this.#deviceClosing;
     if (request === undefined) {
       if (!this.#deviceClosing || this.#nodeGone) return false;
       this.#link.ended(ErrorCode.GOODBYE);
@@ -167,8 +179,13 @@ export class PollWire implements Wire {
   }
 
   #answered(outcome: PollAnswer | { readonly code: ErrorCode }): void {
-    if ("code" in outcome) this.#hungUp();
-    else this.#pollAnswer = outcome;
+    if (!("code" in outcome)) {
+      this.#pollAnswer = outcome;
+      return;
+    }
+    const isPushedOut = outcome.code === ErrorCode.POLL_SUPERSEDED;
+    assert(isPushedOut, "unacknowledged bytes can be polled again [LNK-8]");
+    this.#hungUp();
   }
 
   /** A poll that a newer one, or a stale copy, pushed out: the device polls again. [LNK-10] */

@@ -8,6 +8,7 @@ import {
   type AttachRequest,
   type CommitOutcome,
   type DevicePosition,
+  type DeviceRef,
   type PageLimit,
   type PlanningReads,
   type PlanningState,
@@ -30,7 +31,7 @@ interface Call {
 
 /** The store behind all nodes: what is on its disk survives everything. */
 export class Service {
-  readonly disk = new MemoryDisk();
+  disk = new MemoryDisk();
   readonly stores = new Set<NodeStore>();
   /** Time as it passes; no clock can be set in it. */
   readonly nowMs: () => number;
@@ -73,16 +74,27 @@ export class Service {
     this.disk.timelines.delete(user);
   }
 
+  /** Another service stands where this one stood: it knows nobody. [RES-9] */
+  beginAnew(): void {
+    this.disk = new MemoryDisk();
+  }
+
   newId(): number {
     this.#ids += 1;
     return this.#ids;
   }
 }
 
+function attachmentName({ user, deviceId }: DeviceRef, generation: number): string {
+  return `${user} ${deviceId} ${generation}`;
+}
+
 /** A node's way to the store: calls wait, take effect in order, and are answered later. */
 export class NodeStore implements Store {
   readonly #service: Service;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
+  /** The attachments that came into force by this node. */
+  readonly #inForce = new Set<string>();
   #waiting: Call[] = [];
   #executed: Call[] = [];
   #hints: UserRef[] = [];
@@ -122,6 +134,7 @@ export class NodeStore implements Store {
       const isRaised = this.#service.disk.device(request.device)?.generation === before + 1;
       const isAttached = outcome.kind === "attached";
       assert(!isAttached || isRaised, "each attach raises the generation durably [SES-6]");
+      if (isAttached) this.#inForce.add(attachmentName(request.device, before + 1));
       return outcome;
     });
   }
@@ -132,6 +145,11 @@ export class NodeStore implements Store {
   }
 
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
+    const isInForce = this.#inForce.has(attachmentName(batch.device, batch.generation));
+    assert(
+      isInForce || this.#dead,
+      "nothing is committed before the attachment is in force [SES-6]",
+    );
     return this.#call(() => {
       const before = this.#service.disk.device(batch.device);
       const outcome = this.#service.write((group) => group.commit(batch));

@@ -106,10 +106,11 @@ export class WireClaims implements WireTap {
   #judge(frame: Frame): void {
     switch (frame.kind) {
       case "hello":
-        this.#hello = frame.value;
-        return;
+        return this.#stated(frame.value);
       case "welcome":
         return this.#welcome(frame.value);
+      case "ready":
+        return this.#ready();
       case "submit":
         return this.#submit(frame.value);
       case "submitAck":
@@ -121,6 +122,14 @@ export class WireClaims implements WireTap {
       default:
         return;
     }
+  }
+
+  #stated(hello: FrameContents["hello"]): void {
+    const { journal } = this.#options.device;
+    const { epoch, resultsThrough } = hello.outbox as Required<typeof hello>["outbox"] & object;
+    const isHeld = epoch !== journal.outboxEpoch || resultsThrough <= journal.resultsThrough;
+    assert(isHeld, "Hello claims only results that are durable at the device [SEQ-8]");
+    this.#hello = hello;
   }
 
   #welcome({ outbox, timeline, resume }: WelcomePlain): void {
@@ -140,6 +149,15 @@ export class WireClaims implements WireTap {
     outbox.results.forEach((result, index) => {
       this.#result(outbox.resultsThrough + 1 + index, result);
     });
+  }
+
+  #ready(): void {
+    const { outboxEpoch, resultsThrough, cursor } = this.#options.device.journal;
+    const isHeld =
+      outboxEpoch === this.#epoch &&
+      cursor.epoch === this.#timelineEpoch &&
+      resultsThrough >= this.#ackedThrough;
+    assert(isHeld, "what Welcome said is durable before Ready [SES-7]");
   }
 
   #submit({ seq, operation }: SubmitPlain): void {

@@ -43,7 +43,8 @@ export class Outbox {
   #ids = 0;
   #epoch: number;
   #next: number;
-  #durableCount = 0;
+  /** Those whose journal entry is under way, in order. */
+  #appending: MutableEntry[] = [];
   #sentCount = 0;
   #sentBytes = 0;
 
@@ -57,7 +58,6 @@ export class Outbox {
     for (const { seq, operation } of state.pending) {
       this.#entries.push({ id: this.#newId(), operation, seq, durable: true });
     }
-    this.#durableCount = this.#entries.length;
   }
 
   get epoch(): number {
@@ -83,15 +83,14 @@ export class Outbox {
     const entry = { id: this.#newId(), operation, seq: this.#next, durable: false };
     this.#next += 1;
     this.#entries.push(entry);
+    this.#appending.push(entry);
     return entry;
   }
 
-  /** The journal holds the oldest entry that it did not hold before. */
+  /** The journal holds the oldest entry that it did not hold before, settled meanwhile or not. */
   appended(): void {
-    const entry = this.#entries[this.#durableCount];
-    if (entry === undefined) return;
-    entry.durable = true;
-    this.#durableCount += 1;
+    const entry = this.#appending.shift();
+    if (entry !== undefined) entry.durable = true;
   }
 
   /** A new link: nothing is sent on it yet. */
@@ -132,7 +131,6 @@ export class Outbox {
       this.#sentBytes -= (settled[index] as MutableEntry).operation.length;
     }
     this.#sentCount = Math.max(0, this.#sentCount - count);
-    this.#durableCount = Math.max(0, this.#durableCount - count);
     return settled;
   }
 

@@ -80,6 +80,7 @@ export class ServerSession {
   #draining = false;
   #claim: AttachClaim | undefined;
   #attachWanted = false;
+  #inForce = false;
   #hello: AttachClaim | undefined;
   #head = 0;
   #sentThrough = 0;
@@ -153,6 +154,7 @@ export class ServerSession {
   attached(): void {
     if (this.#phase !== "attaching") return;
     this.#to("attached");
+    this.#inForce = true;
     // The timeline may have grown since Welcome, and nobody was woken for it.
     this.#loadWanted = true;
   }
@@ -173,7 +175,7 @@ export class ServerSession {
   /** A page of the timeline; the answer to effect `load`. */
   loaded(page: TimelinePage, nowMs: number): void {
     this.#loading = false;
-    if (this.#phase !== "open") return;
+    if (this.#phase === "closed") return;
     this.#head = page.bounds.head;
     if (this.#sentThrough + 1 < page.bounds.floor) {
       // Retention overtook a device that is attached and slow: only a new resume can say LOST
@@ -251,10 +253,11 @@ export class ServerSession {
       this.#attachWanted = false;
       effects.push({ kind: "attach" });
     }
-    // What came behind Ready waits: before the attachment is in force it may have no effect.
-    const submits = this.#phase === "attaching" ? undefined : this.#submits.take();
+    // What came behind Ready waits: before the attachment is in force it may have no effect. What
+    // came before a Close has its effect all the same.
+    const submits = this.#inForce ? this.#submits.take() : undefined;
     if (submits !== undefined) effects.push({ kind: "commit", submits });
-    if (this.#advanced && this.#phase !== "attaching") {
+    if (this.#advanced && this.#inForce) {
       this.#advanced = false;
       const deliveredThrough = this.#deliveredThrough;
       const resultsThrough = this.#submits.resultsThrough;

@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { crc32 } from "../../protocol/crc32.ts";
+import { encodeFrame } from "../../protocol/frames.ts";
 import type { Link, LinkHandler } from "../../protocol/link.ts";
 import type { FlowWindow } from "../../protocol/session/flow.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
@@ -80,6 +81,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   #ended: Violation | undefined;
   readonly #onGone: () => void;
   #gone = false;
+  #broken = false;
   /** Who waits for the link to be gone. */
   #awaiting: (() => void) | undefined;
 
@@ -89,10 +91,7 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#context = context;
     this.#link = link;
     this.#session = new ServerSession(context.limits, context.alarms.nowMs());
-    this.#alarm = context.alarms.alarm((nowMs) => {
-      this.#session.elapsed(nowMs);
-      this.#pump();
-    });
+    this.#alarm = context.alarms.alarm((nowMs) => this.#feed(() => this.#session.elapsed(nowMs)));
     this.#alarm.set(this.#session.deadlineMs());
   }
 
@@ -113,13 +112,11 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   received(bytes: Uint8Array): void {
-    this.#session.received(bytes, this.#context.alarms.nowMs());
-    this.#pump();
+    this.#feed(() => this.#session.received(bytes, this.#context.alarms.nowMs()));
   }
 
   drained(): void {
-    this.#session.paused(false);
-    this.#pump();
+    this.#feed(() => this.#session.paused(false));
   }
 
   closed(code: ErrorCode, detail: string): void {
@@ -136,8 +133,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   woken(head: number): void {
-    this.#session.woken(head);
-    this.#pump();
+    this.#feed(() => this.#session.woken(head));
   }
 
   superseded(): void {
@@ -145,8 +141,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   drain(notice: DrainNotice): void {
-    this.#session.drain(notice, this.#context.alarms.nowMs());
-    this.#pump();
+    this.#feed(() => this.#session.drain(notice, this.#context.alarms.nowMs()));
   }
 
   get #attachment() {
@@ -160,14 +155,23 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   #refuse(because: Violation): void {
-    this.#session.refused(because);
-    this.#pump();
+    this.#feed(() => this.#session.refused(because));
   }
 
-  #pump(): void {
-    if (this.#gone) return;
-    for (const effect of this.#session.effects()) this.#obey(effect);
-    this.#alarm.set(this.#session.deadlineMs());
+  /** Tells the session a fact and obeys what follows from it. A defect ends this session only. */
+  #feed(tell: () => void): void {
+    if (this.#gone || this.#broken) return;
+    try {
+      tell();
+      for (const effect of this.#session.effects()) this.#obey(effect);
+      this.#alarm.set(this.#session.deadlineMs());
+    } catch (defect) {
+      this.#broken = true;
+      this.#context.observer.failed("session", defect);
+      this.#ended = violation(ErrorCode.INTERNAL, "", "a defect");
+      this.#link.write(encodeFrame({ kind: "close", value: this.#ended }));
+      this.#link.close(ErrorCode.INTERNAL);
+    }
   }
 
   #obey(effect: ServerEffect): void {
@@ -205,7 +209,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   /** Trouble outside becomes a temporary code here and nowhere else. */
   #attempt(where: string, work: Promise<void>): void {
     work.then(
-      () => this.#pump(),
+      () => this.#feed(() => {}),
       (error: unknown) => {
         this.#context.observer.failed(where, error);
         const stored = error instanceof StoreError;

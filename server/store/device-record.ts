@@ -21,8 +21,11 @@ import type {
 export interface DeviceRecord {
   readonly generation: number;
   readonly sessionId: Uint8Array;
-  /** The highest outbox epoch ever granted; no device may be given one twice. [RES-9] */
-  readonly grantedEpoch: number;
+  /**
+   * The outbox epochs that were granted here, from and through: none may be given out twice, and
+   * one that another service granted is not among them. [RES-9]
+   */
+  readonly granted: { readonly from: number; readonly through: number };
   /** The epoch of the last attachment in force; 0: none yet. */
   readonly outboxEpoch: number;
   readonly through: number;
@@ -60,8 +63,9 @@ export function prepareAttachment(
     return violation(ErrorCode.OUTBOX_EPOCH_STALE, "RES-10", detail);
   }
   if (outbox.epoch === 0 || outbox.epoch !== record.outboxEpoch) {
-    const isGranted = outbox.epoch !== 0 && outbox.epoch <= record.grantedEpoch;
-    const epoch = isGranted ? outbox.epoch : Math.max(record.grantedEpoch, outbox.epoch) + 1;
+    const { from, through } = record.granted;
+    const isGranted = outbox.epoch >= from && outbox.epoch <= through;
+    const epoch = isGranted ? outbox.epoch : Math.max(through, outbox.epoch) + 1;
     if (epoch > COUNTER_MAX) {
       return violation(ErrorCode.COUNTER_OUT_OF_RANGE, "FRM-5", "no outbox epoch is left");
     }
@@ -69,7 +73,7 @@ export function prepareAttachment(
     const sessionId = given.newSessionId();
     return {
       attachment: { sessionId, generation, outbox: fresh, timeline },
-      record: isGranted ? record : { ...record, grantedEpoch: epoch },
+      record: isGranted ? record : withGrant(record, epoch),
     };
   }
   if (outbox.resultsThrough > record.through) {
@@ -82,9 +86,15 @@ export function prepareAttachment(
   return { attachment: { sessionId, generation, outbox: held, timeline }, record };
 }
 
+/** A grant that leaves numbers out makes those before it void: only a foreign epoch does that. */
+function withGrant(record: DeviceRecord, epoch: number): DeviceRecord {
+  const { from, through } = record.granted;
+  return { ...record, granted: { from: epoch === through + 1 ? from : epoch, through: epoch } };
+}
+
 const NEVER_ATTACHED = {
   generation: 0,
-  grantedEpoch: 0,
+  granted: { from: 1, through: 0 },
   outboxEpoch: 0,
   through: 0,
   resultsThrough: 0,

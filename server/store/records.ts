@@ -78,7 +78,8 @@ export function encodeDevice(record: DeviceRecord): Uint8Array {
   const writer = new RecordWriter()
     .number(record.generation)
     .bytes(record.sessionId)
-    .number(record.grantedEpoch)
+    .number(record.granted.from)
+    .number(record.granted.through)
     .number(record.outboxEpoch)
     .number(record.through)
     .number(record.deliveredThrough)
@@ -94,7 +95,7 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
   const reader = new RecordReader(bytes);
   const generation = reader.number();
   const sessionId = reader.bytes().slice();
-  const grantedEpoch = reader.number();
+  const granted = { from: reader.number(), through: reader.number() };
   const outboxEpoch = reader.number();
   const through = reader.number();
   const deliveredThrough = reader.number();
@@ -108,7 +109,7 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
   return {
     generation,
     sessionId,
-    grantedEpoch,
+    granted,
     outboxEpoch,
     through,
     deliveredThrough,
