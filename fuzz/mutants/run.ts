@@ -119,7 +119,8 @@ function verdictJson({ mutant, isKilled, runCount, ms, why }: MutantVerdict): st
 function verdictLine({ mutant, isKilled, runCount, ms, why }: MutantVerdict): string {
   const state = isKilled ? "killed  " : "SURVIVED";
   const cost = `${runCount} cases, ${(ms / 1000).toFixed(1)} s`;
-  return `${state} ${mutant.name.padEnd(28)} ${mutant.killedBy.padEnd(12)} ${cost.padEnd(22)} ${why}`;
+  const names = `${mutant.name.padEnd(28)} ${mutant.killedBy.padEnd(15)}`;
+  return `${state} ${names} ${cost.padEnd(20)} ${why}`;
 }
 
 function listed(mutant: Mutant, json: boolean): string {

@@ -21,8 +21,9 @@ export const MUTANTS: readonly Mutant[] = [
     title: "[RES-3] resumes one event too late (P9)",
     file: "protocol/session/resume.ts",
     find: "return { cursor: claim.seq, outcome: replayFrom(claim.seq, head) };",
-    replace: `const seq = Math.min(claim.seq + 1, head);
-  return { cursor: seq, outcome: replayFrom(seq, head) };`,
+    replace:
+      "const seq = Math.min(claim.seq + 1, head);\n  return { cursor: seq, " +
+      "outcome: replayFrom(seq, head) };",
     killedBy: "session",
   },
   {
@@ -70,12 +71,13 @@ export const MUTANTS: readonly Mutant[] = [
     title: "[SEQ-3] acknowledges while the commit is under way (P20)",
     file: "server/sessions/driver.ts",
     find: "const outcome = await this.#planAndCommit(submits);",
-    replace: `const underWay = this.#planAndCommit(submits);
-    const through = submits.at(-1).seq;
-    const results = submits.map(({ operation }) => ({ code: 0, conversationSeq: 1, committedMs: 1, digest: crc32(operation) }));
-    this.#session.committed({ through, results }, alarms.nowMs());
-    this.#feed(() => {});
-    const outcome = await underWay;`,
+    replace:
+      "const underWay = this.#planAndCommit(submits);\n    const through = " +
+      "submits.at(-1).seq;\n    const results = submits.map(({ operation }) => " +
+      "({ code: 0, conversationSeq: 1, committedMs: 1, digest: " +
+      "crc32(operation) }));\n    this.#session.committed({ through, results }, " +
+      "alarms.nowMs());\n    this.#feed(() => {});\n    const outcome = await " +
+      "underWay;",
     killedBy: "session",
   },
   {
@@ -84,7 +86,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "protocol/session/server.ts",
     find: 'this.#writer.push("submitAck", receipt);',
     replace:
-      'this.#writer.push("submitAck", { ...receipt, through: this.#submits.receivedThrough });',
+      'this.#writer.push("submitAck", { ...receipt, through: ' +
+      "this.#submits.receivedThrough });",
     killedBy: "session",
   },
   {
@@ -92,21 +95,21 @@ export const MUTANTS: readonly Mutant[] = [
     title: "[SEQ-15] forgets results after a second (P21)",
     file: "server/store/group.ts",
     find: "const verdict = judgeBatch(record, batch);",
-    replace: `const age = this.committedMs - (record?.results.at(-1)?.committedMs ?? this.committedMs);
-    const young = age < 1000 || record === undefined;
-    const forgetful = young ? record : { ...record, through: record.resultsThrough, results: [] };
-    const verdict = judgeBatch(forgetful, batch);`,
+    replace:
+      "const age = this.committedMs - (record?.results.at(-1)?.committedMs ?? " +
+      "this.committedMs);\n    const young = age < 1000 || record === " +
+      "undefined;\n    const forgetful = young ? record : { ...record, through: " +
+      "record.resultsThrough, results: [] };\n    const verdict = " +
+      "judgeBatch(forgetful, batch);",
     killedBy: "session",
   },
   {
     name: "dedupe-missing",
     title: "[SEQ-4] does a repeated submit again (P19, P20)",
     file: "server/store/device-record.ts",
-    find: `if (verdict === "next") {
-      through`,
-    replace: `if (verdict === "next" || verdict === "duplicate") {
-      through`,
-    killedBy: "session",
+    find: 'if (verdict === "next") {\n      through',
+    replace: 'if (verdict === "next" || verdict === "duplicate") {\n      through',
+    killedBy: "hostile-device",
   },
   {
     name: "result-cache-too-small",
@@ -128,8 +131,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "results-dropped-one-more",
     title: "[SEQ-8] drops one result too many",
     file: "server/store/device-record.ts",
-    find: "const results = record.results.slice(resultsThrough - record.resultsThrough);",
-    replace: "const results = record.results.slice(resultsThrough - record.resultsThrough + 1);",
+    find: "const results = record.results.slice(resultsThrough - " + "record.resultsThrough);",
+    replace:
+      "const results = record.results.slice(resultsThrough - " + "record.resultsThrough + 1);",
     killedBy: "session",
   },
   {
@@ -224,17 +228,17 @@ export const MUTANTS: readonly Mutant[] = [
     name: "deliver-before-ready",
     title: "[SES-7] delivers before Ready",
     file: "protocol/session/server.ts",
-    find: 'if (this.#phase !== "open" || this.#loading || this.#paused) return undefined;',
+    find: 'if (this.#phase !== "open" || this.#loading || this.#paused) return ' + "undefined;",
     replace:
-      'if (this.#phase === "opening" || this.#phase === "preparing" || this.#loading || this.#paused) return undefined;',
+      'if (this.#phase === "opening" || this.#phase === "preparing" || ' +
+      "this.#loading || this.#paused) return undefined;",
     killedBy: "session",
   },
   {
     name: "wake-up-needed",
     title: "[SES-15] relies on every wake-up",
     file: "protocol/session/server.ts",
-    find: `        this.#loadWanted = true;
-        return this.#audited`,
+    find: "        this.#loadWanted = true;\n        return this.#audited",
     replace: "        return this.#audited",
     killedBy: "session",
   },
@@ -243,7 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
     title: "[SEQ-13] forgets to count one acknowledged delivery",
     file: "protocol/session/server.ts",
     find: "this.#deliveries.acknowledged(deliveredThrough - this.#deliveredThrough);",
-    replace: "this.#deliveries.acknowledged(deliveredThrough - this.#deliveredThrough - 1);",
+    replace: "this.#deliveries.acknowledged(deliveredThrough - this.#deliveredThrough " + "- 1);",
     killedBy: "session",
   },
   {
@@ -266,7 +270,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "results-never-acknowledged",
     title: "[SEQ-8] never moves the submit window",
     file: "protocol/session/submit-queue.ts",
-    find: "if (resultsThrough > this.#resultsThrough) this.#resultsThrough = resultsThrough;",
+    find: "if (resultsThrough > this.#resultsThrough) this.#resultsThrough = " + "resultsThrough;",
     replace: "",
     killedBy: "session",
   },
@@ -298,7 +302,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "duplicate-handed-over",
     title: "[SEQ-2] hands over what an earlier link brought (P20)",
     file: "protocol/session/delivery-inbox.ts",
-    find: 'if (classify(delivery.seq, this.#handedThrough) !== "next") return undefined;',
+    find: 'if (classify(delivery.seq, this.#handedThrough) !== "next") return ' + "undefined;",
     replace: 'if (classify(delivery.seq, this.#handedThrough) === "gap") return undefined;',
     killedBy: "session",
   },
@@ -338,10 +342,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "resend-skips-first",
     title: "[SEQ-7] skips a submit when it sends again",
     file: "protocol/session/outbox.ts",
-    find: `  relinked(): void {
-    this.#sentCount = 0;`,
-    replace: `  relinked(): void {
-    this.#sentCount = Math.min(1, this.#sentCount);`,
+    find: "  relinked(): void {\n    this.#sentCount = 0;",
+    replace: "  relinked(): void {\n    this.#sentCount = Math.min(1, this.#sentCount);",
     killedBy: "session",
   },
   {
@@ -373,8 +375,9 @@ export const MUTANTS: readonly Mutant[] = [
     title: "[SEQ-8] acknowledges Welcome's results before the journal has them",
     file: "protocol/session/client.ts",
     find: "    this.#resultsAcked = outbox.resultsThrough;",
-    replace: `    this.#resultsAcked = outbox.resultsThrough;
-    this.#resultsThrough = outbox.through;`,
+    replace:
+      "    this.#resultsAcked = outbox.resultsThrough;\n    " +
+      "this.#resultsThrough = outbox.through;",
     killedBy: "session",
   },
   {
@@ -390,28 +393,103 @@ export const MUTANTS: readonly Mutant[] = [
     title: "[LNK-8] forgets bytes when a poll's answer was written (P1)",
     file: "server/links/longpoll-link.ts",
     find: "return { offset: this.#down.base, data, ended: last };",
-    replace: `const offset = this.#down.base;
-    this.#down.acknowledged(offset + data.length);
-    return { offset, data, ended: last };`,
+    replace:
+      "const offset = this.#down.base;\n    this.#down.acknowledged(offset + " +
+      "data.length);\n    return { offset, data, ended: last };",
     killedBy: "session",
   },
   {
     name: "send-repeat-taken",
     title: "[LNK-7] takes a repeated Send twice (P2)",
     file: "protocol/byte-pipe.ts",
-    find: `if (known < 0 || known >= data.length) return EMPTY;
-    this.#received = offset + data.length;
-    return known === 0 ? data : data.subarray(known);`,
-    replace: `this.#received = Math.max(this.#received, offset + data.length);
-    return data;`,
+    find:
+      "if (known < 0 || known >= data.length) return EMPTY;\n    this.#received " +
+      "= offset + data.length;\n    return known === 0 ? data : " +
+      "data.subarray(known);",
+    replace:
+      "this.#received = Math.max(this.#received, offset + data.length);\n    " + "return data;",
     killedBy: "session",
   },
   {
     name: "wall-clock-timers",
     title: "[SEQ-15] times links by the wall clock (P24)",
     file: "client/steady-clock.ts",
-    find: "const passedMs = Math.max(wallMs - this.#lastWallMs, monotonicMs - this.#lastMonotonicMs, 0);",
+    find:
+      "const passedMs = Math.max(wallMs - this.#lastWallMs, monotonicMs - " +
+      "this.#lastMonotonicMs, 0);",
     replace: "const passedMs = wallMs - this.#lastWallMs;",
     killedBy: "session",
+  },
+  {
+    name: "ack-ahead-accepted",
+    title: "[SEQ-9] accepts an acknowledgement of what was never sent (P8)",
+    file: "protocol/session/server.ts",
+    find: "if (deliveredThrough > this.#sentThrough) {",
+    replace: "if (deliveredThrough > Number.MAX_SAFE_INTEGER) {",
+    killedBy: "hostile-device",
+  },
+  {
+    name: "results-ahead-accepted",
+    title: "[SEQ-9] accepts an acknowledgement of results never given (P8)",
+    file: "protocol/session/submit-queue.ts",
+    find: "if (resultsThrough > this.#ackedThrough) {",
+    replace: "if (resultsThrough > Number.MAX_SAFE_INTEGER) {",
+    killedBy: "hostile-device",
+  },
+  {
+    name: "conflict-unnoticed",
+    title: "[SEQ-5] takes other content under a used number for a repeat",
+    file: "server/store/device-record.ts",
+    find: "if (kept !== undefined && kept.digest !== submit.digest) {",
+    replace: "if (kept === undefined && submit.digest < 0) {",
+    killedBy: "hostile-device",
+  },
+  {
+    name: "submit-credit-unchecked",
+    title: "[SEQ-8] lets a device submit beyond the window",
+    file: "protocol/session/submit-queue.ts",
+    find: "const tooMany = submit.seq > this.#resultsThrough + this.#window.count;",
+    replace: "const tooMany = false;",
+    killedBy: "hostile-device",
+  },
+  {
+    name: "gap-counted",
+    title: "[SEQ-2] checks a gap by counting what came (P16)",
+    file: "protocol/session/sequence.ts",
+    find: 'return seq <= through ? "duplicate" : "gap";',
+    replace: 'return seq <= through + 2 ? "duplicate" : "gap";',
+    killedBy: "hostile-service",
+  },
+  {
+    name: "delivery-gap-unnoticed",
+    title: "[SEQ-2] goes on after a missing delivery (P16)",
+    file: "protocol/session/delivery-inbox.ts",
+    find: 'if (classify(delivery.seq, this.#linkThrough) === "gap") {',
+    replace: "if (delivery.seq < 0) {",
+    killedBy: "hostile-service",
+  },
+  {
+    name: "positions-unaudited",
+    title: "[SES-15] ignores the position in a Pong",
+    file: "protocol/session/server.ts",
+    find: "if (sentThrough <= this.#submits.receivedThrough) return;",
+    replace: "return;",
+    killedBy: "hostile-device",
+  },
+  {
+    name: "delivery-credit-unchecked",
+    title: "[SEQ-13] takes more deliveries than its window",
+    file: "protocol/session/delivery-inbox.ts",
+    find: "if (!this.#unhandled.admits(delivery.event.length)) {",
+    replace: "if (delivery.seq < 0) {",
+    killedBy: "hostile-service",
+  },
+  {
+    name: "ack-of-unsent-accepted",
+    title: "[SEQ-9] settles submits that it never sent (P8)",
+    file: "protocol/session/client.ts",
+    find: "if (through > this.#outbox.sentThrough) {",
+    replace: "if (through > Number.MAX_SAFE_INTEGER) {",
+    killedBy: "hostile-service",
   },
 ];

@@ -64,6 +64,13 @@ export const COMMANDS: readonly Command[] = [
     run: ({ device, amount }) => device.writeJournal(1 + (amount % 2)),
   },
   {
+    name: "journal stalls",
+    weight: 2,
+    run: ({ device }) => {
+      device.isJournalStalled = !device.isJournalStalled;
+    },
+  },
+  {
     name: "store steps",
     weight: 3,
     run: ({ world, node, amount }) => world.nodes[node]?.store.step(1 + (amount % 2)),

@@ -56,6 +56,8 @@ export class SimDevice {
   wire: Wire | undefined;
   journal: DeviceState = NO_STATE;
   told = new Map<string, Told>();
+  /** The journal's disk is busy: only a command of its own writes. */
+  isJournalStalled = false;
   /** Submitted, and no result told yet. */
   open = new Set<string>();
   /** Storage was once replaced by an older one: some results nobody can know. [RES-12] */
@@ -131,10 +133,6 @@ export class SimDevice {
     for (const write of work) write();
     this.pump();
     return work.length > 0;
-  }
-
-  get journalWaiting(): boolean {
-    return this.#journalWork.length > 0;
   }
 
   /** The application handles what it was handed, in order. */

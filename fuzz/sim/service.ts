@@ -1,5 +1,4 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { Durable } from "../../protocol/session/facts.ts";
 import { assert } from "../../protocol/violation.ts";
 import { CommitGroup } from "../../server/store/group.ts";
 import { MemoryDisk } from "../../server/store/memory.ts";
@@ -59,6 +58,14 @@ export class Service {
     return decision;
   }
 
+  prepare(request: PrepareRequest): PrepareOutcome {
+    return this.write((group) => group.prepare(request)) as PrepareOutcome;
+  }
+
+  commit(batch: SubmitBatch): CommitOutcome {
+    return this.write((group) => group.commit(batch)) as CommitOutcome;
+  }
+
   /** Retention removes all but a timeline's newest entries. [RES-4] */
   retain(user: UserRef, count: number): void {
     const bounds = this.disk.bounds(user);
@@ -116,14 +123,14 @@ export class NodeStore implements Store {
   prepare(request: PrepareRequest): Promise<PrepareOutcome> {
     return this.#call(() => {
       const before = this.#service.disk.device(request.device);
-      const outcome = this.#service.write((group) => group.prepare(request));
+      const outcome = this.#service.prepare(request);
       const after = this.#service.disk.device(request.device);
       const isUndisturbed =
         after?.generation === (before?.generation ?? after?.generation) &&
         after?.outboxEpoch === (before?.outboxEpoch ?? after?.outboxEpoch) &&
         after?.results === (before?.results ?? after?.results);
       assert(isUndisturbed, "a Hello alone disturbs no attachment [SES-18]");
-      return outcome as Durable<PrepareOutcome>;
+      return outcome;
     });
   }
 
@@ -152,11 +159,11 @@ export class NodeStore implements Store {
     );
     return this.#call(() => {
       const before = this.#service.disk.device(batch.device);
-      const outcome = this.#service.write((group) => group.commit(batch));
+      const outcome = this.#service.commit(batch);
       const isOld = before !== undefined && batch.generation < before.generation;
       const isUnchanged = this.#service.disk.device(batch.device) === before;
       assert(!isOld || isUnchanged, "an old generation has no effect [SES-6]");
-      return outcome as Durable<CommitOutcome>;
+      return outcome;
     });
   }
 

@@ -1,5 +1,4 @@
-import type { FrameKind, FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
-import { FRAME_RULES_BY_NUMBER } from "../../gen/posthorn/v1/frame_rules.ts";
+import type { FrameKind } from "../../gen/posthorn/v1/frame_rules.ts";
 import type {
   AckPlain,
   DeliverPlain,
@@ -8,7 +7,7 @@ import type {
   SubmitResultPlain,
 } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
-import { decodeFrame, type Frame, type FrameContents, isViolation } from "../../protocol/frames.ts";
+import type { Frame, FrameContents } from "../../protocol/frames.ts";
 import type { WelcomePlain } from "../../protocol/session/client.ts";
 import type { TimelineBounds } from "../../protocol/session/facts.ts";
 import type { ServerFact, ServerPhase } from "../../protocol/session/phases.ts";
@@ -16,6 +15,7 @@ import { assert } from "../../protocol/violation.ts";
 import type { MemoryDisk } from "../../server/store/memory.ts";
 import { type DeviceRef, userRefOf } from "../../server/store/store.ts";
 import { DELIVERY_WINDOW, type SimDevice } from "./device.ts";
+import { frameIn } from "./frame-reader.ts";
 import { SUBMIT_WINDOW } from "./node.ts";
 import type { Direction, WireTap } from "./wire.ts";
 
@@ -75,7 +75,8 @@ export class WireClaims implements WireTap {
     const way = this.#way[direction];
     const start = way.written;
     this.#cut[direction].push(bytes, (from, at, end) => {
-      const frame = frameIn(from, { at, end }, direction);
+      const sender = direction === "up" ? "client" : "server";
+      const frame = frameIn(from, { at, end }, sender);
       way.push(frame.kind, start + end);
       this.#judge(frame);
       this.#options.wrote(direction, frame);
@@ -273,20 +274,4 @@ class OnTheWay {
     }
     return kinds;
   }
-}
-
-function frameIn(
-  from: Uint8Array,
-  range: { readonly at: number; readonly end: number },
-  direction: Direction,
-): Frame {
-  const sender = direction === "up" ? "client" : "server";
-  const frame = decodeFrame(from, range, { sender, phase: phaseOf(from[range.at] as number) });
-  assert(!isViolation(frame), "what a machine writes can be read");
-  return frame;
-}
-
-/** A phase in which a frame may come: claims judge by content, the machines by phase. */
-function phaseOf(tag: number): FramePhase {
-  return FRAME_RULES_BY_NUMBER[tag >>> 3]?.phases[0] ?? "open";
 }

@@ -132,7 +132,7 @@ export class World implements DeviceWorld {
       await this.turn();
       for (const device of this.devices) {
         this.carry(device, "down", amount);
-        device.writeJournal(2);
+        if (!device.isJournalStalled) device.writeJournal(2);
       }
     }
   }
@@ -192,6 +192,7 @@ export class World implements DeviceWorld {
    */
   async settle(): Promise<void> {
     this.#attachCounts.clear();
+    for (const device of this.devices) device.isJournalStalled = false;
     for (const line of this.#lines) Object.assign(line.stalled, { up: false, down: false });
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       for (const [index, device] of this.devices.entries()) {
