@@ -1,11 +1,21 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type Outcome, runCommand } from "./command.ts";
+import { statesPage } from "./states.ts";
 
-/** Prints everything that is printed from the schemas, in place. */
-export function generate(root: string): Promise<Outcome> {
-  return runCommand(root, "buf", ["generate"]);
+const STATES_PATH = join("spec", "generated", "states.md");
+/** Printed by others into the folders that buf empties. */
+const FOREIGN_PATHS: readonly string[] = [join("spec", "generated", "coverage.md")];
+
+/** Prints everything that is printed from the schemas and the tables of phases, in place. */
+export async function generate(root: string): Promise<Outcome> {
+  const foreign = await textsAt(root, FOREIGN_PATHS);
+  const generated = await runCommand(root, "buf", ["generate"]);
+  await writeFile(join(root, STATES_PATH), statesPage());
+  for (const [path, text] of foreign) await writeFile(join(root, path), text);
+  return generated;
 }
 
 /** Prints it elsewhere and compares: committed output is what the sources say, no more, no less. */
@@ -14,6 +24,10 @@ export async function checkGenerated(root: string): Promise<Outcome> {
   try {
     const generated = await runCommand(root, "buf", ["generate", "--output", folder]);
     if (!generated.isOk) return generated;
+    await writeFile(join(folder, STATES_PATH), statesPage());
+    for (const [path, text] of await textsAt(root, FOREIGN_PATHS)) {
+      await writeFile(join(folder, path), text);
+    }
     const stale: string[] = [];
     for (const name of await outputFolders(root)) {
       const [fresh, committed] = [join(folder, name), join(root, name)];
@@ -24,6 +38,15 @@ export async function checkGenerated(root: string): Promise<Outcome> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function textsAt(
+  root: string,
+  paths: readonly string[],
+): Promise<readonly (readonly [string, string])[]> {
+  const there = paths.filter((path) => existsSync(join(root, path)));
+  const read = async (path: string) => [path, await readFile(join(root, path), "utf8")] as const;
+  return await Promise.all(there.map(read));
 }
 
 /** The folders that buf.gen.yaml names as `out`. */
