@@ -45,8 +45,8 @@ async function greet(
   t: TestContext,
   port: number,
   who: { readonly token?: string; readonly userId?: string },
+  socket: Socket = connect({ host: "127.0.0.1", port }),
 ): Promise<{ readonly first: Frame; readonly socket: Socket }> {
-  const socket = connect({ host: "127.0.0.1", port });
   t.after(() => socket.destroy());
   socket.on("error", () => {});
   const hello = {
@@ -73,6 +73,10 @@ async function greet(
     });
   }
   return { first, socket };
+}
+
+function pem(name: string): string {
+  return fileURLToPath(new URL(name, TESTDATA));
 }
 
 /** The names of what was logged; every line is a JSON object. */
@@ -121,7 +125,6 @@ describe("posthorn serve", { concurrency: 2 }, () => {
   });
 
   test("with a certificate, TLS is served and said", async (t) => {
-    const pem = (name: string) => fileURLToPath(new URL(name, TESTDATA));
     const files = ["--tls-cert-file", pem("localhost-cert.pem")];
     const { place } = await served(t, [...files, "--tls-key-file", pem("localhost-key.pem")]);
     const schemes = Object.values(place.urls).map((url) => url.split(":")[0]);
@@ -131,6 +134,35 @@ describe("posthorn serve", { concurrency: 2 }, () => {
     await once(socket, "secureConnect");
     assert.equal(socket.authorized, true);
     socket.destroy();
+  });
+
+  test("[LNK-4] TLS offers posthorn/1 and http/1.1, and sniffs what says neither", async (t) => {
+    const files = ["--tls-cert-file", pem("localhost-cert.pem")];
+    const { place } = await served(t, [...files, "--tls-key-file", pem("localhost-key.pem")]);
+    const { port } = place;
+    const ca = readFileSync(pem("localhost-cert.pem"));
+    const dial = async (ALPNProtocols?: string[]) => {
+      const socket = connectTls({
+        host: "127.0.0.1",
+        port,
+        ca,
+        ...(ALPNProtocols && { ALPNProtocols }),
+      });
+      await once(socket, "secureConnect");
+      return socket;
+    };
+    const named = await dial(["posthorn/1"]);
+    assert.equal(named.alpnProtocol, "posthorn/1");
+    assert.equal((await greet(t, port, { userId: "alice" }, named)).first.kind, "welcome");
+    const unnamed = await dial();
+    assert.equal(unnamed.alpnProtocol, false);
+    assert.equal((await greet(t, port, { userId: "bob" }, unnamed)).first.kind, "welcome");
+    const web = await dial(["http/1.1"]);
+    assert.equal(web.alpnProtocol, "http/1.1");
+    web.write("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    const [answer] = await once(web, "data");
+    assert.match(String(answer), /^HTTP\/1\.1 200 /);
+    web.destroy();
   });
 
   test("[OPS-3] the first signal waits for sessions, the second does not", async (t) => {

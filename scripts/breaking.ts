@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { brokenRules, RULE_SOURCES } from "./breaking-rules.ts";
 import { type Outcome, runCommand } from "./command.ts";
 
 const SCHEMAS = ["buf.yaml", "proto"];
@@ -19,11 +20,25 @@ export async function checkBreaking(root: string): Promise<Outcome> {
     const archive = join(folder, "baseline.tar");
     const packed = await git(root, "archive", "--output", archive, baseline, ...SCHEMAS);
     if (!packed.isOk) return packed;
-    const { isOk, output } = await runCommand(root, "buf", ["breaking", "--against", archive]);
-    return { isOk, output: isOk ? "" : `${output}compared with ${baseline}\n` };
+    const schemas = await runCommand(root, "buf", ["breaking", "--against", archive]);
+    const rules = await rulesBroken(root, baseline, folder);
+    const isOk = schemas.isOk && rules.length === 0;
+    const output = `${schemas.output}${rules.join("")}compared with ${baseline}\n`;
+    return { isOk, output: isOk ? "" : output };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Our own gate beside buf's: the tables as they were are laid out in a folder and read. */
+async function rulesBroken(root: string, baseline: string, folder: string): Promise<string[]> {
+  const archive = join(folder, "rules.tar");
+  const packed = await git(root, "archive", "--output", archive, baseline, ...RULE_SOURCES);
+  // The earlier commit has no such tables yet.
+  if (!packed.isOk) return [];
+  const unpacked = await runCommand(folder, "tar", ["-xf", archive]);
+  if (!unpacked.isOk) throw new Error(unpacked.output);
+  return await brokenRules(folder, root);
 }
 
 /**
@@ -59,7 +74,7 @@ async function leftMainAt(root: string, head: string): Promise<string | undefine
 }
 
 async function isEdited(root: string): Promise<boolean> {
-  const same = await git(root, "diff", "--quiet", "HEAD", "--", ...SCHEMAS);
+  const same = await git(root, "diff", "--quiet", "HEAD", "--", ...SCHEMAS, ...RULE_SOURCES);
   return !same.isOk;
 }
 

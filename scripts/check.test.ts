@@ -141,6 +141,29 @@ const PLANTS: readonly Plant[] = [
     says: /protocol\/frames\.ts:\d+ \[import-direction\] protocol does not read server\/server\.ts/,
   },
   {
+    step: "trace",
+    title: "a requirement that does not exist",
+    path: FRAMES,
+    text: "// [SEQ-99]\n",
+    says: /protocol\/frames\.ts:\d+: there is no requirement SEQ-99/,
+  },
+  ...[
+    ["a MUST without an id", "A device MUST sing.\n", /a MUST or SHOULD without an id/],
+    ["an id that is used twice", "- [SEQ-1] Again.\n", /SEQ-1 is already at spec/],
+    ["a requirement that nobody accepted", "- [SEQ-98] MUST hum.\n", /SEQ-98 is new/],
+    ["a reworded requirement", "  And sing.\n", /was reworded: npm run trace -- --accept/],
+  ].map(
+    ([title, text, says]) =>
+      ({ step: "trace", title, path: "spec/08-errors.md", text, says }) as Plant,
+  ),
+  {
+    step: "trace",
+    title: "a pitfall without a reason",
+    path: "spec/10-pitfalls.md",
+    text: "| P36 | more | tested |\n",
+    says: /P36 is no pitfall/,
+  },
+  {
     step: "generated",
     title: "a line that was not generated",
     path: "gen/posthorn/v1/frame_pb.ts",

@@ -3,6 +3,7 @@ import { checkBreaking } from "./breaking.ts";
 import { type Outcome, runCommand } from "./command.ts";
 import { checkGenerated } from "./gen.ts";
 import { findingText, tidy } from "./tidy.ts";
+import { checkTrace } from "./trace.ts";
 
 /** Everything that can be said about a tree without running it. */
 export const STEPS: Readonly<Record<string, (root: string) => Promise<Outcome>>> = {
@@ -13,6 +14,7 @@ export const STEPS: Readonly<Record<string, (root: string) => Promise<Outcome>>>
   "types-package": (root) => runCommand(root, "tsc", ["-p", "tsconfig.build.json", "--noEmit"]),
   lint: (root) => runCommand(root, "biome", ["check", "--error-on-warnings", "."]),
   tidy: checkTidy,
+  trace: checkTrace,
   generated: checkGenerated,
   "schema-lint": (root) => runCommand(root, "buf", ["lint"]),
   "schema-breaking": checkBreaking,

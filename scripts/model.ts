@@ -139,8 +139,10 @@ function line(verdict: ModelVerdict, json: boolean): string {
     return JSON.stringify({ model: name, switches, expected, found, ...counts, detail });
   }
   const state = found === expected ? "ok    " : "WRONG ";
-  const counts = `${states.toLocaleString("en")} states, depth ${depth}, ${megabytes} MB, ${seconds} s`;
-  return `${state} ${name.padEnd(22)} ${found.padEnd(6)} ${counts}${detail && `\n       ${detail}`}`;
+  const size = `${states.toLocaleString("en")} states, depth ${depth}`;
+  const cost = `${megabytes} MB, ${seconds} s`;
+  const why = detail && `\n       ${detail}`;
+  return `${state} ${name.padEnd(22)} ${found.padEnd(6)} ${size}, ${cost}${why}`;
 }
 
 async function main(args: readonly string[]): Promise<number> {

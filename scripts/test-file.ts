@@ -7,7 +7,7 @@ import { inspect } from "node:util";
 /** What is written down, one JSON object a line, while the tests of one file run. */
 export type TestRecord =
   | { readonly kind: "started" | "completed"; readonly name: string }
-  | { readonly kind: "passed" }
+  | { readonly kind: "passed"; readonly name: string }
   | { readonly kind: "skipped"; readonly name: string; readonly reason: string }
   | { readonly kind: "failed"; readonly name: string; readonly at: string; readonly text: string }
   /** Said by the runner about trouble outside of any test. */
@@ -40,7 +40,7 @@ function runFile(file: string, recordsPath: string): void {
     } else if (isFileItself(name, file)) {
       write({ kind: "failed", name: file, at: file, text: "has no tests" });
     } else if (details.type !== "suite") {
-      write({ kind: "passed" });
+      write({ kind: "passed", name: nameAt(nesting) });
     }
   });
   stream.on("test:fail", ({ nesting, file: at, line, details }) => {

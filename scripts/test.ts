@@ -3,6 +3,7 @@ import { closeSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestRecord } from "./test-file.ts";
+import { writePassed } from "./trace/passed-tests.ts";
 
 export interface TestRunOptions {
   /** The folder whose `*.test.ts` files run. */
@@ -14,6 +15,14 @@ export interface TestRunOptions {
   /** Whether a skipped test counts as a failed one: what is missing must not be missing in CI. */
   readonly skipFails: boolean;
   readonly print: (line: string) => void;
+  /** Told which tests really ran, and passed. */
+  readonly done?: (results: readonly PassedTests[]) => void;
+}
+
+export interface PassedTests {
+  readonly file: string;
+  /** Titles, with those of the suites around them. */
+  readonly passed: readonly string[];
 }
 
 const CONCURRENCY = 2;
@@ -35,12 +44,14 @@ export async function runTests(options: TestRunOptions): Promise<boolean> {
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  options.done?.(results.map(({ file, passed }) => ({ file, passed })));
   return printTotals(results, options);
 }
 
 interface FileResult {
   readonly file: string;
-  readonly passedCount: number;
+  /** The titles of the tests that passed. */
+  readonly passed: readonly string[];
   readonly failures: readonly { readonly title: string; readonly text: string }[];
   readonly skips: readonly string[];
   /** What the file's process printed. */
@@ -122,7 +133,7 @@ function resultOf(
   file: string,
   records: readonly TestRecord[],
   ending: string | undefined,
-): Pick<FileResult, "file" | "passedCount" | "failures" | "skips"> {
+): Pick<FileResult, "file" | "passed" | "failures" | "skips"> {
   const failures = records
     .filter((record) => record.kind === "failed")
     .map(({ name, at, text }) => ({ title: `${name} (${at})`, text }));
@@ -136,7 +147,7 @@ function resultOf(
   }
   return {
     file,
-    passedCount: records.filter(({ kind }) => kind === "passed").length,
+    passed: records.filter((record) => record.kind === "passed").map(({ name }) => name),
     failures,
     skips: records
       .filter((record) => record.kind === "skipped")
@@ -160,11 +171,11 @@ function runningOf(records: readonly TestRecord[]): string {
 }
 
 function printResult(result: FileResult, { print }: TestRunOptions): void {
-  const { file, failures, passedCount, skips, output, durationMs } = result;
+  const { file, failures, passed, skips, output, durationMs } = result;
   const seconds = `${(durationMs / 1000).toFixed(1)} s`;
   const skipped = skips.length > 0 ? `, ${skips.length} skipped` : "";
   const state = failures.length > 0 ? "FAILED" : "ok    ";
-  print(`${state} ${file} (${passedCount} passed${skipped}, ${seconds})`);
+  print(`${state} ${file} (${passed.length} passed${skipped}, ${seconds})`);
   for (const { title, text } of failures) print(`\n  ✖ ${title}\n${indented(text)}\n`);
   if (failures.length > 0 && output !== "") print(`  output of ${file}:\n${indented(output)}`);
 }
@@ -177,7 +188,7 @@ function printTotals(results: readonly FileResult[], options: TestRunOptions): b
   const { print, skipFails } = options;
   const failures = results.flatMap(({ failures }) => failures);
   const skips = results.flatMap(({ skips }) => skips);
-  const passedCount = results.reduce((sum, result) => sum + result.passedCount, 0);
+  const passedCount = results.reduce((sum, { passed }) => sum + passed.length, 0);
   const failedCount = failures.length + (skipFails ? skips.length : 0);
   print("");
   for (const skip of skips) print(`skipped ${skip}`);
@@ -191,12 +202,16 @@ function printTotals(results: readonly FileResult[], options: TestRunOptions): b
 
 if (import.meta.main) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+  const root = join(import.meta.dirname, "..");
+  const patterns = process.argv.slice(2);
   const isGood = await runTests({
-    root: join(import.meta.dirname, ".."),
-    patterns: process.argv.slice(2),
+    root,
+    patterns,
     fileTimeoutMs: FILE_TIMEOUT_MS,
     skipFails: process.env.CI === "true",
     print: console.log,
+    // What was left out would seem untested: only a whole run is written down, for npm run trace.
+    ...(patterns.length === 0 && { done: (results) => writePassed(root, results) }),
   });
   process.exitCode = isGood ? 0 : 1;
 }

@@ -318,7 +318,7 @@ export const hostileDevice = property<Step[]>({
   name: "hostile-device",
   title:
     "[SEQ-2] [SEQ-4] [SEQ-5] [SEQ-8] [SEQ-9] [SES-15] [FRM-5] [FRM-7] [FRM-8] whatever numbers a " +
-    "device makes up, the service keeps its rules (P8, P19, P20, P31)",
+    "device makes up, the service keeps its rules (P7, P8, P19, P20, P31)",
   smokeRuns: 500,
   kinds: [
     "submit: ok",

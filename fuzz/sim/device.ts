@@ -23,6 +23,13 @@ export const NO_STATE: DeviceState = {
   cursor: { epoch: 0, seq: 0 },
 };
 
+/** Content that looks like control data means nothing to anybody (P13). */
+const FILLINGS = [
+  "x".repeat(120),
+  '{"cursor":{"epoch":9,"seq":9007199254740991},"outbox":{"through":99},"kind":"close"}'.repeat(2),
+  "\u0002\b\u0001:\u0004\b\u0001\u0010c\u0003R\u0001\u0000\u00ff\u00ff".repeat(8),
+];
+
 /** What a message's one result was: its code, 0 for accepted, or that nobody can know. */
 export type Told = ErrorCode | "rolled-back";
 
@@ -97,7 +104,8 @@ export class SimDevice {
 
   submit(toUserId: string): void {
     this.#count += 1;
-    const text = `${this.name}.${this.#count}.${"x".repeat((this.#count * 37) % 120)}`;
+    const filling = FILLINGS[this.#count % FILLINGS.length] as string;
+    const text = `${this.name}.${this.#count}.${filling.slice(0, (this.#count * 37) % 120)}`;
     this.open.add(text);
     const content = { kind: { case: "text" as const, value: text } };
     const operation = create(OperationSchema, {

@@ -1,5 +1,6 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
+import { assert } from "../../protocol/violation.ts";
 
 /** What a wire tells of the bytes on it: claims are checked and traces are drawn from this. */
 export interface WireTap {
@@ -39,6 +40,8 @@ export interface Wire {
 /** Above this many bytes on their way down the node's end says stop. */
 const HIGH_WATER_BYTES = 700;
 const MOVED_BYTES_MAX = 400;
+/** No more than this lies between a node and a device that does not read: windows bound it. */
+const DOWN_BYTES_MAX = 4_096;
 
 /** TCP and WebSocket: bytes stay in order or the link ends. */
 export class StreamWire implements Wire {
@@ -133,7 +136,9 @@ export class StreamWire implements Wire {
   #writtenByNode(bytes: Uint8Array): boolean {
     this.#tap.wrote("down", bytes);
     if (this.#device !== undefined) this.#down.push(bytes);
-    this.#stopped ||= length(this.#down) > HIGH_WATER_BYTES;
+    const waiting = length(this.#down);
+    assert(waiting <= DOWN_BYTES_MAX, "a slow device costs a bounded memory [SEQ-16] (P33)");
+    this.#stopped ||= waiting > HIGH_WATER_BYTES;
     return !this.#stopped;
   }
 

@@ -14,6 +14,8 @@ export type WireKind = "stream" | "poll";
 
 /** What a run tells whoever watches it: counts of what was exercised, and lines for a trace. */
 export interface Watcher {
+  /** Changes what a node writes, frame boundaries kept; as it is when undefined. */
+  readonly rewrite?: (bytes: Uint8Array) => Uint8Array;
   /** Resolves when every callback of the event loop that is due has run. */
   rest(): Promise<void>;
   seen(kind: string): void;
@@ -295,7 +297,8 @@ export class World implements DeviceWorld {
         if (device.wire === wire) device.unlinked();
       },
     };
-    const accept: SimNode["accept"] = (link) => {
+    const accept: SimNode["accept"] = (plain) => {
+      const link = rewriting(plain, this.#watcher.rewrite);
       this.#claims.set(link, claims);
       const handler = node.accept(link);
       return {
@@ -357,4 +360,11 @@ export class World implements DeviceWorld {
       last.set(sender, Number(count));
     }
   }
+}
+
+function rewriting(link: Link, rewrite: Watcher["rewrite"]): Link {
+  if (rewrite === undefined) return link;
+  const { kind, peer } = link;
+  const write = (bytes: Uint8Array) => link.write(rewrite(bytes));
+  return { kind, peer, write, close: (code) => link.close(code) };
 }

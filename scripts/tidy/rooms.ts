@@ -71,7 +71,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   demo: { reads: [...PRODUCT, "cli"], packages: "tools" },
   fuzz: { reads: PRODUCT, packages: "tools" },
   bench: { reads: [...PRODUCT, "cli"], packages: "tools" },
-  scripts: { reads: [...PRODUCT, "cli", "codegen"], packages: "tools" },
+  scripts: { reads: [...PRODUCT, "cli", "codegen", "fuzz"], packages: "tools" },
 };
 
 /** The room of a file; undefined when it stands in none. */
