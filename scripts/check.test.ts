@@ -141,6 +141,13 @@ const PLANTS: readonly Plant[] = [
     says: /protocol\/frames\.ts:\d+ \[import-direction\] protocol does not read server\/server\.ts/,
   },
   {
+    step: "vectors",
+    title: "an edited vector",
+    path: "spec/vectors/sniffing.json",
+    text: "\n",
+    says: /stale: spec\/vectors\/sniffing\.json/,
+  },
+  {
     step: "trace",
     title: "a requirement that does not exist",
     path: FRAMES,

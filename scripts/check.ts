@@ -4,6 +4,7 @@ import { type Outcome, runCommand } from "./command.ts";
 import { checkGenerated } from "./gen.ts";
 import { findingText, tidy } from "./tidy.ts";
 import { checkTrace } from "./trace.ts";
+import { checkVectors } from "./vectors.ts";
 
 /** Everything that can be said about a tree without running it. */
 export const STEPS: Readonly<Record<string, (root: string) => Promise<Outcome>>> = {
@@ -15,6 +16,7 @@ export const STEPS: Readonly<Record<string, (root: string) => Promise<Outcome>>>
   lint: (root) => runCommand(root, "biome", ["check", "--error-on-warnings", "."]),
   tidy: checkTidy,
   trace: checkTrace,
+  vectors: checkVectors,
   generated: checkGenerated,
   "schema-lint": (root) => runCommand(root, "buf", ["lint"]),
   "schema-breaking": checkBreaking,

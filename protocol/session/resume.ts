@@ -72,8 +72,10 @@ export function resumeHolds(
     case "replaying":
       if (claim.epoch !== 0 && !(known && cursor === claim.seq)) return false;
       return outcome.value.count > 0 && outcome.value.count === bounds.head - cursor;
-    case "lost":
-      return known && outcome.value.from === claim.seq + 1 && outcome.value.to === cursor;
+    case "lost": {
+      const { from, to } = outcome.value;
+      return known && from === claim.seq + 1 && from <= to && to === cursor;
+    }
     case "epochChanged":
       return claim.epoch !== 0 && !known && outcome.value.oldEpoch === claim.epoch;
     default:
