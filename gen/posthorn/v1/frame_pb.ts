@@ -39,7 +39,7 @@ export type Frame = Message<"posthorn.v1.Frame"> & {
     case: "hello";
   } | {
     /**
-     * The service attaches the device and says from where both counters go on.
+     * The service says where the device stands, and from where both counters go on.
      *
      * @generated from field: posthorn.v1.Welcome welcome = 2;
      */
@@ -47,7 +47,7 @@ export type Frame = Message<"posthorn.v1.Frame"> & {
     case: "welcome";
   } | {
     /**
-     * The device has installed the state of Welcome; deliveries start.
+     * The device has installed the state of Welcome: it is attached, and deliveries start.
      *
      * @generated from field: posthorn.v1.Ready ready = 3;
      */

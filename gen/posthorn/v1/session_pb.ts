@@ -238,7 +238,7 @@ export const WindowSchema: GenMessage<Window> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_session, 4);
 
 /**
- * Server to client. The device is attached.
+ * Server to client. What the device's attachment would be: it comes into force with Ready.
  *
  * @generated from message posthorn.v1.Welcome
  */
@@ -258,7 +258,7 @@ export type Welcome = Message<"posthorn.v1.Welcome"> & {
   sessionId: Uint8Array;
 
   /**
-   * The number of this attachment of the device, from 1. A later attachment fences off all earlier ones.
+   * The number of this attachment of the device, from 1. Once it is in force it fences off all earlier ones.
    *
    * @generated from field: uint64 generation = 3;
    */
@@ -587,7 +587,7 @@ export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_session, 13);
 
 /**
- * Client to server. The state of Welcome is durable at the device; deliveries may start.
+ * Client to server. The state of Welcome is durable at the device: attaches it, and deliveries may start.
  *
  * @generated from message posthorn.v1.Ready
  */
