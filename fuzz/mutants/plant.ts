@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { MUTANTS, type Mutant } from "./table.ts";
+import type { Mutant } from "./mutant.ts";
+import { MUTANTS } from "./table.ts";
 
 /** Names the mutant to plant; this module is then given to Node with --import. */
 export const MUTANT_VARIABLE = "POSTHORN_MUTANT";

@@ -2,8 +2,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { BatchOutcome } from "../worker.ts";
 import { workOff } from "../workers.ts";
+import type { Mutant } from "./mutant.ts";
 import { MUTANT_VARIABLE } from "./plant.ts";
-import { CANARY, MUTANTS, type Mutant } from "./table.ts";
+import { CANARY, MUTANTS } from "./table.ts";
 
 const HELP = `npm run mutants -- [options]
 

@@ -151,7 +151,11 @@ export class LmdbStore implements Store {
   }
 
   advance(position: DevicePosition): void {
-    this.#positions.set(deviceName(position.device), position);
+    const name = deviceName(position.device);
+    // A fenced session's late note must not take the place of its successor's. [SES-6]
+    const noted = this.#positions.get(name);
+    if (noted !== undefined && noted.generation > position.generation) return;
+    this.#positions.set(name, position);
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {
