@@ -43,6 +43,7 @@ export class GroupWrites {
     const promises = new Set<Promise<boolean>>();
     for (const { key, value } of this.#puts) promises.add(this.#env.put(key, value));
     for (const key of this.#removals) promises.add(this.#env.remove(key));
+    setImmediate(() => this.#hearOwnPromise());
     // A failed transaction rejects every promise that was given out, and one more that explains it.
     const outcomes = await Promise.allSettled(promises);
     for (const outcome of outcomes) {
@@ -50,6 +51,15 @@ export class GroupWrites {
       const { commitError } = outcome.reason as { commitError?: Promise<unknown> };
       throw new Error("LMDB did not commit", { cause: await commitError?.catch((why) => why) });
     }
+  }
+
+  /**
+   * LMDB closes a turn's transaction with a promise that nobody is given: unheard, its rejection
+   * would end the process. By now it is the one that `committed` stands for.
+   */
+  #hearOwnPromise(): void {
+    const ignore = () => {};
+    this.#env.committed.then(ignore, ignore);
   }
 }
 

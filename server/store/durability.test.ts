@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest } from "./contract.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { userRefOf } from "./store.ts";
@@ -97,6 +98,25 @@ describe("durability of acknowledged commits", () => {
         assert.equal(commits.length, 5);
         const flushed = commits.filter((calls) => isFlushed(calls, syncFds));
         assert.equal(flushed.length, 0, "the check above can fail");
+      }),
+  );
+
+  test(
+    "[SEQ-3] a flush that fails is a refusal, not an acknowledgement, and not the process's end",
+    {
+      skip: !STRACE && NO_STRACE,
+    },
+    () =>
+      withFolder(async (folder) => {
+        const inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=6+"];
+        const options = ["-f", "-qq", "-o", "/dev/null", ...inject];
+        const script = join(import.meta.dirname, "testdata", "fill-store.ts");
+        const args = [...options, process.execPath, script, folder, String(64 * 1024 * 1024)];
+        const { stdout } = await promisify(execFile)("strace", args, { timeout: 30_000 });
+        const told = JSON.parse(stdout) as { acknowledged: number; readable: number; code: number };
+        assert.equal(told.code, ErrorCode.STORE_UNAVAILABLE);
+        assert.ok(told.acknowledged > 1, stdout);
+        assert.ok(told.readable >= told.acknowledged, stdout);
       }),
   );
 
