@@ -13,6 +13,14 @@ export interface Named {
   readonly pitfalls?: readonly string[];
 }
 
+/** Who a case is and what it checks. @param ids requirements and pitfalls, separated by spaces */
+export function named(ids: string, [name, description]: readonly [string, string]): Named {
+  const isPitfall = (id: string) => /^P\d/.test(id);
+  const requirements = ids.split(" ").filter((id) => !isPitfall(id));
+  const pitfalls = ids.split(" ").filter(isPitfall);
+  return { name, description, requirements, ...(pitfalls.length > 0 ? { pitfalls } : {}) };
+}
+
 /** A frame, readable and exact. */
 export interface VectorFrame {
   /** Protobuf's JSON of posthorn.v1.Frame. */

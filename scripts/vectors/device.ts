@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { base64, crc32, frame, type Named, type VectorFrame } from "./builder.ts";
+import { base64, crc32, frame, type Named, named, type VectorFrame } from "./builder.ts";
 
 /** What is durable at the device before the link. */
 export interface DeviceGiven {
@@ -97,22 +97,12 @@ const attached = (...steps: DeviceStep[]): DeviceStep[] => [
 ];
 
 function script(
-  requirements: string,
-  [name, description]: readonly [string, string],
+  ids: string,
+  title: readonly [string, string],
   steps: readonly DeviceStep[],
   given: DeviceGiven = GIVEN,
 ): DeviceVector {
-  const ids = requirements.split(" ");
-  const isPitfall = (id: string) => /^P\d/.test(id);
-  const pitfalls = ids.filter(isPitfall);
-  return {
-    name,
-    description,
-    requirements: ids.filter((id) => !isPitfall(id)),
-    ...(pitfalls.length > 0 ? { pitfalls } : {}),
-    given,
-    steps,
-  };
+  return { ...named(ids, title), given, steps };
 }
 
 export const DEVICE: readonly DeviceVector[] = [

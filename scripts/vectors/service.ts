@@ -4,6 +4,7 @@ import {
   crc32,
   frame,
   type Named,
+  named,
   rawFrame,
   sendText,
   type VectorFrame,
@@ -96,22 +97,12 @@ const refused = (code: string, receive: VectorFrame): ServiceStep[] => [
 ];
 
 function script(
-  requirements: string,
-  [name, description]: readonly [string, string],
+  ids: string,
+  title: readonly [string, string],
   given: ServiceGiven,
   steps: readonly ServiceStep[],
 ): ServiceVector {
-  const ids = requirements.split(" ");
-  const isPitfall = (id: string) => /^P\d/.test(id);
-  const pitfalls = ids.filter(isPitfall);
-  return {
-    name,
-    description,
-    requirements: ids.filter((id) => !isPitfall(id)),
-    ...(pitfalls.length > 0 ? { pitfalls } : {}),
-    given,
-    steps,
-  };
+  return { ...named(ids, title), given, steps };
 }
 
 const RESUMING: readonly ServiceVector[] = [
