@@ -11,6 +11,8 @@ export interface PropertyOf<Input> {
   readonly title: string;
   /** Cases in `npm test`: few enough for every commit. */
   readonly smokeRuns: number;
+  /** How many turns it gets where others get one; 1 when undefined. */
+  readonly turns?: number;
   /** What a long run must have seen, each at least once. */
   readonly kinds?: readonly string[];
   readonly arbitrary: fc.Arbitrary<Input>;
@@ -59,6 +61,7 @@ export interface Property {
   readonly name: string;
   readonly title: string;
   readonly smokeRuns: number;
+  readonly turns: number;
   readonly kinds: readonly string[];
   /** The kept regressions first, then random cases. Never rejects for a broken claim. */
   run(parameters: RunParameters): Promise<Outcome>;
@@ -74,11 +77,12 @@ export interface Property {
  * Inputs are JSON values, byte arrays and bigints, so that a regression can be kept as a file.
  */
 export function property<Input>(claim: PropertyOf<Input>): Property {
-  const { name, title, smokeRuns, kinds = [] } = claim;
+  const { name, title, smokeRuns, turns = 1, kinds = [] } = claim;
   return {
     name,
     title,
     smokeRuns,
+    turns,
     kinds,
     run: (parameters) => run(claim, parameters),
     caseAt: (replay) => fc.sample(claim.arbitrary, { ...replay, numRuns: 1 })[0],

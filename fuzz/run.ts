@@ -74,10 +74,11 @@ function batches(tallies: readonly Tally[], options: FuzzOptions): () => Batch |
   const { seed, path, runs, seconds } = options;
   const endMs = performance.now() + seconds * 1000;
   const asked = new Map<string, number>();
+  const order = inTurns(tallies);
   let turn = 0;
   return () => {
-    for (let tried = 0; tried < tallies.length; tried += 1, turn += 1) {
-      const { property, failure } = tallies[turn % tallies.length] as Tally;
+    for (let tried = 0; tried < order.length; tried += 1, turn += 1) {
+      const { property, failure } = order[turn % order.length] as Tally;
       const { name } = property;
       const count = asked.get(name) ?? 0;
       const isOver = runs === undefined ? performance.now() >= endMs : count > 0;
@@ -95,6 +96,14 @@ function batches(tallies: readonly Tally[], options: FuzzOptions): () => Batch |
     }
     return undefined;
   };
+}
+
+/** First each once, then the further turns of those that have more. */
+function inTurns(tallies: readonly Tally[]): readonly Tally[] {
+  const most = Math.max(...tallies.map(({ property }) => property.turns));
+  return Array.from({ length: most }, (_, turn) =>
+    tallies.filter(({ property }) => property.turns > turn),
+  ).flat();
 }
 
 /** One line that is written over again and again, where somebody looks. */

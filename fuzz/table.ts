@@ -1,5 +1,9 @@
+import { bytePipe } from "./properties/byte-pipe.ts";
+import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { delimiting, frameRules } from "./properties/framing.ts";
 import { hostileDevice } from "./properties/hostile-device.ts";
 import { hostileService } from "./properties/hostile-service.ts";
+import { hotCodecsRead, hotCodecsWrite } from "./properties/hot-codecs.ts";
 import { session, words } from "./properties/session.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
@@ -11,4 +15,10 @@ export const PROPERTIES: readonly Property[] = [
   hostileDevice,
   hostileService,
   stores,
+  delimiting,
+  frameRules,
+  hotCodecsWrite,
+  hotCodecsRead,
+  bytePipe,
+  ...BYTE_PROPERTIES,
 ];

@@ -77,6 +77,7 @@ export const session = property<number[]>({
     "once and in order, whatever is cut, lost, repeated, crashes or jumps, on any node " +
     "(P1, P2, P4, P5, P6, P9, P11, P12, P13, P14, P15, P17, P19, P20, P24, P33, P34)",
   smokeRuns: 400,
+  turns: 8,
   kinds: [
     ...COMMANDS.map(({ name }) => name),
     ...transitionNames("device", CLIENT_TRANSITIONS),

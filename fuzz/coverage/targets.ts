@@ -1,0 +1,130 @@
+import type { Fuzz } from "./search.ts";
+
+/** A byte-level target, and what the search knows of it. */
+export interface Target {
+  /** Its file in `fuzz/targets/`, without the ending. */
+  readonly name: string;
+  /** The claim, with the ids of its requirements and pitfalls. */
+  readonly title: string;
+  /** Its module: late, as what it reads must be compiled while blocks are counted. */
+  load(): Promise<{ readonly fuzz: Fuzz }>;
+  /** Byte strings that mean something to it. */
+  words(): Promise<readonly Uint8Array[]>;
+  readonly bytesMax: number;
+  /** Files and folders whose blocks lead the search: only what reads the bytes. */
+  readonly sources: readonly string[];
+  /** Random cases in `npm test`. */
+  readonly smokeRuns: number;
+}
+
+const PROTOCOL = ["protocol/", "gen/posthorn/v1/hot_codecs.ts"];
+
+export const TARGETS: readonly Target[] = [
+  {
+    name: "delimit",
+    title: "[FRM-1] [FRM-2] [FRM-3] [LNK-1] bytes in any cut give what their lengths say",
+    load: () => import("../targets/delimit.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 512,
+    sources: PROTOCOL,
+    smokeRuns: 300,
+  },
+  {
+    name: "frame",
+    title:
+      "[FRM-5] [FRM-6] [FRM-7] [FRM-8] [FRM-9] a frame is what schema and protobuf-es say (P31)",
+    load: () => import("../targets/frame.ts"),
+    words: async () => (await import("./wire-words.ts")).frameWords(),
+    bytesMax: 512,
+    sources: PROTOCOL,
+    smokeRuns: 400,
+  },
+  {
+    name: "hot-codecs",
+    title: "[FRM-5] [FRM-9] no bytes are read or written otherwise than protobuf-es does (P31)",
+    load: () => import("../targets/hot-codecs.ts"),
+    words: async () => (await import("./wire-words.ts")).frameWords(),
+    bytesMax: 256,
+    sources: PROTOCOL,
+    smokeRuns: 400,
+  },
+  {
+    name: "sniff",
+    title: "[LNK-2] [LNK-3] the first bytes alone say what a connection is",
+    load: () => import("../targets/sniff.ts"),
+    words: async () => (await import("./wire-words.ts")).openingWords(),
+    bytesMax: 16,
+    sources: PROTOCOL,
+    smokeRuns: 200,
+  },
+  {
+    name: "byte-pipe",
+    title:
+      "[LNK-7] [LNK-8] [LNK-9] [LNK-12] a pipe is a byte array, whatever is repeated (P3, P34)",
+    load: () => import("../targets/byte-pipe.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 512,
+    sources: PROTOCOL,
+    smokeRuns: 300,
+  },
+  {
+    name: "whole-frames",
+    title: "[LNK-5] messages are cut between frames, and one that is not is found out",
+    load: () => import("../targets/whole-frames.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 128,
+    sources: PROTOCOL,
+    smokeRuns: 100,
+  },
+  {
+    name: "server-session",
+    title:
+      "[FRM-6] [LNK-6] [LNK-14] [SEQ-8] [SEQ-13] [SEQ-16] whatever bytes a device sends in any " +
+      "phase, its session goes on within its windows or ends with one typed Close (P8)",
+    load: () => import("../targets/server-session.ts"),
+    words: async () => (await import("./wire-words.ts")).frameWords(),
+    bytesMax: 512,
+    sources: PROTOCOL,
+    smokeRuns: 300,
+  },
+  {
+    name: "client-session",
+    title:
+      "[FRM-6] [LNK-14] [SEQ-4] [SEQ-10] [SEQ-13] [SEQ-16] whatever bytes a service sends in any " +
+      "phase, the device goes on within its windows or ends with one typed Close (P16)",
+    load: () => import("../targets/client-session.ts"),
+    words: async () => (await import("./wire-words.ts")).frameWords(),
+    bytesMax: 512,
+    sources: PROTOCOL,
+    smokeRuns: 300,
+  },
+  {
+    name: "long-poll",
+    title:
+      "[LNK-7] [LNK-8] [LNK-9] [LNK-10] [LNK-11] [LNK-12] every body of a request is answered as " +
+      "the rules say, once, and nothing is lost or doubled (P3, P8, P34)",
+    load: () => import("../targets/long-poll.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 512,
+    sources: [...PROTOCOL, "server/links/"],
+    smokeRuns: 200,
+  },
+  {
+    name: "token",
+    title: "[AUT-1] [AUT-2] [AUT-3] [AUT-5] only a signed token that is in force lets in (P25)",
+    load: () => import("../targets/token.ts"),
+    words: async () => (await import("./text-words.ts")).tokenWords(),
+    bytesMax: 512,
+    sources: ["server/auth/"],
+    smokeRuns: 200,
+  },
+  {
+    name: "config",
+    title: "[OPS-1] [AUT-4] a configuration file is taken whole or refused by its key (P27)",
+    load: () => import("../targets/config.ts"),
+    words: async () => (await import("./text-words.ts")).configWords(),
+    bytesMax: 1024,
+    sources: ["server/config", "server/nearest.ts", "protocol/"],
+    smokeRuns: 200,
+  },
+];
