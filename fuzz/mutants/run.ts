@@ -12,7 +12,7 @@ Plants one bug at a time, in memory, and runs the property that has to kill it o
 
   --only NAMES   mutants or properties whose names hold one of these, separated by commas
   --seed N       the seed of the random cases [1]
-  --seconds N    how long a mutant may live [20]
+  --seconds N    how long a mutant may live [60]
   --jobs N       processes [2]
   --list         the mutants
   --json         one JSON line for each mutant, and one for the whole at the end
@@ -137,7 +137,7 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       only: { type: "string", default: "" },
       seed: { type: "string", default: "1" },
-      seconds: { type: "string", default: "20" },
+      seconds: { type: "string", default: "60" },
       jobs: { type: "string", default: "2" },
       list: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
