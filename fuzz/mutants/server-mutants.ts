@@ -92,7 +92,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     file: "server/store/device-record.ts",
     find: "record.generation !== position.generation) return undefined;",
     replace: "record.generation < 0) return undefined;",
-    killedBy: "stores",
+    killedBy: "session",
   },
   {
     name: "late-ready-attaches",

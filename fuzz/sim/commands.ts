@@ -110,6 +110,11 @@ export const COMMANDS: readonly Command[] = [
     weight: 2,
     run: ({ world, device, node, amount }) => {
       if (device.wire === undefined) return false;
+      // Sometimes with an acknowledgement under way, which then arrives long after.
+      if (amount % 4 < 2) {
+        device.probe();
+        world.stall(device, "up");
+      }
       device.wire.halve();
       world.attach(device, amount % 2 === 0 ? "stream" : "poll", node);
       return true;

@@ -162,6 +162,12 @@ export class SimDevice {
     this.pump();
   }
 
+  /** Pings now, and acknowledges what it holds with it. */
+  probe(): void {
+    this.#session.probe(this.#nowMs);
+    this.pump();
+  }
+
   drain(): void {
     this.#session.close(ErrorCode.GOODBYE);
     this.pump();
