@@ -97,6 +97,14 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     killedBy: "session",
   },
   {
+    name: "full-window-loads-again",
+    title: "[SEQ-16] loads the page that does not fit again, for ever",
+    file: "protocol/session/server.ts",
+    find: "if (this.#full || room.count === 0) return undefined;",
+    replace: "if (room.count === 0) return undefined;",
+    killedBy: "session",
+  },
+  {
     name: "delivery-window-ignored",
     title: "[SEQ-13] delivers more bytes than the window",
     file: "protocol/session/server.ts",

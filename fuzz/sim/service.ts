@@ -96,12 +96,17 @@ function attachmentName({ user, deviceId }: DeviceRef, generation: number): stri
   return `${user} ${deviceId} ${generation}`;
 }
 
+/** Two devices of one user may ask for one page, and each asks again only with more room. */
+const SAME_PAGES_MAX = 4;
+
 /** A node's way to the store: calls wait, take effect in order, and are answered later. */
 export class NodeStore implements Store {
   readonly #service: Service;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
   /** The attachments that came into force by this node. */
   readonly #inForce = new Set<string>();
+  /** How often each page was loaded since a session last began. */
+  readonly #loads = new Map<string, number>();
   #waiting: Call[] = [];
   #executed: Call[] = [];
   #hints: UserRef[] = [];
@@ -168,7 +173,12 @@ export class NodeStore implements Store {
   }
 
   loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
-    return this.#call(() => this.#service.disk.page({ user, after, limit }));
+    return this.#call(() => {
+      const page = this.#service.disk.page({ user, after, limit });
+      if (page.entries.length > 0)
+        this.#countLoad(`${user} ${after} ${limit.count} ${limit.bytes}`);
+      return page;
+    });
   }
 
   advance(position: DevicePosition): void {
@@ -183,6 +193,7 @@ export class NodeStore implements Store {
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {
+    this.#loads.clear();
     const watchers = this.#watchers.get(user) ?? new Set();
     this.#watchers.set(user, watchers.add(woken));
     return () => watchers.delete(woken);
@@ -229,6 +240,12 @@ export class NodeStore implements Store {
     this.#waiting = [];
     this.#executed = [];
     this.#service.stores.delete(this);
+  }
+
+  #countLoad(page: string): void {
+    const count = (this.#loads.get(page) ?? 0) + 1;
+    this.#loads.set(page, count);
+    assert(count <= SAME_PAGES_MAX, "a page that does not fit is not loaded again [SEQ-16]");
   }
 
   #giveHints(): void {

@@ -275,10 +275,7 @@ export class ClientSession {
     const phase = framePhaseOf(this.#phase);
     const frame = decodeFrame(from, range, { sender: "server", phase });
     if (isViolation(frame)) this.#close(frame);
-    else if (this.#phase === "installing" && frame.kind !== "close") {
-      const detail = `${frame.kind} before Ready`;
-      this.#close(violation(ErrorCode.FRAME_WRONG_PHASE, "SES-7", detail));
-    } else this.#obey(frame, nowMs);
+    else this.#obey(frame, nowMs);
   }
 
   #obey(frame: Frame, nowMs: number): void {
@@ -433,5 +430,6 @@ export class ClientSession {
 }
 
 function framePhaseOf(phase: ClientPhase): FramePhase {
-  return phase === "opening" || phase === "detached" ? "opening" : "open";
+  if (phase === "installing") return "joining";
+  return phase === "open" ? "open" : "opening";
 }

@@ -1,3 +1,4 @@
+import { getTextEncoding } from "@bufbuild/protobuf/wire";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart, type Hello } from "../../gen/posthorn/v1/session_pb.ts";
 import {
@@ -44,10 +45,8 @@ export function readHello(hello: Plain<Hello>): AttachClaim | Violation {
     return violation(ErrorCode.VERSION_UNSUPPORTED, "SES-3", detail);
   }
   if (!DEVICE_ID_PATTERN.test(hello.deviceId)) return invalid("device_id");
-  // Lengths in UTF-16 units never exceed lengths in bytes, and both fields are ASCII in every
-  // honest Hello.
-  if (hello.token.length > TOKEN_BYTES_MAX) return invalid("token");
-  if (hello.agent.length > AGENT_BYTES_MAX) return invalid("agent");
+  if (utf8Bytes(hello.token) > TOKEN_BYTES_MAX) return invalid("token");
+  if (utf8Bytes(hello.agent) > AGENT_BYTES_MAX) return invalid("agent");
   const outbox = hello.outbox;
   if (outbox === undefined || !outboxHolds(outbox)) return invalid("outbox");
   const cursor = hello.cursor;
@@ -75,4 +74,8 @@ function outboxHolds(outbox: OutboxClaim): boolean {
 
 function invalid(field: string): Violation {
   return violation(ErrorCode.HELLO_INVALID, "SES-5", `Hello.${field}`);
+}
+
+function utf8Bytes(text: string): number {
+  return getTextEncoding().encodeUtf8(text).length;
 }

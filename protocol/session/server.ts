@@ -88,6 +88,8 @@ export class ServerSession {
   #advanced = false;
   #loading = false;
   #loadWanted = false;
+  /** The next event is larger than the room: only room, not another load, helps. [SEQ-13] */
+  #full = false;
   #paused = false;
   #end: Violation | undefined;
 
@@ -127,7 +129,6 @@ export class ServerSession {
     assert(timers !== "impossible", "timers were checked with Hello");
     const resume = resumeResult(claim.cursor, timeline);
     this.#timers = timers;
-    this.#delimiter.bytesMax = this.#limits.frameBytes;
     this.#submits.attached({ through: outbox.through, resultsThrough: outbox.resultsThrough });
     this.#head = timeline.head;
     this.#sentThrough = resume.cursor;
@@ -191,6 +192,7 @@ export class ServerSession {
       this.#deliveries.sent(entry.event.length);
       this.#sentThrough = entry.seq;
     }
+    this.#full = (page.entries.at(-1)?.seq ?? 0) > this.#sentThrough;
     this.#clock.saidMs = nowMs;
   }
 
@@ -311,6 +313,7 @@ export class ServerSession {
       case "ready":
         this.#to("readied");
         this.#attachWanted = true;
+        this.#delimiter.bytesMax = this.#limits.frameBytes;
         return;
       case "submit": {
         const fault = this.#submits.received(frame.value);
@@ -328,6 +331,7 @@ export class ServerSession {
         return this.#audited(frame.value.sentThrough);
       case "credit":
         this.#deliveries.window = this.#bounded(frame.value.window ?? { count: 0, bytes: 0 });
+        this.#full = false;
         return;
       case "close":
         // The other side's last frame: nothing is answered. [LNK-14]
@@ -366,6 +370,7 @@ export class ServerSession {
     if (deliveredThrough > this.#deliveredThrough) {
       this.#deliveries.acknowledged(deliveredThrough - this.#deliveredThrough);
       this.#deliveredThrough = deliveredThrough;
+      this.#full = false;
     }
     this.#advanced = true;
   }
@@ -380,7 +385,7 @@ export class ServerSession {
     if (this.#phase !== "open" || this.#loading || this.#paused) return undefined;
     if (this.#sentThrough >= this.#head && !this.#loadWanted) return undefined;
     const room = this.#deliveries.room;
-    if (room.count === 0) return undefined;
+    if (this.#full || room.count === 0) return undefined;
     this.#loading = true;
     this.#loadWanted = false;
     const count = Math.min(room.count, LOAD_COUNT_MAX);
@@ -396,10 +401,10 @@ export class ServerSession {
     };
   }
 
-  /** Before attach the limit is another requirement's. [FRM-4] */
+  /** Before Ready the limit is another requirement's. [FRM-4] */
   #sizeFault(fault: Violation): Violation {
-    const opening = this.#phase === "opening" || this.#phase === "preparing";
-    if (fault.code !== ErrorCode.FRAME_TOO_LARGE || !opening) return fault;
+    const ready = this.#phase === "attaching" || this.#phase === "open";
+    if (fault.code !== ErrorCode.FRAME_TOO_LARGE || ready) return fault;
     return { ...fault, requirement: "FRM-4" };
   }
 
