@@ -2,31 +2,18 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { fromBinary, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
-import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
-import { FrameSchema } from "../gen/posthorn/v1/frame_pb.ts";
-import { PipeReceiver, PipeSender } from "../protocol/byte-pipe.ts";
-import { crc32 } from "../protocol/crc32.ts";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { Delimiter } from "../protocol/delimit.ts";
-import { decodeFrame, isViolation } from "../protocol/frames.ts";
-import { type ClientEffect, ClientSession } from "../protocol/session/client.ts";
-import { type ServerEffect, ServerSession } from "../protocol/session/server.ts";
+import { decodeFrame, encodeFrame, isViolation } from "../protocol/frames.ts";
 import { sniff } from "../protocol/sniff.ts";
-import { type Violation, violation } from "../protocol/violation.ts";
-import type { DeviceVector } from "../scripts/vectors/device.ts";
-import type { DecodingVector, FramingVector } from "../scripts/vectors/framing.ts";
-import type { PipeVector, SniffingVector } from "../scripts/vectors/links.ts";
-import type { ServiceVector } from "../scripts/vectors/service.ts";
-import { openAuthenticator } from "../server/auth/open.ts";
-import { decodeOperation, planOperation } from "../server/operations/plan.ts";
-import { logRefOf, type UserRef, userRefOf } from "../server/store/store.ts";
+import type { Violation } from "../protocol/violation.ts";
 import { codeText } from "./sim/frame-text.ts";
-import { Service } from "./sim/service.ts";
+import { DeviceBench, type DeviceGivenState, type DeviceSetup } from "./vectors/device-bench.ts";
+import { assertFrames, bytesOf, framesIn, hexOf, kindOf } from "./vectors/frames.ts";
+import { PipeBench, type PipeSetup } from "./vectors/pipe-bench.ts";
+import { ServiceBench, type ServiceSetup, type ServiceState } from "./vectors/service-bench.ts";
 
-const FOLDER = join(import.meta.dirname, "..", "spec", "vectors");
-const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
-const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-const NOW_MS = 1_800_000_000_000;
+// Reads spec/vectors/ as a stranger would: nothing of the generator is used.
 
 interface Case {
   readonly name: string;
@@ -34,14 +21,23 @@ interface Case {
   readonly pitfalls?: readonly string[];
 }
 
+interface VectorFile<Vector, Setup> {
+  readonly setup: Setup;
+  readonly cases: readonly Vector[];
+}
+
+function read<Vector, Setup = undefined>(file: string): VectorFile<Vector, Setup> {
+  const path = join(import.meta.dirname, "..", "spec", "vectors", file);
+  return JSON.parse(readFileSync(path, "utf8"));
+}
+
 /** Every case of a file is a test whose title names what it checks. */
 function vectors<Vector extends Case>(
   file: string,
   check: (vector: Vector) => void | Promise<void>,
-) {
-  const { cases } = JSON.parse(readFileSync(join(FOLDER, file), "utf8")) as { cases: Vector[] };
+): void {
   describe(file, () => {
-    for (const vector of cases) {
+    for (const vector of read<Vector>(file).cases) {
       const ids = vector.requirements.map((id) => `[${id}]`).join(" ");
       const pitfalls = vector.pitfalls === undefined ? "" : ` (${vector.pitfalls.join(", ")})`;
       test(`${ids} ${vector.name}${pitfalls}`, () => check(vector));
@@ -49,7 +45,13 @@ function vectors<Vector extends Case>(
   });
 }
 
-vectors<FramingVector>("framing.json", ({ stream_hex, frame_bytes_max, expect }) => {
+interface FramingCase extends Case {
+  readonly stream_hex: string;
+  readonly frame_bytes_max: number;
+  readonly expect: { readonly frames_hex: readonly string[]; readonly fails?: string };
+}
+
+vectors<FramingCase>("framing.json", ({ stream_hex, frame_bytes_max, expect }) => {
   const stream = bytesOf(stream_hex);
   for (const piece of [stream.length + 1, 1, 2, 3, 7]) {
     const delimiter = new Delimiter(frame_bytes_max);
@@ -66,309 +68,229 @@ vectors<FramingVector>("framing.json", ({ stream_hex, frame_bytes_max, expect })
   }
 });
 
-function decodes({ sender, phase, frame_hex, expect }: DecodingVector): void {
+interface DecodingCase extends Case {
+  readonly sender: "device" | "service";
+  readonly phase: "opening" | "joining" | "open";
+  readonly frame_hex: string;
+  readonly expect: { readonly json: JsonValue } | { readonly fails: string };
+}
+
+function decodes({ sender, phase, frame_hex, expect }: DecodingCase): void {
   const bytes = bytesOf(frame_hex);
   const context = { sender: sender === "device" ? "client" : "server", phase } as const;
   const frame = decodeFrame(bytes, { at: 0, end: bytes.length }, context);
-  const fails = isViolation(frame) ? codeText(frame.code) : undefined;
-  assert.equal(fails, "fails" in expect ? expect.fails : undefined);
+  const outcome = isViolation(frame)
+    ? { fails: codeText(frame.code) }
+    : { json: framesIn(encodeFrame(frame))[0] };
+  assert.deepEqual(outcome, expect);
 }
-vectors<DecodingVector>("decoding.json", decodes);
-vectors<DecodingVector>("frame-rules.json", decodes);
-
-vectors<SniffingVector>("sniffing.json", ({ bytes_hex, expect }) => {
-  const opening = sniff(bytesOf(bytes_hex));
-  const named = { preface: "raw", unknown: "refused" }[opening as "preface" | "unknown"] ?? opening;
-  assert.equal(named, expect);
+vectors<DecodingCase>("decoding.json", decodes);
+vectors<DecodingCase>("frame-rules.json", async (vector) => {
+  decodes(vector);
+  const sent = vector.sender === "device" ? await serviceJudges(vector) : deviceJudges(vector);
+  const close = sent.find((frame) => kindOf(frame) === "close")?.close as JsonObject | undefined;
+  const code = String(close?.code ?? "").replace("ERROR_CODE_", "");
+  if ("fails" in vector.expect) assert.equal(code, vector.expect.fails, "the session says so too");
+  else assert.doesNotMatch(code, /^FRAME_WRONG_/, "the session lets it in");
 });
 
-vectors<PipeVector>("byte-pipe.json", ({ steps, up_hex }) => {
-  const [down, up] = [new PipeSender(), new PipeReceiver()];
-  let received = "";
-  for (const { write_hex, send, poll, expect } of steps) {
-    if (write_hex !== undefined) down.write(bytesOf(write_hex));
-    if (send !== undefined) {
-      const fresh = up.take(Number(send.offset), bytesOf(send.data_hex));
-      const answer = "code" in fresh ? { fails: codeText(fresh.code) } : undefined;
-      if (!("code" in fresh)) received += hexOf(fresh);
-      assert.deepEqual(answer ?? { received_offset: up.received }, expect);
-    }
-    if (poll !== undefined) {
-      const fault = down.acknowledged(Number(poll.received_offset));
-      const data_hex = hexOf(down.peek(poll.data_bytes_max));
-      const answer = fault ? { fails: codeText(fault.code) } : { offset: down.base, data_hex };
-      assert.deepEqual(answer, expect);
-    }
-  }
-  assert.equal(received, up_hex);
-});
-
-vectors<ServiceVector>("service.json", async (vector) => {
-  const bench = new ServiceBench(vector.given);
-  for (const { receive, answer } of vector.steps) {
-    const sent = await bench.received(bytesOf(receive.hex));
-    assertFrames(sent, answer);
-  }
-});
-
-vectors<DeviceVector>("device.json", (vector) => {
-  const bench = new DeviceBench(vector.given);
-  for (const step of vector.steps) {
-    bench.events.length = 0;
-    bench.results.length = 0;
-    for (const hex of step.submit_hex ?? []) bench.session.submit(bytesOf(hex));
-    const sent = bench.run(step.receive && bytesOf(step.receive.hex));
-    const kinds = new Set(step.sends.flatMap((frame) => Object.keys(frame as JsonObject)));
-    const compared = sent.filter((frame) => {
-      const [kind = ""] = Object.keys(frame as JsonObject);
-      return kind !== "ping" && (kind !== "ack" || kinds.has("ack"));
-    });
-    assertFrames(compared, step.sends);
-    assert.deepEqual(bench.events, step.events ?? []);
-    assert.deepEqual(bench.results, step.results ?? []);
-  }
-});
-
-/** Frames of one kind come in this order, each with at least these members; kinds may mix. */
-function assertFrames(sent: readonly JsonValue[], expected: readonly JsonValue[]): void {
-  const byKind = (frames: readonly JsonValue[]) =>
-    [...frames].sort((a, b) => kindOf(a).localeCompare(kindOf(b)));
-  const [is, must] = [byKind(sent), byKind(expected)];
-  assert.deepEqual(is.map(kindOf), must.map(kindOf), JSON.stringify(sent));
-  must.forEach((frame, index) => {
-    assertHolds(is[index] as JsonValue, frame, kindOf(frame));
-  });
-}
-
-function kindOf(frame: JsonValue): string {
-  return Object.keys(frame as JsonObject)[0] ?? "";
-}
-
-function assertHolds(value: JsonValue | undefined, part: JsonValue, at: string): void {
-  if (Array.isArray(part)) {
-    assert.ok(Array.isArray(value) && value.length === part.length, `${at}: as many`);
-    part.forEach((item, index) => {
-      assertHolds(value[index], item, `${at}[${index}]`);
-    });
-  } else if (typeof part === "object" && part !== null) {
-    assert.ok(typeof value === "object" && value !== null, `${at} is there`);
-    for (const [key, member] of Object.entries(part)) {
-      assertHolds((value as JsonObject)[key], member as JsonValue, `${at}.${key}`);
-    }
-  } else {
-    assert.equal(value, part, at);
-  }
-}
-
-function framesIn(bytes: Uint8Array): JsonValue[] {
-  const frames: JsonValue[] = [];
-  new Delimiter(1 << 24).push(bytes, (from, at, end) => {
-    frames.push(toJson(FrameSchema, fromBinary(FrameSchema, from.subarray(at, end))));
-    return true;
-  });
-  return frames;
-}
-
-/** A service as a vector gives it: our machine, rules and operations over a disk of its own. */
-class ServiceBench {
-  readonly #service = new Service(() => NOW_MS);
-  readonly #session: ServerSession;
-  readonly #limits;
-  #position = { device: DEVICE, generation: 0, outboxEpoch: 0 };
-
-  constructor(given: ServiceVector["given"]) {
-    const range = (defaultMs: number) => ({ defaultMs, minMs: 0, maxMs: 60_000 });
-    this.#limits = {
-      frameBytes: 262_144,
-      contentBytes: 1_024,
-      submitWindow: given.submit_window,
-      deliveryWindowMax: { count: 100, bytes: 100_000 },
-      timers: { keepalive: range(1_000), idle: range(3_000), age: range(0) },
-      handshakeMs: 1_000,
-      frameMs: 1_000,
-      drainGraceMs: 500,
-    };
-    this.#session = new ServerSession(this.#limits, NOW_MS);
-    const { disk } = this.#service;
-    disk.users.set(BOB, { epoch: 1, head: 0, floor: 1 });
-    if (given.timeline !== null) {
-      const { head } = given.timeline;
-      disk.users.set(ALICE, given.timeline);
-      const event = new Uint8Array(100);
-      disk.logs.set(
-        LOG,
-        Array.from({ length: head }, () => ({ committedMs: 1, event })),
-      );
-      const entries = Array.from({ length: head }, (_, index) => ({ log: LOG, logSeq: index + 1 }));
-      disk.timelines.set(ALICE, entries);
-    }
-    if (given.device === null) return;
-    const { generation, outbox_epoch, through, results_through, result_digests } = given.device;
-    const results = result_digests.map((digest) => ({
-      code: ErrorCode.UNSPECIFIED,
-      conversationSeq: 1,
-      committedMs: 1,
-      digest,
-    }));
-    disk.devices.set(`${ALICE}\0phone`, {
-      generation,
-      sessionId: new Uint8Array(16),
-      granted: { from: outbox_epoch, through: outbox_epoch },
-      outboxEpoch: outbox_epoch,
-      through,
-      resultsThrough: results_through,
-      results,
-      deliveredThrough: 0,
-    });
-  }
-
-  async received(bytes: Uint8Array): Promise<JsonValue[]> {
-    const sent: JsonValue[] = [];
-    this.#session.received(bytes, NOW_MS);
-    for (let turn = 0; turn < 10; turn += 1) {
-      for (const effect of this.#session.effects()) {
-        if (effect.kind === "write") sent.push(...framesIn(effect.bytes));
-        else await this.#do(effect);
-      }
-    }
-    return sent;
-  }
-
-  async #do(effect: ServerEffect): Promise<void> {
-    const session = this.#session;
-    switch (effect.kind) {
-      case "prepare": {
-        const identity = await openAuthenticator().authenticate(effect.claim);
-        if (identity.kind === "refused") {
-          return session.refused(violation(identity.code, identity.requirement, ""));
-        }
-        const { outbox, cursor } = effect.claim;
-        const prepared = this.#service.prepare({ device: DEVICE, outbox, cursor });
-        if (prepared.kind === "refused") {
-          return session.refused(violation(prepared.code, prepared.requirement, ""));
-        }
-        const { attachment } = prepared;
-        const { generation } = attachment;
-        this.#position = { device: DEVICE, generation, outboxEpoch: attachment.outbox.epoch };
-        this.#service.write((group) => group.attach({ device: DEVICE, attachment }));
-        return session.prepared({ attachment, userId: "alice" }, NOW_MS);
-      }
-      case "attach":
-        return session.attached();
-      case "commit":
-        return this.#commit(effect.submits);
-      case "load": {
-        const { after, limit } = effect;
-        return session.loaded(this.#service.disk.page({ user: ALICE, after, limit }), NOW_MS);
-      }
-      case "advance": {
-        const { deliveredThrough, resultsThrough } = effect;
-        const position = { ...this.#position, deliveredThrough, resultsThrough };
-        this.#service.write((group) => group.advance(position));
-        return;
-      }
-      case "write":
-      case "close":
-        return;
-    }
-  }
-
-  #commit(submits: (ServerEffect & { readonly kind: "commit" })["submits"]): void {
-    const sender = { tenant: "", userId: "alice", deviceId: "phone" };
-    const knownUsers = new Set<UserRef>(this.#service.disk.users.keys());
-    const planned = submits.map(({ seq, operation }) => ({
-      seq,
-      digest: crc32(operation),
-      plan: planOperation(decodeOperation(operation), sender, { knownUsers }, this.#limits),
-    }));
-    const outcome = this.#service.commit({ ...this.#position, submits: planned });
-    if (outcome.kind === "committed") this.#session.committed(outcome.receipt, NOW_MS);
-    else this.#session.refused(violation(ErrorCode.SUBMIT_CONFLICT, "SEQ-5", ""));
-    this.#session.woken(this.#service.disk.bounds(ALICE)?.head ?? 0);
-  }
-}
-
-const ALICE = userRefOf("", "alice");
-const BOB = userRefOf("", "bob");
-const LOG = logRefOf("", "d:alice:bob");
-const DEVICE = { user: ALICE, deviceId: "phone" };
-
-/** A device as a vector gives it, whose journal and application are done at once. */
-class DeviceBench {
-  readonly session: ClientSession;
-  readonly events: number[] = [];
-  readonly results: { operation_hex: string; outcome: string }[] = [];
-  #epoch = 0;
-  #linked = false;
-
-  constructor(given: DeviceVector["given"]) {
-    const { outbox_epoch, results_through, next, pending_hex, cursor, delivery_window } = given;
-    this.session = new ClientSession(
-      {
-        deviceId: "phone",
-        userId: "alice",
-        agent: "vector",
-        start: "earliest",
-        deliveryWindow: delivery_window,
-        timers: { keepaliveMs: 0, idleMs: 0, ageMs: 0 },
-        handshakeMs: 1_000,
-      },
-      {
-        outboxEpoch: outbox_epoch,
-        resultsThrough: results_through,
-        next,
-        pending: pending_hex.map((hex, index) => ({
-          seq: results_through + 1 + index,
-          operation: bytesOf(hex),
-        })),
-        cursor,
-      },
+/** A service brought to a phase by the frames of the first two steps of a vector. */
+async function serviceJudges({ phase, frame_hex }: DecodingCase): Promise<readonly JsonObject[]> {
+  const { setup, cases } = read<ServiceCase, ServiceSetup>("service.json");
+  const attached = cases.find(({ name }) => name === "submit") as ServiceCase;
+  const bench = new ServiceBench(setup, attached.given);
+  const steps = attached.steps.slice(0, { opening: 0, joining: 1, open: 2 }[phase]);
+  for (const { receive = [] } of steps) {
+    bench.receive(
+      "a",
+      receive.map(({ hex }) => bytesOf(hex)),
     );
+    await bench.settle();
   }
+  bench.takeSent();
+  bench.receive("a", [delimited(frame_hex)]);
+  await bench.settle();
+  return bench.takeSent().get("a") ?? [];
+}
 
-  run(bytes: Uint8Array | undefined): JsonValue[] {
-    const sent: JsonValue[] = [];
-    if (!this.#linked) this.session.linked("", NOW_MS);
-    this.#linked = true;
-    if (bytes !== undefined) this.session.received(bytes, NOW_MS);
-    for (let turn = 0; turn < 10; turn += 1) {
-      for (const effect of this.session.effects(NOW_MS)) {
-        if (effect.kind === "write") sent.push(...framesIn(effect.bytes));
-        else this.#do(effect);
+/** Likewise a device; before Ready while its journal is at work. */
+function deviceJudges({ phase, frame_hex }: DecodingCase): readonly JsonObject[] {
+  const { setup, cases } = read<DeviceCase, DeviceSetup>("device.json");
+  const attached = cases.find(({ name }) => name === "repeats") as DeviceCase;
+  const bench = new DeviceBench(setup, attached.given, phase !== "joining");
+  bench.link();
+  const welcome = attached.steps[1]?.receive?.map(({ hex }) => bytesOf(hex)) ?? [];
+  if (phase !== "opening") bench.receive(welcome);
+  bench.take();
+  bench.receive([delimited(frame_hex)]);
+  return bench.take().sent;
+}
+
+function delimited(frame_hex: string): Uint8Array {
+  const bytes = bytesOf(frame_hex);
+  assert.ok(bytes.length < 128, "a length of one byte");
+  return Uint8Array.of(bytes.length, ...bytes);
+}
+
+vectors<Case & { readonly bytes_hex: string; readonly expect: string }>(
+  "sniffing.json",
+  ({ bytes_hex, expect }) => {
+    const opening = sniff(bytesOf(bytes_hex));
+    const names = { preface: "raw", unknown: "refused" } as Readonly<Record<string, string>>;
+    assert.equal(names[opening] ?? opening, expect);
+  },
+);
+
+interface PipeCase extends Case {
+  readonly steps: readonly {
+    readonly at_ms?: number;
+    readonly write_hex?: string;
+    readonly ends?: true;
+    readonly send?: { readonly offset: string; readonly data_hex: string };
+    readonly sent?: object;
+    readonly poll?: { readonly name: string; readonly received_offset: string };
+    readonly cut?: string;
+    readonly answers?: object;
+  }[];
+  readonly up_hex: string;
+}
+
+const PIPE_SETUP = read<PipeCase, PipeSetup>("byte-pipe.json").setup;
+vectors<PipeCase>("byte-pipe.json", async ({ steps, up_hex }) => {
+  const bench = new PipeBench(PIPE_SETUP);
+  for (const { at_ms, write_hex, ends, send, sent, poll, cut, answers } of steps) {
+    if (at_ms !== undefined) bench.passUntil(at_ms);
+    if (write_hex !== undefined) bench.write(bytesOf(write_hex));
+    if (ends) bench.end();
+    if (send) assert.deepEqual(bench.send(BigInt(send.offset), bytesOf(send.data_hex)), sent);
+    if (poll) bench.poll(poll.name, BigInt(poll.received_offset));
+    if (cut !== undefined) bench.cut(cut);
+    assert.deepEqual(bench.takeAnswers(), answers ?? {});
+  }
+  assert.equal(await bench.received(), up_hex);
+});
+
+interface VectorFrame {
+  readonly hex: string;
+  readonly json?: JsonValue;
+}
+
+interface SessionStep {
+  readonly at_ms?: number;
+  readonly receive?: readonly VectorFrame[];
+  readonly sends: readonly JsonValue[];
+  readonly may_send?: readonly string[];
+}
+
+interface ServiceCase extends Case {
+  readonly given: ServiceState;
+  readonly steps: readonly (SessionStep & {
+    readonly link?: string;
+    readonly cut?: true;
+    readonly stops?: true;
+    readonly others?: Readonly<Record<string, readonly JsonValue[]>>;
+  })[];
+}
+
+/** What arrives comes in one piece; or, all the same, in as many as it has bytes. */
+const PIECES = [
+  (frames: readonly VectorFrame[]) => [Buffer.concat(frames.map(({ hex }) => bytesOf(hex)))],
+  (frames: readonly VectorFrame[]) =>
+    frames.flatMap(({ hex }) => [...bytesOf(hex)].map((byte) => Uint8Array.of(byte))),
+];
+
+const SERVICE_SETUP = read<ServiceCase, ServiceSetup>("service.json").setup;
+vectors<ServiceCase>("service.json", async ({ given, steps }) => {
+  for (const cutUp of PIECES) {
+    const bench = new ServiceBench(SERVICE_SETUP, given);
+    for (const [index, step] of steps.entries()) {
+      const { link = "a", receive = [], sends, others = {}, may_send = [] } = step;
+      if (step.at_ms !== undefined) await bench.passUntil(step.at_ms);
+      bench.link(link);
+      if (step.cut) bench.cut(link);
+      if (step.stops) bench.stop();
+      if (receive.length > 0) bench.receive(link, cutUp(receive));
+      await bench.settle();
+      for (const [name, sent] of bench.takeSent()) {
+        const frames = name === link ? sends : (others[name] ?? []);
+        const mayCome = [...may_send, ...["ping", "credit"].filter(isNotIn(frames))];
+        within(`step ${index}, link ${name}`, () => assertFrames(sent, { frames, mayCome }));
+        const closes = frames.some((frame) => kindOf(frame) === "close");
+        if (closes) assert.ok(bench.isClosed(name), "Close closes the link [LNK-14]");
       }
     }
-    return sent;
   }
+});
 
-  #do(effect: ClientEffect): void {
-    switch (effect.kind) {
-      case "append":
-        return this.session.appended();
-      case "install":
-        this.#epoch = effect.state.cursor.epoch;
-        this.#tell(effect.settlements);
-        return this.session.installed(NOW_MS);
-      case "settle":
-        this.#tell(effect.settlements);
-        return this.session.settled(effect.resultsThrough, NOW_MS);
-      case "deliver": {
-        const seqs = effect.deliveries.map(({ seq }) => seq);
-        this.events.push(...seqs);
-        return this.session.applied({ epoch: this.#epoch, seq: seqs.at(-1) as number }, NOW_MS);
-      }
-      case "drain":
-        return this.session.close(ErrorCode.GOODBYE);
-      case "opened":
-      case "write":
-      case "close":
-        return;
+interface DeviceCase extends Case {
+  readonly given: DeviceGivenState;
+  readonly steps: readonly (SessionStep & {
+    readonly link?: true;
+    readonly cut?: true;
+    readonly submit_hex?: readonly string[];
+    readonly handles?: number;
+    readonly closes?: true;
+    readonly events?: readonly number[];
+    readonly results?: readonly object[];
+    readonly acknowledged?: object;
+    readonly next?: string;
+  })[];
+}
+
+const DEVICE_SETUP = read<DeviceCase, DeviceSetup>("device.json").setup;
+vectors<DeviceCase>("device.json", ({ given, steps }) => {
+  for (const cutUp of PIECES) {
+    const bench = new DeviceBench(DEVICE_SETUP, given);
+    for (const [index, step] of steps.entries()) {
+      within(`step ${index}`, () => {
+        deviceDoes(bench, step, cutUp);
+      });
     }
   }
+});
 
-  #tell(settlements: (ClientEffect & { readonly kind: "settle" })["settlements"]): void {
-    for (const { entry, outcome } of settlements) {
-      const text = outcome === "rolled-back" ? outcome : codeText(outcome.code);
-      this.results.push({ operation_hex: hexOf(entry.operation), outcome: text });
-    }
+function deviceDoes(
+  bench: DeviceBench,
+  step: DeviceCase["steps"][number],
+  cutUp: (typeof PIECES)[number],
+): void {
+  const { at_ms, receive, submit_hex, handles, sends, may_send = [] } = step;
+  if (at_ms !== undefined) bench.passUntil(at_ms);
+  if (step.link) bench.link();
+  if (step.cut) bench.cut();
+  if (receive) bench.receive(cutUp(receive));
+  if (submit_hex) bench.submit(submit_hex.map(bytesOf));
+  if (handles !== undefined) bench.handle(handles);
+  if (step.closes) bench.close();
+  const { sent, events, results, acknowledged, next } = bench.take();
+  const mayCome = [...may_send, ...["ping", "ack", "credit"].filter(isNotIn(sends))];
+  assertFrames(sent, { frames: sends, mayCome });
+  assert.deepEqual(events, step.events ?? []);
+  assert.deepEqual(results, step.results ?? []);
+  assert.deepEqual({ ...acknowledged, ...step.acknowledged }, acknowledged);
+  if (step.next !== undefined) assert.equal(next, step.next);
+}
+
+function isNotIn(frames: readonly JsonValue[]): (kind: string) => boolean {
+  const kinds = new Set(frames.map(kindOf));
+  return (kind) => !kinds.has(kind);
+}
+
+function within(place: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof Error) error.message = `${place}: ${error.message}`;
+    throw error;
   }
 }
+
+test("what is said of a frame in JSON is what its bytes hold", () => {
+  const steps = ["service.json", "device.json"].flatMap((file) =>
+    read<{ readonly steps: readonly SessionStep[] }>(file).cases.flatMap((one) => one.steps),
+  );
+  const frames = steps.flatMap(({ receive = [] }) => receive);
+  const honest = frames.filter(({ json }) => json !== undefined);
+  assert.ok(honest.length > 500, `${honest.length} frames`);
+  for (const { hex, json } of honest) assert.deepEqual(framesIn(bytesOf(hex)), [json]);
+});

@@ -2,30 +2,53 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Outcome } from "./command.ts";
 import type { Named } from "./vectors/builder.ts";
-import { DEVICE } from "./vectors/device.ts";
-import { DECODING, FRAME_RULE_VECTORS, FRAMING } from "./vectors/framing.ts";
-import { PIPES, SNIFFING } from "./vectors/links.ts";
-import { SERVICE } from "./vectors/service.ts";
+import { DECODING, FRAME_RULE_VECTORS } from "./vectors/decoding.ts";
+import { DEVICE_SETUP } from "./vectors/device.ts";
+import { DEVICE_ATTACHING } from "./vectors/device-attaching.ts";
+import { DEVICE_SEQUENCING } from "./vectors/device-sequencing.ts";
+import { FRAMING } from "./vectors/framing.ts";
+import { PIPE_SETUP, PIPES, SNIFFING } from "./vectors/links.ts";
+import { SERVICE_SETUP } from "./vectors/service.ts";
+import { ATTACHING } from "./vectors/service-attaching.ts";
+import { ENDING } from "./vectors/service-ending.ts";
+import { SEQUENCING } from "./vectors/service-sequencing.ts";
 
-/** The files of spec/vectors/: what is asked in each, and its cases. */
-const FILES: Readonly<
-  Record<string, { readonly about: string; readonly cases: readonly Named[] }>
-> = {
+interface VectorFile {
+  readonly about: string;
+  /** What holds in all cases. */
+  readonly setup?: object;
+  readonly cases: readonly Named[];
+}
+
+/** The files of spec/vectors/. */
+const FILES: Readonly<Record<string, VectorFile>> = {
   "framing.json": { about: "A stream is cut into frames.", cases: FRAMING },
   "decoding.json": { about: "A frame is decoded, or refused.", cases: DECODING },
   "frame-rules.json": { about: "Who may send which kind, and when.", cases: FRAME_RULE_VECTORS },
   "sniffing.json": { about: "First bytes on a port that serves everything.", cases: SNIFFING },
-  "byte-pipe.json": { about: "The service's half of a long-poll link.", cases: PIPES },
-  "service.json": { about: "Given these frames, a service answers these.", cases: SERVICE },
-  "device.json": { about: "Given these frames, a device sends these.", cases: DEVICE },
+  "byte-pipe.json": {
+    about: "The service's half of a long-poll link.",
+    setup: PIPE_SETUP,
+    cases: PIPES,
+  },
+  "service.json": {
+    about: "Given these frames, a service answers these.",
+    setup: SERVICE_SETUP,
+    cases: [...ATTACHING, ...SEQUENCING, ...ENDING],
+  },
+  "device.json": {
+    about: "Given these frames, a device sends these.",
+    setup: DEVICE_SETUP,
+    cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING],
+  },
 };
 
 /** The path and text of every vector file. */
 export function vectorFiles(): readonly (readonly [path: string, text: string])[] {
-  return Object.entries(FILES).map(([name, { about, cases }]) => {
+  return Object.entries(FILES).map(([name, { about, setup, cases }]) => {
     const names = new Set(cases.map((vector) => vector.name));
     if (names.size !== cases.length) throw new TypeError(`${name}: two cases have one name`);
-    const text = JSON.stringify({ $schema: "./schema.json", about, cases }, undefined, 1);
+    const text = JSON.stringify({ $schema: "./schema.json", about, setup, cases }, undefined, 1);
     return [join("spec", "vectors", name), `${text}\n`];
   });
 }

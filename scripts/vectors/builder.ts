@@ -14,17 +14,17 @@ export interface Named {
 }
 
 /** Who a case is and what it checks. @param ids requirements and pitfalls, separated by spaces */
-export function named(ids: string, [name, description]: readonly [string, string]): Named {
-  const isPitfall = (id: string) => /^P\d/.test(id);
-  const requirements = ids.split(" ").filter((id) => !isPitfall(id));
-  const pitfalls = ids.split(" ").filter(isPitfall);
+export function named(ids: string, name: string, description: string): Named {
+  const all = ids.split(" ");
+  const pitfalls = all.filter((id) => /^P\d/.test(id));
+  const requirements = all.filter((id) => !pitfalls.includes(id));
   return { name, description, requirements, ...(pitfalls.length > 0 ? { pitfalls } : {}) };
 }
 
 /** A frame, readable and exact. */
 export interface VectorFrame {
-  /** Protobuf's JSON of posthorn.v1.Frame. */
-  readonly json: JsonValue;
+  /** Protobuf's JSON of posthorn.v1.Frame; absent where no JSON could say it. */
+  readonly json?: JsonValue;
   /** With its length prefix, as it goes over a link. */
   readonly hex: string;
 }
@@ -38,10 +38,16 @@ export function frame(kind: string, json: JsonValue): VectorFrame {
   };
 }
 
-/** A frame whose content is whatever bytes are given. */
-export function rawFrame(number: number, content: readonly number[], note: string): VectorFrame {
-  const bytes = [...varint((number << 3) | 2), ...varint(content.length), ...content];
-  return { json: { note }, hex: hexOf(delimited(bytes)) };
+/** The content of an honest frame: what stands behind the kind's tag and length. */
+export function contentOf({ hex }: VectorFrame): readonly number[] {
+  const skipVarint = (bytes: readonly number[]) =>
+    bytes.slice(bytes.findIndex((byte) => byte < 0x80) + 1);
+  return skipVarint(skipVarint(skipVarint([...Buffer.from(hex, "hex")])));
+}
+
+/** Bytes that are no honest frame, or not a whole one. */
+export function raw(bytes: Iterable<number>): VectorFrame {
+  return { hex: hexOf(bytes) };
 }
 
 export function delimited(bytes: Iterable<number>): number[] {
@@ -62,12 +68,12 @@ export function varint(value: number | bigint): number[] {
 
 /** A varint field. */
 export function field(number: number, value: number | bigint): number[] {
-  return [...varint(number << 3), ...varint(value)];
+  return [...varint(number * 8), ...varint(value)];
 }
 
 /** A length-delimited field. */
 export function bytesField(number: number, bytes: readonly number[]): number[] {
-  return [...varint((number << 3) | 2), ...varint(bytes.length), ...bytes];
+  return [...varint(number * 8 + 2), ...varint(bytes.length), ...bytes];
 }
 
 export function hexOf(bytes: Iterable<number>): string {
