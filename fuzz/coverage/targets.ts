@@ -82,7 +82,11 @@ export const TARGETS: readonly Target[] = [
       "[FRM-6] [LNK-6] [LNK-14] [SEQ-8] [SEQ-13] [SEQ-16] whatever bytes a device sends in any " +
       "phase, its session goes on within its windows or ends with one typed Close (P8)",
     load: () => import("../targets/server-session.ts"),
-    words: async () => (await import("./wire-words.ts")).frameWords(),
+    words: async () => {
+      const { HONEST } = await import("../targets/server-session.ts");
+      const { frameWords, wordsOf } = await import("./wire-words.ts");
+      return [...frameWords(), ...wordsOf(HONEST)];
+    },
     bytesMax: 512,
     sources: PROTOCOL,
     smokeRuns: 300,
@@ -93,7 +97,11 @@ export const TARGETS: readonly Target[] = [
       "[FRM-6] [LNK-14] [SEQ-4] [SEQ-10] [SEQ-13] [SEQ-16] whatever bytes a service sends in any " +
       "phase, the device goes on within its windows or ends with one typed Close (P16)",
     load: () => import("../targets/client-session.ts"),
-    words: async () => (await import("./wire-words.ts")).frameWords(),
+    words: async () => {
+      const { HONEST } = await import("../targets/client-session.ts");
+      const { frameWords, wordsOf } = await import("./wire-words.ts");
+      return [...frameWords(), ...wordsOf(HONEST)];
+    },
     bytesMax: 512,
     sources: PROTOCOL,
     smokeRuns: 300,

@@ -39,7 +39,11 @@ export function tokenWords(): Uint8Array[] {
     ...["none", ...TOKEN_ALGORITHMS].map((alg) => ({ alg })),
   ];
   const texts = claims.map((claim) => JSON.stringify(claim));
-  const members = texts.map((text) => `${text.slice(1, -1)},`);
+  const names = [...new Set(claims.flatMap((claim) => Object.keys(claim)))];
+  const members = [
+    ...texts.map((text) => `${text.slice(1, -1)},`),
+    ...names.flatMap((name) => [`"${name}":"",`, `"${name}":0,`]),
+  ];
   const encoded = texts.map((text) => Buffer.from(text).toString("base64url"));
   return textWords([...texts, ...members, ...encoded, ".", "..", "\n", ...JSON_WORDS]);
 }

@@ -1,25 +1,52 @@
 import { create, type DescField, type DescMessage, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { ERROR_RULES } from "../../gen/posthorn/v1/error_rules.ts";
 import { FrameSchema } from "../../gen/posthorn/v1/frame_pb.ts";
+import { encodeFrame, type Frame } from "../../protocol/frames.ts";
 import { PREFACE } from "../../protocol/sniff.ts";
 import { varint } from "./mutate.ts";
 
 const WIRE_VARINT = 0;
 const WIRE_BYTES = 2;
 const WIRE_FIXED32 = 5;
+const WHOLE_TIMES = 4;
+/** What stands in every field of a message. */
+interface Filling {
+  readonly number: number;
+  readonly counter: bigint;
+  /** Which of a oneof's fields is set. */
+  readonly choice: number;
+}
+const FILLINGS: readonly Filling[] = [
+  ...[0, 1, 2, 3].map((choice) => ({ number: 1, counter: 1n, choice })),
+  { number: 2, counter: 2n, choice: 0 },
+  { number: 2 ** 31 - 1, counter: 2n ** 53n - 1n, choice: 0 },
+];
 const BORDER_BITS = [0, 1, 7, 8, 14, 21, 28, 31, 32, 35, 53, 63, 64];
 
-/** What frames are made of, from the schema: whole frames, contents, tags, numbers and codes. */
+/**
+ * What frames are made of, from the schema: whole frames, contents, tags, numbers and codes. Whole
+ * frames come several times, as they lead furthest.
+ */
 export function frameWords(): Uint8Array[] {
-  const kinds = FrameSchema.fields.flatMap((field) => {
+  const contents = FrameSchema.fields.flatMap((field) => {
     const message = field.message as DescMessage;
-    return [empty(message), filled(message)].flatMap((content) => {
-      const frame = join(tagOf(field), varint(BigInt(content.length)), content);
-      return [join(varint(BigInt(frame.length)), frame), frame, content];
-    });
+    const fillings = FILLINGS.map((filling) => filled(message, filling));
+    return distinct([empty(message), ...fillings]).map((content) => ({ field, content }));
   });
-  const tags = fieldsWithin(FrameSchema).map(tagOf);
-  return distinct([...kinds, ...tags, ...numberWords(), ...codeWords()]);
+  const bare = contents.map(({ field, content }) => {
+    return join(tagOf(field), varint(BigInt(content.length)), content);
+  });
+  const whole = bare.map((frame) => join(varint(BigInt(frame.length)), frame));
+  const tags = distinct(fieldsWithin(FrameSchema).map(tagOf));
+  const inner = contents.map(({ content }) => content);
+  const parts = distinct([...bare, ...inner, ...tags, ...numberWords(), ...codeWords()]);
+  return [...Array.from({ length: WHOLE_TIMES }, () => whole).flat(), ...parts];
+}
+
+/** Frames of an honest peer, each as often as any other whole frame. */
+export function wordsOf(frames: readonly Frame[]): Uint8Array[] {
+  const words = frames.map((frame) => encodeFrame(frame));
+  return Array.from({ length: WHOLE_TIMES }, () => words).flat();
 }
 
 /** Numbers at borders of varints and counters, and one beside each. */
@@ -67,37 +94,37 @@ function empty(schema: DescMessage): Uint8Array {
 }
 
 /** A message with something in every field. */
-function filled(schema: DescMessage): Uint8Array {
-  return toBinary(schema, create(schema, filling(schema) as never));
+function filled(schema: DescMessage, filling: Filling): Uint8Array {
+  return toBinary(schema, create(schema, membersOf(schema, filling) as never));
 }
 
-function filling(schema: DescMessage): object {
+function membersOf(schema: DescMessage, filling: Filling): object {
   const members = schema.members.map((member) => {
-    if (member.kind !== "oneof") return [member.localName, fillingOf(member)];
-    const field = member.fields[0] as DescField;
-    return [member.localName, { case: field.localName, value: fillingOf(field) }];
+    if (member.kind !== "oneof") return [member.localName, contentOf(member, filling)];
+    const field = member.fields[filling.choice % member.fields.length] as DescField;
+    return [member.localName, { case: field.localName, value: contentOf(field, filling) }];
   });
   return Object.fromEntries(members);
 }
 
-function fillingOf(field: DescField): unknown {
-  const value = oneOf(field);
-  return field.fieldKind === "list" ? [value] : value;
+function contentOf(field: DescField, filling: Filling): unknown {
+  const item = itemOf(field, filling);
+  return field.fieldKind === "list" ? [item] : item;
 }
 
-function oneOf({ message, scalar }: DescField): unknown {
-  if (message !== undefined) return filling(message);
+function itemOf({ message, scalar }: DescField, filling: Filling): unknown {
+  if (message !== undefined) return membersOf(message, filling);
   switch (scalar) {
     case ScalarType.STRING:
       return "a";
     case ScalarType.BYTES:
       return Uint8Array.of(1);
     case ScalarType.UINT64:
-      return 1n;
+      return filling.counter;
     case ScalarType.BOOL:
       return true;
     default:
-      return 1;
+      return filling.number;
   }
 }
 
