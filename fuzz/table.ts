@@ -4,6 +4,13 @@ import { delimiting, frameRules } from "./properties/framing.ts";
 import { hostileDevice } from "./properties/hostile-device.ts";
 import { hostileService } from "./properties/hostile-service.ts";
 import { hotCodecsRead, hotCodecsWrite } from "./properties/hot-codecs.ts";
+import { linkFirstBytes } from "./properties/link-first-bytes.ts";
+import { linkFraming } from "./properties/link-framing.ts";
+import { linkLongPoll } from "./properties/link-longpoll.ts";
+import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
+import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
+import { linkSession } from "./properties/link-session.ts";
+import { linkWebSocket } from "./properties/link-websocket.ts";
 import { session, words } from "./properties/session.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
@@ -21,4 +28,11 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsRead,
   bytePipe,
   ...BYTE_PROPERTIES,
+  linkFirstBytes,
+  linkFraming,
+  linkWebSocket,
+  linkSession,
+  linkLongPoll,
+  linkLongPollCut,
+  linkLongPollForms,
 ];

@@ -9,6 +9,7 @@ import { ALPN_PROTOCOL, PREFACE_BYTES } from "../../protocol/limits.ts";
 import type { LinkAcceptor } from "../../protocol/link.ts";
 import { type Opening, sniff } from "../../protocol/sniff.ts";
 import { unreachable } from "../../protocol/violation.ts";
+import { endWith, jsonAnswer } from "./last-words.ts";
 import type { OriginRule } from "./origin.ts";
 import { WebSocketEntrance } from "./websocket.ts";
 
@@ -217,20 +218,11 @@ function acceptRaw(socket: Duplex, raw: Socket, accept: LinkAcceptor, first: Buf
 
 /** Says why in the one way that a raw peer may understand, and ends. */
 function refuse(socket: Duplex, code: ErrorCode, requirement: string): void {
-  socket.on("error", () => socket.destroy());
-  socket.end(encodeFrame({ kind: "close", value: { code, detail: "", requirement } }));
-  socket.resume();
-  setTimeout(() => socket.destroy(), 1_000).unref();
+  endWith(socket, encodeFrame({ kind: "close", value: { code, detail: "", requirement } }));
 }
 
 /** The answer to HTTP where there is none. */
 function answerNotServed(socket: Duplex, what: string): void {
   const message = `${what} is not served on this port`;
-  const body = `${JSON.stringify({ code: "TRANSPORT_NOT_SERVED", message })}\n`;
-  socket.on("error", () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 421 Misdirected Request\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  socket.resume();
+  endWith(socket, jsonAnswer("421 Misdirected Request", { code: "TRANSPORT_NOT_SERVED", message }));
 }

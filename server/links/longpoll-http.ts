@@ -1,5 +1,11 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -8,7 +14,6 @@ import {
   createContextValues,
 } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ErrorCode, ErrorDetailSchema } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   LongPollService,
@@ -19,6 +24,7 @@ import {
 } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { violation } from "../../protocol/violation.ts";
 import { type LongPollLinks, LongPollRefusal } from "./longpoll.ts";
+import { longPollLibrary } from "./longpoll-library.ts";
 import type { OriginRule } from "./origin.ts";
 
 /** Room for a request's fields besides its data. */
@@ -48,14 +54,11 @@ export function longPollHttp(
   options: LongPollHttpOptions,
   otherwise: RequestListener,
 ): RequestListener {
-  const library = connectNodeAdapter({
-    routes: (router) => routes(router, links),
-    contextValues: (request) => {
-      return createContextValues().set(peerKey, request.socket.remoteAddress ?? "");
-    },
-    readMaxBytes: links.limits.sendBytesMax + REQUEST_OVERHEAD_BYTES,
-    grpc: false,
-  });
+  const { sendBytesMax } = links.limits;
+  const protoBytesMax = sendBytesMax + REQUEST_OVERHEAD_BYTES;
+  // In JSON bytes are base64: four letters for three of them.
+  const jsonBytesMax = Math.ceil(sendBytesMax / 3) * 4 + REQUEST_OVERHEAD_BYTES;
+  const library = longPollLibrary((router) => routes(router, links), jsonBytesMax);
   return (request, response) => {
     const path = request.url ?? "";
     if (!path.startsWith(PREFIX)) return otherwise(request, response);
@@ -63,8 +66,13 @@ export function longPollHttp(
     response.setHeader("Access-Control-Allow-Origin", options.corsOrigin);
     if (request.method === "OPTIONS") return preflight(response);
     const method = isPlainProto(request) ? thinMethods[path.slice(PREFIX.length)] : undefined;
-    if (method === undefined) return library(request, response);
-    void thin(method, links, { request, response, bodyMs: options.bodyMs });
+    const bodyBytesMax = method === undefined ? jsonBytesMax : protoBytesMax;
+    void typedAnswer({ request, response, bodyMs: options.bodyMs, bodyBytesMax }, async (body) => {
+      if (method !== undefined) return await thin(method, { links, response, body });
+      const contextValues = createContextValues();
+      contextValues.set(peerKey, request.socket.remoteAddress ?? "");
+      return await library({ request, response, body, contextValues });
+    });
   };
 }
 
@@ -92,12 +100,15 @@ function typed<Result>(call: () => Result | Promise<Result>): Result | Promise<R
   }
 }
 
-function connectErrorOf(error: unknown): unknown {
-  if (!(error instanceof LongPollRefusal)) return error;
-  const { code, detail } = error.violation;
+/** Whatever is no refusal and not the library's own error is a defect of ours. */
+function connectErrorOf(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  const isRefusal = error instanceof LongPollRefusal;
+  const code = isRefusal ? error.violation.code : ErrorCode.INTERNAL;
   const value = create(ErrorDetailSchema, { code });
   const details = [{ desc: ErrorDetailSchema, value }];
-  return new ConnectError(detail, connectCodeOf(code), undefined, details);
+  const message = isRefusal ? error.message : "a defect";
+  return new ConnectError(message, connectCodeOf(code), undefined, details);
 }
 
 function connectCodeOf(code: ErrorCode): Code {
@@ -110,6 +121,8 @@ function connectCodeOf(code: ErrorCode): Code {
       return Code.ResourceExhausted;
     case ErrorCode.TOO_SLOW:
       return Code.DeadlineExceeded;
+    case ErrorCode.INTERNAL:
+      return Code.Internal;
     default:
       return Code.InvalidArgument;
   }
@@ -152,54 +165,70 @@ type ThinMethod = (
 
 const thinMethods: Readonly<Record<string, ThinMethod>> = {
   Send: (links, body) => {
-    return toBinary(SendResponseSchema, links.send(fromBinary(SendRequestSchema, body)));
+    return toBinary(SendResponseSchema, links.send(decoded(SendRequestSchema, body)));
   },
   Poll: async (links, body, aborted) => {
-    const request = fromBinary(PollRequestSchema, body);
+    const request = decoded(PollRequestSchema, body);
     return toBinary(PollResponseSchema, await links.poll(request, aborted));
   },
 };
+
+function decoded<Desc extends DescMessage>(desc: Desc, body: Uint8Array): MessageShape<Desc> {
+  try {
+    return fromBinary(desc, body);
+  } catch {
+    throw new LongPollRefusal(violation(ErrorCode.REQUEST_INVALID, "LNK-11", "not a request"));
+  }
+}
 
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly bodyMs: number;
+  readonly bodyBytesMax: number;
 }
 
-async function thin(method: ThinMethod, links: LongPollLinks, exchange: Exchange): Promise<void> {
+/** Reads a request and has it answered, with an error where there is nothing else to say. */
+async function typedAnswer(
+  exchange: Exchange,
+  answer: (body: Uint8Array) => Promise<void>,
+): Promise<void> {
   const { response } = exchange;
-  const gone = new AbortController();
-  response.once("close", () => gone.abort());
   try {
-    const body = await readBody(exchange, links.limits.sendBytesMax + REQUEST_OVERHEAD_BYTES);
-    const answer = await method(links, body, gone.signal);
-    response.writeHead(200, {
-      "Content-Type": "application/proto",
-      "Content-Length": answer.length,
-    });
-    response.end(answer);
+    await answer(await readBody(exchange));
   } catch (error) {
-    const known = error instanceof LongPollRefusal ? connectErrorOf(error) : malformed(error);
-    const connectError = known as ConnectError;
-    const answer = errorToJsonBytes(connectError, {});
     if (response.headersSent || response.destroyed) return;
+    const connectError = connectErrorOf(error);
+    const bytes = errorToJsonBytes(connectError, {});
     response.writeHead(codeToHttpStatus(connectError.code), {
       "Content-Type": "application/json",
-      "Content-Length": answer.length,
+      "Content-Length": bytes.length,
     });
-    response.end(answer);
+    response.end(bytes);
   }
 }
 
-function malformed(error: unknown): ConnectError {
-  if (error instanceof ConnectError) return error;
-  const value = create(ErrorDetailSchema, { code: ErrorCode.REQUEST_INVALID });
-  const details = [{ desc: ErrorDetailSchema, value }];
-  return new ConnectError("not a valid request", Code.InvalidArgument, undefined, details);
+async function thin(
+  method: ThinMethod,
+  given: {
+    readonly links: LongPollLinks;
+    readonly response: ServerResponse;
+    readonly body: Uint8Array;
+  },
+): Promise<void> {
+  const { links, response, body } = given;
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  const answer = await method(links, body, gone.signal);
+  response.writeHead(200, {
+    "Content-Type": "application/proto",
+    "Content-Length": answer.length,
+  });
+  response.end(answer);
 }
 
 /** Reads a request's body within a time and a size; what is beyond is not kept. */
-function readBody({ request, bodyMs }: Exchange, bytesMax: number): Promise<Uint8Array> {
+function readBody({ request, bodyMs, bodyBytesMax }: Exchange): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -214,8 +243,8 @@ function readBody({ request, bodyMs }: Exchange, bytesMax: number): Promise<Uint
     };
     const gather = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > bytesMax) {
-        return fail(ErrorCode.REQUEST_INVALID, "LNK-11", `a body above ${bytesMax} bytes`);
+      if (bytes > bodyBytesMax) {
+        return fail(ErrorCode.REQUEST_INVALID, "LNK-11", `a body above ${bodyBytesMax} bytes`);
       }
       chunks.push(chunk);
     };

@@ -6,6 +6,7 @@ import { encodeFrame } from "../../protocol/frames.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
 import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
 import { holdsWholeFrames, messagesOf } from "../../protocol/whole-frames.ts";
+import { endWith, jsonAnswer } from "./last-words.ts";
 import type { OriginRule } from "./origin.ts";
 
 /** Above this many bytes that the peer has not taken, `write` says stop. */
@@ -18,6 +19,7 @@ const DRAIN_POLL_MS = 20;
 /** RFC 6455 section 7.4: 1000 is a normal end; 4000 to 4999 are the application's. */
 const CLOSE_NORMAL = 1000;
 const CLOSE_CODE_BASE = 4000;
+const CLOSE_CODE_MAX = 4999;
 
 /** Turns upgrade requests into links. [LNK-5] */
 export class WebSocketEntrance {
@@ -61,11 +63,14 @@ export class WebSocketEntrance {
 }
 
 function refuse(socket: Duplex, status: string, message: string): void {
-  const body = `${JSON.stringify({ code: "TRANSPORT_NOT_SERVED", message })}\n`;
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  endWith(socket, jsonAnswer(status, { code: "TRANSPORT_NOT_SERVED", message }));
+}
+
+/** A device closes with any number: one that has no status of its own is told as none. */
+function statusOf(code: ErrorCode): number {
+  if (code === ErrorCode.GOODBYE) return CLOSE_NORMAL;
+  const status = CLOSE_CODE_BASE + code;
+  return status > CLOSE_CODE_BASE && status <= CLOSE_CODE_MAX ? status : CLOSE_CODE_BASE;
 }
 
 /**
@@ -125,7 +130,7 @@ class WebSocketLink implements Link {
     if (this.#closing !== undefined) return;
     this.#flush();
     this.#closing = code;
-    this.#socket.close(code === ErrorCode.GOODBYE ? CLOSE_NORMAL : CLOSE_CODE_BASE + code);
+    this.#socket.close(statusOf(code));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#socket.terminate(), LINGER_MS);
     this.#timer.unref();
