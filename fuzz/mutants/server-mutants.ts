@@ -208,7 +208,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     title: "[ERR-1] throws where nobody catches for a Host header that is none",
     file: "server/links/longpoll-library.ts",
     find: 'throw invalid("the request has no legal Host");',
-    replace: 'setImmediate(() => Promise.reject(new Error("no Host")));\n    throw invalid("");',
+    replace: 'setImmediate(() => Promise.reject(new Error("none")));\n    throw invalid("");',
     killedBy: "link-first-bytes",
   },
   {
@@ -247,7 +247,9 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "poll-not-superseded",
     title: "[LNK-10] forgets the older poll when a newer one comes",
     file: "server/links/longpoll-link.ts",
-    find: 'this.#poll?.answer(violation(ErrorCode.POLL_SUPERSEDED, "LNK-10", "a newer poll came"));',
+    find:
+      'this.#poll?.answer(violation(ErrorCode.POLL_SUPERSEDED, "LNK-10", ' +
+      '"a newer poll came"));',
     replace: "",
     killedBy: "bytes-long-poll",
   },
@@ -263,7 +265,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "older-link-untold",
     title: "[SES-6] does not tell the older link that it is superseded",
     file: "server/sessions/hub.ts",
-    find: "if (sameDevice && other.generation < member.generation) other.superseded();",
+    find: "        other.superseded();\n",
     replace: "",
     killedBy: "link-session",
   },

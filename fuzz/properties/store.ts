@@ -144,10 +144,13 @@ class Model {
     return `committed ${record.through} ${JSON.stringify(results)}`;
   }
 
-  advance(device: Device, { generation, outbox }: Attachment, resultsThrough: number): void {
+  advance(device: Device, { generation, outbox }: Attachment, resultsThrough: number): string {
     const record = this.records.get(device);
-    if (record?.generation !== generation || record.epoch !== outbox.epoch) return;
+    if (record?.generation !== generation || record.epoch !== outbox.epoch) {
+      return record !== undefined && record.generation > generation ? "fenced" : "noted";
+    }
     this.#drop(record, Math.min(resultsThrough, record.through));
+    return "noted";
   }
 
   page(user: UserRef, after: number, count: number) {
@@ -244,14 +247,15 @@ class Asked {
     return `committed ${through} ${JSON.stringify(told)}`;
   }
 
-  async advance(device: Device, attachment: Attachment, resultsThrough: number): Promise<void> {
+  async advance(device: Device, attachment: Attachment, resultsThrough: number): Promise<string> {
     const { generation, outbox } = attachment;
     const position = { device, generation, outboxEpoch: outbox.epoch };
-    this.store.advance({ ...position, deliveredThrough: 0, resultsThrough });
+    const told = await this.store.advance({ ...position, deliveredThrough: 0, resultsThrough });
     // A note is written with the next group: something else makes one.
     const request = { epoch: 0, resultsThrough: 0, next: 1 };
     const cursor = { epoch: 0, seq: 0, start: "latest" as const };
     await this.store.prepare({ device: PROBE, outbox: request, cursor });
+    return told;
   }
 
   async page(user: UserRef, after: number, count: number) {
@@ -321,9 +325,8 @@ async function takeStep(
     return await ask(expected, (asked) => asked.commit(device, prepared(asked), submits));
   }
   const resultsThrough = resultsNear(step, model);
-  model.advance(device, own, resultsThrough);
-  for (const asked of stores) await asked.advance(device, prepared(asked), resultsThrough);
-  return "";
+  const expected = model.advance(device, own, resultsThrough);
+  return await ask(expected, (asked) => asked.advance(device, prepared(asked), resultsThrough));
 }
 
 /** What a Hello claims: mostly the truth. */
@@ -397,7 +400,8 @@ export const stores = property<Step[]>({
     "commit fenced",
     "commit conflict",
     "commit stale",
-    "advance",
+    "advance noted",
+    "advance fenced",
     "reopen",
   ],
   arbitrary: fc.array(step, { minLength: 5, maxLength: STEPS_MAX, size: "max" }),

@@ -3,6 +3,7 @@ import { assert } from "../../protocol/violation.ts";
 import { CommitGroup } from "../../server/store/group.ts";
 import { MemoryDisk } from "../../server/store/memory.ts";
 import {
+  type AdvanceOutcome,
   type AttachOutcome,
   type AttachRequest,
   type CommitOutcome,
@@ -96,8 +97,8 @@ function attachmentName({ user, deviceId }: DeviceRef, generation: number): stri
   return `${user} ${deviceId} ${generation}`;
 }
 
-/** Two devices of one user may ask for one page, and each asks again only with more room. */
-const SAME_PAGES_MAX = 4;
+/** Every session of a user may ask for one page, and each asks again only with more room. */
+const SAME_PAGES_MAX = 6;
 
 /** A node's way to the store: calls wait, take effect in order, and are answered later. */
 export class NodeStore implements Store {
@@ -105,7 +106,7 @@ export class NodeStore implements Store {
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
   /** The attachments that came into force by this node. */
   readonly #inForce = new Set<string>();
-  /** How often each page was loaded since a session last began. */
+  /** How often each page was loaded since a device last attached. */
   readonly #loads = new Map<string, number>();
   #waiting: Call[] = [];
   #executed: Call[] = [];
@@ -146,6 +147,7 @@ export class NodeStore implements Store {
       const isRaised = this.#service.disk.device(request.device)?.generation === before + 1;
       const isAttached = outcome.kind === "attached";
       assert(!isAttached || isRaised, "each attach raises the generation durably [SES-6]");
+      this.#loads.clear();
       if (isAttached) this.#inForce.add(attachmentName(request.device, before + 1));
       return outcome;
     });
@@ -181,19 +183,18 @@ export class NodeStore implements Store {
     });
   }
 
-  advance(position: DevicePosition): void {
-    const execute = () => {
+  advance(position: DevicePosition): Promise<AdvanceOutcome> {
+    return this.#call(() => {
       const before = this.#service.disk.device(position.device);
-      this.#service.write((group) => group.advance(position));
+      const outcome = this.#service.write((group) => group.advance(position));
       const isOld = before !== undefined && position.generation < before.generation;
       const isUnchanged = this.#service.disk.device(position.device) === before;
       assert(!isOld || isUnchanged, "an old generation has no effect [SES-6]");
-    };
-    this.#waiting.push({ execute, reply: () => {}, fail: () => {} });
+      return outcome;
+    }).catch(() => "noted");
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {
-    this.#loads.clear();
     const watchers = this.#watchers.get(user) ?? new Set();
     this.#watchers.set(user, watchers.add(woken));
     return () => watchers.delete(woken);

@@ -17,6 +17,7 @@ import { decodeOperation, planOperation, readsOf, type Sender } from "../operati
 import {
   type Attachment,
   type CommitOutcome,
+  type DevicePosition,
   type DeviceRef,
   type Store,
   StoreError,
@@ -191,7 +192,7 @@ export class SessionDriver implements LinkHandler, HubMember {
       case "advance": {
         const { deliveredThrough, resultsThrough } = effect;
         const position = { ...this.#position, deliveredThrough, resultsThrough };
-        this.#context.store.advance(position);
+        void this.#advance(position);
         return;
       }
       case "write":
@@ -246,6 +247,8 @@ export class SessionDriver implements LinkHandler, HubMember {
     const { store, hub, observer } = this.#context;
     const { device, attachment, agent } = this.#attachment;
     const outcome = await store.attach({ device, attachment });
+    // Its own link may be gone, and what it fenced off is fenced off all the same.
+    hub.fence(device, outcome.generation);
     if (this.#gone) return;
     if (outcome.kind === "overtaken") {
       const detail = "another attachment of the device was quicker";
@@ -298,6 +301,12 @@ export class SessionDriver implements LinkHandler, HubMember {
       if (outcome.kind !== "stale") break;
     }
     return outcome;
+  }
+
+  /** An acknowledgement that has no effect is where a fenced session learns that it is. [SES-6] */
+  async #advance(position: DevicePosition): Promise<void> {
+    const outcome = await this.#context.store.advance(position);
+    if (outcome === "fenced") this.superseded();
   }
 
   async #load(after: number, limit: FlowWindow): Promise<void> {

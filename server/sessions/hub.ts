@@ -31,14 +31,19 @@ export class Hub {
     return [...this.#users.values()].flatMap(({ members }) => [...members]);
   }
 
-  /** Adds a session and ends an older one of the same device here. Returns how to leave. */
-  join(member: HubMember): () => void {
-    const { user, deviceId } = member.device;
-    const sessions = this.#users.get(user) ?? this.#watch(user);
-    for (const other of sessions.members) {
-      const sameDevice = other.device.deviceId === deviceId;
-      if (sameDevice && other.generation < member.generation) other.superseded();
+  /** A generation is in force: ends the device's older sessions here. [SES-6] */
+  fence({ user, deviceId }: DeviceRef, generation: number): void {
+    for (const other of this.#users.get(user)?.members ?? []) {
+      if (other.device.deviceId === deviceId && other.generation < generation) {
+        other.superseded();
+      }
     }
+  }
+
+  /** Adds a session. Returns how to leave. */
+  join(member: HubMember): () => void {
+    const { user } = member.device;
+    const sessions = this.#users.get(user) ?? this.#watch(user);
     sessions.members.add(member);
     this.#count += 1;
     return () => this.#leave(user, member);

@@ -90,7 +90,9 @@ type Reopen = (options?: { readonly timelineEventsMax?: number }) => Promise<Sto
 export async function attach(store: Store, request: PrepareRequest): Promise<Attachment> {
   const { device } = request;
   const prepared = await prepare(store, request);
-  assert.deepEqual(await store.attach({ device, attachment: prepared }), { kind: "attached" });
+  const { generation } = prepared;
+  const attached = { kind: "attached", generation };
+  assert.deepEqual(await store.attach({ device, attachment: prepared }), attached);
   return prepared;
 }
 
@@ -133,7 +135,8 @@ async function fencing(store: Store): Promise<void> {
   await commit(store, batchOf(newer, [sendPlan(1, "new")]));
   const { generation, outbox } = phone;
   const stale = { device: PHONE, generation, outboxEpoch: outbox.epoch };
-  store.advance({ ...stale, deliveredThrough: 1, resultsThrough: 1 });
+  const told = await store.advance({ ...stale, deliveredThrough: 1, resultsThrough: 1 });
+  assert.equal(told, "fenced", "it is told so");
   const third = await attach(store, resumed(newer));
   assert.equal(third.outbox.results.length, 1, "an old generation's acknowledgement has no effect");
   assert.deepEqual(await texts(store, BOB), ["new"]);
@@ -146,12 +149,14 @@ async function overtaken(store: Store): Promise<void> {
   await prepare(store, prepareRequest(PHONE));
   await commit(store, batchOf(phone, [sendPlan(1, "undisturbed")]));
   // What the late one was told is not true any more: it comes to nothing, but fences the older one.
-  const overtaken = { kind: "overtaken" };
+  const overtaken = { kind: "overtaken", generation: late.generation };
   assert.deepEqual(await store.attach({ device, attachment: late }), overtaken);
   assert.deepEqual(await store.commit(batchOf(phone, [sendPlan(2, "x")])), { kind: "fenced" });
   const second = await prepare(store, resumed(phone));
   const third = await attach(store, resumed(phone));
-  assert.deepEqual(await store.attach({ device, attachment: second }), overtaken);
+  const { generation } = third;
+  const again = await store.attach({ device, attachment: second });
+  assert.deepEqual(again, { kind: "overtaken", generation });
   await commit(store, batchOf(third, [sendPlan(2, "undisturbed too")]));
   assert.deepEqual(await texts(store, BOB), ["undisturbed", "undisturbed too"]);
 }
@@ -216,7 +221,8 @@ async function resultsDropped(store: Store): Promise<void> {
   await commit(store, batchOf(phone, [sendPlan(1, "a"), sendPlan(2, "b"), sendPlan(3, "c")]));
   const { generation, outbox } = phone;
   const position = { device: PHONE, generation, outboxEpoch: outbox.epoch };
-  store.advance({ ...position, deliveredThrough: 0, resultsThrough: 2 });
+  const noted = await store.advance({ ...position, deliveredThrough: 0, resultsThrough: 2 });
+  assert.equal(noted, "noted");
   await commit(store, batchOf(phone, [sendPlan(4, "d")]));
   const attachment = await attach(store, resumed(phone));
   assert.equal(attachment.outbox.resultsThrough, 2);
@@ -332,7 +338,7 @@ async function retention(first: Store, reopen: Reopen): Promise<void> {
     await commit(store, batchOf(phone, [sendPlan(seq, `m${seq}`)]));
     const { generation, outbox } = phone;
     const position = { device: PHONE, generation, outboxEpoch: outbox.epoch };
-    store.advance({ ...position, deliveredThrough: 0, resultsThrough: seq });
+    await store.advance({ ...position, deliveredThrough: 0, resultsThrough: seq });
   }
   const { bounds, entries } = await store.loadTimeline(BOB, 0, PAGE);
   assert.equal(bounds.head, 200);

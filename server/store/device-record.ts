@@ -185,6 +185,14 @@ export function resultsFrom(record: DeviceRecord, firstSeq: number): readonly Su
   return record.results.slice(Math.max(0, firstSeq - record.resultsThrough - 1));
 }
 
+/** Whether a newer attachment of the device is in force. */
+export function isFenced(
+  record: DeviceRecord | undefined,
+  { generation }: { readonly generation: number },
+): boolean {
+  return record !== undefined && record.generation > generation;
+}
+
 /** The record after a device reported its position; undefined when the report changes nothing. */
 export function advanceDevice(
   record: DeviceRecord | undefined,

@@ -11,12 +11,14 @@ import {
   advanceDevice,
   attachDevice,
   type DeviceRecord,
+  isFenced,
   judgeBatch,
   prepareAttachment,
   resultsFrom,
 } from "./device-record.ts";
 import type { TimelineRun } from "./records.ts";
 import type {
+  AdvanceOutcome,
   AttachOutcome,
   AttachRequest,
   DevicePosition,
@@ -114,7 +116,7 @@ export class CommitGroup {
   attach({ device, attachment }: AttachRequest): AttachOutcome {
     const { record, kind } = attachDevice(this.#device(device), attachment);
     if (record !== undefined) this.#setDevice(device, record);
-    return { kind };
+    return { kind, generation: this.#device(device)?.generation ?? 0 };
   }
 
   commit(batch: SubmitBatch): CommitDecision {
@@ -132,9 +134,11 @@ export class CommitGroup {
     };
   }
 
-  advance(position: DevicePosition): void {
-    const record = advanceDevice(this.#device(position.device), position);
+  advance(position: DevicePosition): AdvanceOutcome {
+    const before = this.#device(position.device);
+    const record = advanceDevice(before, position);
     if (record !== undefined) this.#setDevice(position.device, record);
+    return isFenced(before, position) ? "fenced" : "noted";
   }
 
   /** A timeline's bounds with what this group adds. */

@@ -8,7 +8,7 @@ import {
 } from "../../platform/lmdb-folder.ts";
 import { GroupWrites } from "../../platform/lmdb-writes.ts";
 import { BoundedCache } from "./bounded-cache.ts";
-import type { DeviceRecord } from "./device-record.ts";
+import { type DeviceRecord, isFenced } from "./device-record.ts";
 import {
   CommitGroup,
   type DurableView,
@@ -30,6 +30,7 @@ import {
   FORMAT_VERSION,
 } from "./records.ts";
 import {
+  type AdvanceOutcome,
   type AttachOutcome,
   type AttachRequest,
   type CommitOutcome,
@@ -150,12 +151,12 @@ export class LmdbStore implements Store {
     return loadPage(this.#env, { user, after, limit, bounds });
   }
 
-  advance(position: DevicePosition): void {
-    const name = deviceName(position.device);
+  async advance(position: DevicePosition): Promise<AdvanceOutcome> {
+    if (this.#closed) return "noted";
     // A fenced session's late note must not take the place of its successor's. [SES-6]
-    const noted = this.#positions.get(name);
-    if (noted !== undefined && noted.generation > position.generation) return;
-    this.#positions.set(name, position);
+    if (isFenced(this.#view.device(position.device), position)) return "fenced";
+    this.#positions.set(deviceName(position.device), position);
+    return "noted";
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
 import {
+  type AdvanceOutcome,
   type AttachOutcome,
   type AttachRequest,
   type CommitOutcome,
@@ -137,8 +138,8 @@ export class MemoryStore implements Store {
     return this.#inTurn((group) => group.commit(batch)) as Promise<CommitOutcome>;
   }
 
-  advance(position: DevicePosition): void {
-    void this.#inTurn((group) => group.advance(position)).catch(() => {});
+  advance(position: DevicePosition): Promise<AdvanceOutcome> {
+    return this.#inTurn((group) => group.advance(position)).catch(() => "noted" as const);
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {

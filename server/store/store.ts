@@ -53,10 +53,10 @@ export interface Store {
   loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage>;
   /**
    * Notes how far a device is. Written with the next group, or soon; never waits. A lost note costs
-   * a longer replay of what the device then reports as duplicates, never a message. Ignored from a
-   * fenced generation.
+   * a longer replay of what the device then reports as duplicates, never a message. "fenced": a
+   * newer attachment of the device exists, and the note has no effect. Never rejects.
    */
-  advance(position: DevicePosition): void;
+  advance(position: DevicePosition): Promise<AdvanceOutcome>;
   /**
    * Calls back after a timeline has grown durably. A hint: may come late, doubled or not at all.
    */
@@ -112,13 +112,17 @@ export interface AttachRequest {
   readonly attachment: Attachment;
 }
 
-export type AttachOutcome =
-  | { readonly kind: "attached" }
+export interface AttachOutcome {
   /**
-   * Another attachment came into force since, or an older one still committed: what was prepared is
-   * not true any more. The older ones are fenced off all the same.
+   * "overtaken": another attachment came into force since, or an older one still committed: what
+   * was prepared is not true any more. The older ones are fenced off all the same.
    */
-  | { readonly kind: "overtaken" };
+  readonly kind: "attached" | "overtaken";
+  /** The device's generation from now on: everything below it is fenced off. */
+  readonly generation: number;
+}
+
+export type AdvanceOutcome = "noted" | "fenced";
 
 export interface PlanningReads {
   readonly users: readonly UserRef[];
