@@ -248,7 +248,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     title: "[LNK-10] forgets the older poll when a newer one comes",
     file: "server/links/longpoll-link.ts",
     find:
-      'this.#poll?.answer(violation(ErrorCode.POLL_SUPERSEDED, "LNK-10", ' +
+      'this.#poll?.settle(violation(ErrorCode.POLL_SUPERSEDED, "LNK-10", ' +
       '"a newer poll came"));',
     replace: "",
     killedBy: "bytes-long-poll",

@@ -32,7 +32,10 @@ export interface PollAnswer {
 }
 
 interface HangingPoll {
-  answer(outcome: PollAnswer | Violation): void;
+  /** There is something: answers now, or a little later with what comes until then. */
+  answer(): void;
+  /** Answers now. */
+  settle(outcome: PollAnswer | Violation): void;
   cancel(): void;
 }
 
@@ -88,7 +91,7 @@ export class LongPollLink implements Link {
       this.#end(ErrorCode.LINK_LOST, "the peer does not poll");
       return false;
     }
-    this.#poll?.answer(this.#answer());
+    this.#poll?.answer();
     this.#paused ||= this.#down.waitingBytes > this.#limits.bufferBytesMax;
     return !this.#paused;
   }
@@ -97,7 +100,7 @@ export class LongPollLink implements Link {
   close(code: ErrorCode): void {
     if (this.#ended !== undefined) return;
     this.#ended = code;
-    this.#poll?.answer(this.#answer());
+    this.#poll?.settle(this.#answer());
     this.#tellClosed(code, "");
     if (this.#down.waitingBytes === 0) this.#release();
   }
@@ -128,7 +131,7 @@ export class LongPollLink implements Link {
       answer(fault);
       return () => {};
     }
-    this.#poll?.answer(violation(ErrorCode.POLL_SUPERSEDED, "LNK-10", "a newer poll came"));
+    this.#poll?.settle(violation(ErrorCode.POLL_SUPERSEDED, "LNK-10", "a newer poll came"));
     this.#resumeAfterAck();
     if (this.#ended !== undefined) {
       answer(this.#answer());
@@ -150,25 +153,26 @@ export class LongPollLink implements Link {
   #hang(answer: (outcome: PollAnswer | Violation) => void): () => void {
     const nowMs = this.#deadlines.nowMs();
     let cancelTimer = this.#deadlines.schedule(nowMs + this.holdMs, () => finish());
-    const poll: HangingPoll = {
-      answer: (outcome) => {
-        if ("code" in outcome || outcome.ended || this.coalesceMs === 0) return settle(outcome);
-        // There is something: wait a little for more, once.
-        poll.answer = (later) => "code" in later && settle(later);
-        cancelTimer();
-        cancelTimer = this.#deadlines.schedule(this.#deadlines.nowMs() + this.coalesceMs, finish);
-      },
-      cancel: () => {
-        cancelTimer();
-        if (this.#poll === poll) this.#poll = undefined;
-      },
-    };
     const settle = (outcome: PollAnswer | Violation) => {
       poll.cancel();
       this.#heardMs = this.#deadlines.nowMs();
       answer(outcome);
     };
     const finish = () => settle(this.#answer());
+    const poll: HangingPoll = {
+      answer: () => {
+        if (this.coalesceMs === 0) return finish();
+        // Wait a little for more, once.
+        poll.answer = () => {};
+        cancelTimer();
+        cancelTimer = this.#deadlines.schedule(this.#deadlines.nowMs() + this.coalesceMs, finish);
+      },
+      settle,
+      cancel: () => {
+        cancelTimer();
+        if (this.#poll === poll) this.#poll = undefined;
+      },
+    };
     this.#poll = poll;
     return poll.cancel;
   }
@@ -200,7 +204,7 @@ export class LongPollLink implements Link {
 
   #end(code: ErrorCode, detail: string): void {
     this.#ended ??= code;
-    this.#poll?.answer(this.#answer());
+    this.#poll?.settle(this.#answer());
     this.#tellClosed(code, detail);
     this.#release();
   }
