@@ -135,6 +135,18 @@ describe("observeSessions", () => {
     assert.doesNotMatch(metrics.render(), /posthorn_(sessions|violations)/);
   });
 
+  test("codes that nobody knows are one cause, however many a peer makes up", () => {
+    const { log, line } = capture();
+    const metrics = new Metrics();
+    const observer = observeSessions(log, metrics);
+    for (const code of [1001, 1002]) {
+      observer.closed({ device: undefined, link, because: violation(code as ErrorCode, "", "") });
+      assert.equal(line().code, `UNKNOWN_${code}`);
+    }
+    assert.match(metrics.render(), /posthorn_closes_total\{code="UNKNOWN"\} 2\n/);
+    assert.doesNotMatch(metrics.render(), /UNKNOWN_/);
+  });
+
   test("submits, deliveries and failures are counted; a failure is logged with its cause", () => {
     const { log, line } = capture();
     const metrics = new Metrics();

@@ -1,5 +1,5 @@
 import { pino, stdTimeFunctions } from "pino";
-import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
+import { ERROR_RULES, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { SENSITIVE_FIELDS } from "../gen/posthorn/v1/sensitive_fields.ts";
 import type { Config } from "./config.ts";
 import type { Metrics } from "./metrics.ts";
@@ -58,7 +58,9 @@ export function observeSessions(log: Log, metrics: Metrics): SessionObserver {
     closed: ({ device, link, because }) => {
       const { name } = errorRule(because.code);
       const { requirement, detail } = because;
-      metrics.add("posthorn_closes_total", 1, name);
+      // A device closes with any number: those that nobody knows are one cause.
+      const cause = ERROR_RULES.has(because.code) ? name : "UNKNOWN";
+      metrics.add("posthorn_closes_total", 1, cause);
       if (requirement !== "") metrics.add("posthorn_violations_total", 1, requirement);
       if (device !== undefined) metrics.add("posthorn_sessions", -1, link.kind);
       const { kind, peer } = link;

@@ -45,6 +45,7 @@ export interface AttachedSession {
 }
 
 export interface ClosedSession {
+  /** Undefined: it never was attached. */
   readonly device: DeviceRef | undefined;
   readonly link: Link;
   readonly because: Violation;
@@ -124,13 +125,14 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#gone = true;
     this.#session.unlinked();
     this.#alarm.cancel();
+    const device = this.#leave === undefined ? undefined : this.device;
     this.#leave?.();
     this.#leave = undefined;
     this.#onGone();
     this.#awaiting?.();
     const because = this.#ended ?? violation(code, "", detail);
     const { observer } = this.#context;
-    observer.closed({ device: this.#prepared?.device, link: this.#link, because });
+    observer.closed({ device, link: this.#link, because });
   }
 
   woken(head: number): void {
