@@ -88,8 +88,9 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
     return driver;
   };
   const originRule = isOpen(config) ? loopbackOrigins : anyOrigin;
+  const { linksMax, linksPerPeerMax } = config.limits;
   const longPolls = new LongPollLinks(
-    { ...config.longPoll, linksMax: config.limits.linksMax },
+    { ...config.longPoll, linksMax, linksPerPeerMax },
     alarms,
     accept,
   );
