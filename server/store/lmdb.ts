@@ -18,6 +18,7 @@ import {
 } from "./group.ts";
 import { deviceKey, FORMAT_KEY, firstSeqOf, logKey, timelineKey, userKey } from "./keys.ts";
 import { lastRecord, loadPage } from "./lmdb-pages.ts";
+import { logRecords, timelineRecords } from "./record-bounds.ts";
 import {
   decodeDevice,
   decodeLog,
@@ -255,11 +256,15 @@ export class LmdbStore implements Store {
     for (const { device, record } of group.devices.values()) {
       writes.put(deviceKey(device), encodeDevice(record));
     }
-    for (const [log, { firstSeq, events }] of group.logs) {
-      writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
+    for (const [log, append] of group.logs) {
+      for (const { firstSeq, events } of logRecords(append)) {
+        writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
+      }
     }
-    for (const [user, { firstSeq, runs }] of group.timelines) {
-      writes.put(timelineKey(user, firstSeq), encodeTimeline(runs));
+    for (const [user, append] of group.timelines) {
+      for (const { firstSeq, runs } of timelineRecords(append)) {
+        writes.put(timelineKey(user, firstSeq), encodeTimeline(runs));
+      }
     }
     for (const { user, bounds, removals } of moved) {
       writes.put(userKey(user), encodeUser(bounds));
