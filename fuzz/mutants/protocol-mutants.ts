@@ -56,10 +56,9 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: "ack-what-was-received",
     title: "[SEQ-3] acknowledges submits that still wait for the store",
     file: "protocol/session/server.ts",
-    find: 'this.#writer.push("submitAck", receipt);',
+    find: 'this.#writer.push("submitAck", part);',
     replace:
-      'this.#writer.push("submitAck", { ...receipt, through: ' +
-      "this.#submits.receivedThrough });",
+      'this.#writer.push("submitAck", { ...part, through: ' + "this.#submits.receivedThrough });",
     killedBy: "session",
   },
   {
