@@ -45,6 +45,7 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     folder: config.data,
     mapBytes: config.store.mapBytes,
     timelineEventsMax: config.store.timelineEventsMax,
+    frameBytes: config.limits.frameBytes,
     nowMs,
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });

@@ -66,6 +66,8 @@ export class Listener {
         requestTimeout: options.openingMs * 2,
         connectionsCheckingInterval: Math.min(1_000, options.openingMs),
         maxHeaderSize: 16 * 1024,
+        // Offers of anything else (RFC 9110 section 7.8) are passed over.
+        shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
       },
       options.http,
     );

@@ -16,7 +16,15 @@ import {
   type GroupSources,
   runsLength,
 } from "./group.ts";
-import { deviceKey, FORMAT_KEY, firstSeqOf, logKey, timelineKey, userKey } from "./keys.ts";
+import {
+  deviceKey,
+  FORMAT_KEY,
+  FRAME_BYTES_KEY,
+  firstSeqOf,
+  logKey,
+  timelineKey,
+  userKey,
+} from "./keys.ts";
 import { lastRecord, loadPage } from "./lmdb-pages.ts";
 import { logRecords, timelineRecords } from "./record-bounds.ts";
 import {
@@ -58,6 +66,8 @@ export interface LmdbStoreOptions {
   readonly mapBytes: number;
   /** How many events a timeline keeps at least; the oldest go first. */
   readonly timelineEventsMax: number;
+  /** The largest frame: what was stored for a larger one could not be delivered. [FRM-3] */
+  readonly frameBytes?: number;
   readonly nowMs: () => number;
   /** Told of each durable group, for metrics. */
   readonly onGroup?: (requestCount: number, putCount: number, durationMs: number) => void;
@@ -104,13 +114,16 @@ export class LmdbStore implements Store {
   #closed = false;
 
   /**
-   * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2]
+   * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2];
+   *   CONFIG_INVALID for a frame size below one that was in use before
    */
   static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
     const { folder, mapBytes } = options;
     const format = { version: FORMAT_VERSION, key: FORMAT_KEY, mapBytes };
     try {
-      return new LmdbStore(options, await openDataFolder(folder, format));
+      const opened = await openDataFolder(folder, format);
+      await keepFrameBytes(opened, options.frameBytes ?? 0);
+      return new LmdbStore(options, opened);
     } catch (error) {
       if (!(error instanceof FolderError)) throw error;
       throw new StoreError(error.code, error.message, { cause: error.cause });
@@ -313,6 +326,20 @@ export class LmdbStore implements Store {
       for (const woken of watchers) woken(head);
     }
   }
+}
+
+/** Remembers the largest frame size. @throws StoreError when it was larger once */
+async function keepFrameBytes(folder: DataFolder, frameBytes: number): Promise<void> {
+  const stored = folder.env.getBinary(FRAME_BYTES_KEY)?.readUInt32BE() ?? 0;
+  if (stored > frameBytes && frameBytes > 0) {
+    await folder.close();
+    const why = `limits.frameBytes is ${frameBytes}, and events were taken for ${stored} before`;
+    throw new StoreError(ErrorCode.CONFIG_INVALID, why);
+  }
+  if (stored >= frameBytes) return;
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(frameBytes);
+  await folder.env.put(FRAME_BYTES_KEY, bytes);
 }
 
 /** What is durable, read through bounded caches. Only published groups change it. */
