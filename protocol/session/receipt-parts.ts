@@ -5,7 +5,9 @@ const ACK_OVERHEAD_BYTES = 64;
 /** The largest SubmitResult with tag and length: two counters of 8 bytes, a code, a digest. */
 const RESULT_BYTES_MAX = 32;
 
-/** Cuts a receipt into such as fit a frame, each with the results up to its own `through`. [FRM-3] */
+/**
+ * Cuts a receipt into such as fit a frame, each with the results up to its own `through`. [FRM-3]
+ */
 export function* receiptParts(
   { through, results }: Receipt,
   frameBytes: number,
