@@ -75,7 +75,7 @@ function prepare(folder: string): () => void {
     const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
     if (made !== undefined) syncNames(dirname(resolve(folder)));
     chmodSync(folder, 0o700);
-    return takeLock(join(folder, "lock"));
+    return takeLock(join(folder, "lock.sqlite"));
   } catch (error) {
     throw asFolderError(error, folder);
   }
@@ -134,7 +134,16 @@ function damaged(folder: string, why: string, cause?: unknown): FolderError {
   return new FolderError(ErrorCode.DATA_DAMAGED, `${folder} is no store: ${why}`, { cause });
 }
 
-const UNWRITABLE = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"]);
+const UNWRITABLE = new Set([
+  "EACCES",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EEXIST",
+  "ENAMETOOLONG",
+  // Of the lock, after the folder was made: its file cannot be made, written to or locked.
+  "ERR_SQLITE_ERROR",
+]);
 const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 function asFolderError(error: unknown, folder: string): FolderError {
