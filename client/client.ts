@@ -77,7 +77,8 @@ export class Client {
   /** Handled and not yet with the journal; the last cursor given to the journal. */
   #handled: TimelineCursor | undefined;
   #advanced: TimelineCursor = { epoch: 0, seq: 0 };
-  #advancing = false;
+  /** The journal's promise of that cursor, until it is confirmed; for ever when it failed. */
+  #advancing: Promise<void> | undefined;
   #room: (() => void)[] = [];
 
   constructor(options: ClientOptions, session: ClientSession) {
@@ -88,9 +89,11 @@ export class Client {
     this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
     this.#events = new EventQueue((cursor) => {
       this.#handled = cursor;
-      if (!this.#advancing) this.#advance();
+      if (this.#advancing === undefined) this.#advance();
     });
     this.#finished = this.#run();
+    // Heard by whoever closes the client; nobody has to.
+    this.#finished.catch(() => {});
   }
 
   get status(): ClientStatus {
@@ -153,7 +156,9 @@ export class Client {
 
   /**
    * The timeline, in order, each event once. An event counts as handled when the next one is asked
-   * for: only then is the cursor moved on and the event acknowledged. One consumer at a time.
+   * for: only then is the cursor moved on and the event acknowledged. Nothing comes after `close`;
+   * the event in hand still counts when the next one is asked for before that has resolved. One
+   * consumer at a time.
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ClientEvent> {
     return this.#events.iterate(options.signal);
@@ -172,7 +177,12 @@ export class Client {
     this.#pump();
   }
 
-  /** Says good-bye and lets go of the journal. Unsettled submits stay there for the next life. */
+  /**
+   * Says good-bye and lets go of the journal. Unsettled submits stay there for the next life, and
+   * what was handled is not handed out again.
+   *
+   * @throws JournalError when it cannot be made durable what was handled
+   */
   async close(): Promise<void> {
     this.#session.close(ErrorCode.GOODBYE);
     this.#pump();
@@ -194,7 +204,12 @@ export class Client {
       else if (next === undefined) await this.#wait(end);
     }
     clearTimeout(this.#timer);
-    await this.#options.journal.close();
+    try {
+      // Each confirmation gives the journal what was handled meanwhile. [SEQ-11]
+      while (this.#advancing !== undefined) await this.#advancing;
+    } finally {
+      await this.#options.journal.close();
+    }
   }
 
   /** One link from dialling to its end. */
@@ -368,10 +383,12 @@ export class Client {
   #advance(): void {
     const cursor = this.#handled;
     this.#handled = undefined;
-    this.#advancing = cursor !== undefined;
+    this.#advancing = undefined;
     if (cursor === undefined) return;
     this.#advanced = cursor;
-    this.#journal(this.#options.journal.advance(cursor), () => {
+    const advancing = this.#options.journal.advance(cursor);
+    this.#advancing = advancing;
+    this.#journal(advancing, () => {
       this.#session.applied(cursor, this.#clock.nowMs());
       this.#progressed = true;
       this.#advance();

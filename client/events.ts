@@ -81,6 +81,7 @@ export class EventQueue {
     this.#wake?.();
   }
 
+  /** Nothing is handed out from here on; what was may still become handled. */
   end(failure: Error | undefined): void {
     this.#ended = { failure };
     this.#wake?.();
@@ -92,6 +93,9 @@ export class EventQueue {
     try {
       for (;;) {
         signal?.throwIfAborted();
+        // What is still queued was not handled: the next life is handed it again.
+        if (this.#ended?.failure !== undefined) throw this.#ended.failure;
+        if (this.#ended !== undefined) return;
         const next = this.#queue[0];
         if (next !== undefined) {
           yield next.event;
@@ -102,8 +106,6 @@ export class EventQueue {
           if (next.cursor !== undefined) this.#handled(next.cursor);
           continue;
         }
-        if (this.#ended?.failure !== undefined) throw this.#ended.failure;
-        if (this.#ended !== undefined) return;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
