@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { crc32 } from "../protocol/crc32.ts";
 import { Delimiter } from "../protocol/delimit.ts";
 import {
   decodeFrame,
@@ -12,7 +13,7 @@ import {
 import type { DialledLink, LinkHandler } from "../protocol/link.ts";
 import { type Client, connect } from "./client.ts";
 import type { Dialer } from "./dialer.ts";
-import { type Journal, JournalError } from "./journal.ts";
+import { EMPTY_JOURNAL, type Journal, JournalError } from "./journal.ts";
 import { type MemoryJournal, memoryJournal } from "./memory-journal.ts";
 
 const WELCOME: FrameContents["welcome"] = {
@@ -59,7 +60,7 @@ class Service implements Dialer, DialledLink {
         decodeFrame(from, { at, end }, { sender: "client", phase }),
       );
       const frame = read.find((one) => !isViolation(one));
-      if (frame !== undefined) this.#received(frame as Frame);
+      if (frame !== undefined) this.#received(frame as Frame, end - at);
       return true;
     });
     return true;
@@ -72,15 +73,27 @@ class Service implements Dialer, DialledLink {
     setImmediate(() => this.#handler?.received(Buffer.concat(frames.map(encodeFrame))));
   }
 
-  #received(frame: Frame): void {
+  #received(frame: Frame, bytes: number): void {
     this.frames.push(frame);
+    if (bytes > (this.#welcome.limits?.frameBytes ?? 0)) {
+      const code = ErrorCode.FRAME_TOO_LARGE;
+      this.send({ kind: "close", value: { code, detail: "", requirement: "FRM-3" } });
+    }
     if (frame.kind === "hello") this.send({ kind: "welcome", value: this.#welcome });
+    if (frame.kind === "submit") this.#submitted(frame.value);
     if (frame.kind !== "ready") return;
     const events = Array.from({ length: this.#welcome.timeline?.head ?? 0 }, (_, index) => {
       const value = { conversationSeq: 1, committedMs: 1, event: Uint8Array.of(1) };
       return { kind: "deliver", value: { ...value, seq: index + 1 } } as const;
     });
     this.send(...events);
+  }
+
+  /** Commits at once; refuses what is no operation. */
+  #submitted({ seq, operation }: FrameContents["submit"]): void {
+    const code = operation.length === 0 ? ErrorCode.OPERATION_MALFORMED : ErrorCode.UNSPECIFIED;
+    const result = { code, conversationSeq: seq, committedMs: 1, digest: crc32(operation) };
+    this.send({ kind: "submitAck", value: { through: seq, results: [result] } });
   }
 }
 
@@ -151,4 +164,39 @@ test("[SEQ-11] close says so when it could not be made durable what was handled"
   };
   await assert.rejects(read(), full);
   await assert.rejects(device.close(), full);
+});
+
+const TOO_LARGE = { name: "RefusedError", code: ErrorCode.MESSAGE_TOO_LARGE };
+
+test("[SEQ-17] what no service takes is refused at once, and in the way of nothing", async () => {
+  const service = new Service();
+  const journal = memoryJournal();
+  const device = await client(service, journal);
+  await assert.rejects(device.send("ann", "x".repeat(262_144)), TOO_LARGE);
+  assert.equal(journal.state.next, 1, "it was not journalled");
+  assert.equal((await device.send("ann", "hello")).conversationSeq, 1);
+  await device.close();
+});
+
+test("[SEQ-18] a limit that was lowered is in the way of no other message", async () => {
+  const limits = { frameBytes: 16_384, contentBytes: 1024 };
+  const journal = memoryJournal();
+  const device = await client(new Service({ limits }), journal);
+  // Before Welcome: nothing is known of the limit.
+  const large = device.send("ann", "x".repeat(20_000));
+  const small = device.send("ann", "hello");
+  await assert.rejects(large, TOO_LARGE);
+  assert.equal((await small).conversationSeq, 2);
+  await assert.rejects(device.send("ann", "x".repeat(20_000)), TOO_LARGE);
+  await device.close();
+});
+
+test("[SEQ-18] a journal that holds what no service takes is none the worse for it", async () => {
+  const operation = new Uint8Array(300_000);
+  const pending = [{ seq: 1, operation }];
+  const journal = memoryJournal({ ...EMPTY_JOURNAL, outboxEpoch: 1, next: 2, pending });
+  const device = await client(new Service(), journal);
+  assert.equal((await device.send("ann", "hello")).conversationSeq, 2);
+  await device.close();
+  assert.deepEqual(journal.state.pending, []);
 });

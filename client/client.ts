@@ -117,8 +117,9 @@ export class Client {
    * Sends a message to a user. It is in the journal before it leaves, and goes on after restarts.
    *
    * @returns when it is durable at the service
-   * @throws RefusedError with the service's code; SessionError when the client ended first; the
-   *   signal's reason when aborted, which ends the waiting and not the sending
+   * @throws RefusedError with the service's code, or at once with MESSAGE_TOO_LARGE when its frame
+   *   is above the last Welcome's limit (262,144 bytes before one); SessionError when the client
+   *   ended first; the signal's reason when aborted, which ends the waiting and not the sending
    */
   async send(
     toUserId: string,
@@ -146,6 +147,8 @@ export class Client {
       options.signal?.throwIfAborted();
     }
     if (this.#over.signal.aborted) throw this.#failure ?? new SessionError(ErrorCode.GOODBYE);
+    // Not even into the journal: it would be in the way of all that come after it. [SEQ-17]
+    if (!this.#session.admits(operation)) throw new RefusedError(ErrorCode.MESSAGE_TOO_LARGE);
     const { id } = this.#session.submit(operation);
     const result = new Promise<SendResult>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
