@@ -89,6 +89,7 @@ export class Client {
     this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
     this.#events = new EventQueue((cursor) => {
       this.#handled = cursor;
+      this.#session.handled(cursor);
       if (this.#advancing === undefined) this.#advance();
     });
     this.#finished = this.#run();

@@ -70,7 +70,10 @@ export type ClientEffect =
     }
   /** Ready is sent: the session is open. */
   | { readonly kind: "opened" }
-  /** Hand these to the application; call `applied` when it has handled them durably. */
+  /**
+   * Hand these to the application; call `handled` when it has handled them, `applied` when that is
+   * durable.
+   */
   | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
   /** Make the results durable, tell the application, then call `settled`. */
   | {
@@ -204,6 +207,11 @@ export class ClientSession {
   /** The journal holds the submit of the oldest unconfirmed effect `append`. */
   appended(): void {
     this.#outbox.appended();
+  }
+
+  /** The application has handled deliveries up to a cursor, and `applied` is to follow. [RES-15] */
+  handled(cursor: TimelineCursor): void {
+    this.#inbox.handled(cursor);
   }
 
   /** The application has durably handled deliveries up to a cursor. [SEQ-11] */

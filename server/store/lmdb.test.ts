@@ -53,15 +53,6 @@ test("[OPS-2] a folder that is in use is DATA_LOCKED, and free again after close
     await (await openStore(folder)).close();
   }));
 
-test("[OPS-2] a lock of a process that died is no lock", () =>
-  withFolder(async (folder) => {
-    await writeFile(join(folder, "lock"), "999999999 12345\n");
-    await (await openStore(folder)).close();
-    // The same process id with another start time: the id was used again.
-    await writeFile(join(folder, "lock"), `${process.pid} 1\n`);
-    await (await openStore(folder)).close();
-  }));
-
 test("[FRM-3] a frame size below one that events were taken for is refused", () =>
   withFolder(async (folder) => {
     const cases = [
