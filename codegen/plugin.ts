@@ -86,6 +86,10 @@ function generate(schema: Schema<PluginOptions>): void {
     const title = "Operations and events";
     emit("operations-and-events.md", printMessageReference(title, contents, source));
   }
+  const sealed = schema.files.find(({ name }) => name.endsWith("/envelope"))?.messages ?? [];
+  if (sealed.length > 0) {
+    emit("envelope.md", printMessageReference("Envelope reference", sealed, source));
+  }
   for (const service of schema.files.flatMap((file) => file.services)) {
     const name = service.name.replace(/Service$/, "").toLowerCase();
     emit(`${name}.md`, printServiceReference(service, source));

@@ -1,0 +1,40 @@
+// First half: numbers that a peer can observe; each has a requirement. Second half: ours.
+
+export const ENVELOPE_VERSION = 1;
+/** Of a handshake message or a clear alert. [ENV-4] */
+export const CLEAR_BODY_BYTES_MAX = 8 * 1024;
+/** Of what one record may carry. [ENV-9] */
+export const CONTENT_BYTES_MAX = 1024 * 1024;
+/** Content, its type and its padding. [ENV-9] */
+export const INNER_BYTES_MAX: number = CONTENT_BYTES_MAX + 256;
+/** Up to here lengths are rounded up to multiples of it. [ENV-9] */
+export const PADDING_STEP_BYTES = 64;
+
+export const OFFERS_MAX = 8;
+export const RANDOM_BYTES = 32;
+export const LINK_ID_BYTES = 16;
+export const TICKET_ID_BYTES = 16;
+/** A handshake takes no longer than this. [ENV-19] */
+export const HANDSHAKE_MS = 10_000;
+
+/** The most that one key ever seals. [ENV-37] */
+export const REKEY_RECORDS_MAX: number = 2 ** 20;
+export const REKEY_BYTES_MAX: number = 2 ** 30;
+/** So that a whole record and a key update always fit. */
+export const REKEY_RECORDS_MIN = 2;
+export const REKEY_BYTES_MIN: number = 2 * 1024 * 1024;
+/** A receiver closes when a key has carried this many times what it may. [ENV-38] */
+export const HARD_STOP_FACTOR = 4;
+/** Epochs are 16 bits and never wrap. [ENV-40] */
+export const EPOCH_MAX = 0xffff;
+/** Of a link, of a ticket, and of whatever descends from one key agreement. [ENV-41] [ENV-45] */
+export const LIFETIME_S_MAX = 86_400;
+/** Wrong binders after which a ticket is gone. [ENV-44] */
+export const BINDER_FAILURES_MAX = 3;
+
+// --- ours ---
+
+/** Content is cut at this size: a record has to arrive whole before it opens. */
+export const RECORD_CONTENT_BYTES = 64 * 1024;
+/** Records are handed to the link together up to about this size. [LNK-5] */
+export const WRITE_BYTES = 256 * 1024;

@@ -1,0 +1,161 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { COUNTER_MAX } from "../limits.ts";
+import { type Violation, violation } from "../violation.ts";
+import { CLEAR_BODY_BYTES_MAX, ENVELOPE_VERSION, INNER_BYTES_MAX } from "./limits.ts";
+import { concat, readU32, writeU32 } from "./octets.ts";
+import { TAG_BYTES } from "./provider.ts";
+
+export const HEADER_BYTES = 16;
+
+const TYPES = ["clientHello", "serverHello", "clientFinished", "sealed", "alert"] as const;
+export type RecordType = (typeof TYPES)[number];
+
+/** What a header says. [ENV-3] */
+export interface RecordHeader {
+  readonly type: RecordType;
+  /** 0 for clear records, 1 to 65,535 for sealed ones. */
+  readonly epoch: number;
+  /** 0 for clear records. */
+  readonly seq: number;
+  readonly bodyBytes: number;
+}
+
+/** A record as it arrived. */
+export interface SealRecord extends RecordHeader {
+  /** The 16 bytes as they were carried: what a sealed body is bound to. [ENV-5] */
+  readonly header: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+/** Writes the 16 bytes of a header. [ENV-3] */
+export function encodeHeader({ type, epoch, seq, bodyBytes }: RecordHeader): Uint8Array {
+  const header = new Uint8Array(HEADER_BYTES);
+  header[0] = TYPES.indexOf(type) + 1;
+  header[1] = ENVELOPE_VERSION;
+  header[2] = epoch >>> 8;
+  header[3] = epoch;
+  writeU32(Math.floor(seq / 2 ** 32), header, 4);
+  writeU32(seq >>> 0, header, 8);
+  writeU32(bodyBytes, header, 12);
+  return header;
+}
+
+/** A clear record, whole. */
+export function clearRecord(type: Exclude<RecordType, "sealed">, body: Uint8Array): Uint8Array {
+  return concat([encodeHeader({ type, epoch: 0, seq: 0, bodyBytes: body.length }), body]);
+}
+
+/**
+ * Reads a header and judges it before any of its body is waited for. Never throws.
+ *
+ * @param header 16 bytes
+ */
+export function decodeHeader(header: Uint8Array): RecordHeader | Violation {
+  const type = TYPES[(header[0] as number) - 1];
+  if (type === undefined) return malformed("ENV-3", `a record of type ${header[0]}`);
+  if (header[1] !== ENVELOPE_VERSION) {
+    return malformed("ENV-3", `a record of version ${header[1]}`);
+  }
+  const epoch = (header[2] as number) * 256 + (header[3] as number);
+  const seq = readU32(header, 4) * 2 ** 32 + readU32(header, 8);
+  const bodyBytes = readU32(header, 12);
+  if (seq > COUNTER_MAX) return malformed("ENV-3", "a record's number is above 2^53-1");
+  const isSealed = type === "sealed";
+  if (isSealed ? epoch === 0 : epoch !== 0 || seq !== 0) {
+    return malformed("ENV-3", `a ${type} record ${seq} of epoch ${epoch}`);
+  }
+  const bodyBytesMax = isSealed ? INNER_BYTES_MAX + TAG_BYTES : CLEAR_BODY_BYTES_MAX;
+  if (bodyBytes > bodyBytesMax) {
+    return malformed("ENV-4", `a ${type} record of ${bodyBytes} bytes, above ${bodyBytesMax}`);
+  }
+  return { type, epoch, seq, bodyBytes };
+}
+
+/** Called with each whole record; its bytes are never changed afterwards. False stops. */
+export type RecordReceiver = (record: SealRecord) => boolean;
+
+/**
+ * Cuts a byte stream into records, however it arrives. [ENV-3] [ENV-4]
+ *
+ * Holds at most one unfinished record, in a buffer that grows with what has really arrived: a large
+ * length costs its sender the bytes.
+ */
+export class RecordReader {
+  #held = new Uint8Array(0);
+  #heldBytes = 0;
+  #stopped = false;
+
+  /** True while a record has begun and not ended: the time for it is running. [LNK-6] */
+  get unfinished(): boolean {
+    return this.#heldBytes > 0;
+  }
+
+  /**
+   * Takes the next bytes and hands over every record they complete. Never throws, whatever they
+   * are; after a violation, and after the receiver has said stop, further bytes are passed over.
+   */
+  push(chunk: Uint8Array, receiver: RecordReceiver): Violation | undefined {
+    let rest = chunk;
+    while (rest.length > 0 && !this.#stopped) {
+      const from = this.#heldBytes === 0 ? rest : this.#held.subarray(0, this.#heldBytes);
+      const wanted = wantedBytes(from);
+      if (typeof wanted !== "number") return this.#stop(wanted);
+      if (from === rest && rest.length >= wanted) {
+        rest = rest.subarray(wanted);
+        this.#hand(from.subarray(0, wanted), receiver);
+        continue;
+      }
+      const taken = rest.subarray(0, wanted - this.#heldBytes);
+      this.#append(taken, wanted);
+      rest = rest.subarray(taken.length);
+      const held = this.#held.subarray(0, this.#heldBytes);
+      const whole = wantedBytes(held);
+      if (typeof whole !== "number") return this.#stop(whole);
+      if (held.length < HEADER_BYTES || held.length < whole) continue;
+      this.#release();
+      this.#hand(held, receiver);
+    }
+    return undefined;
+  }
+
+  #hand(whole: Uint8Array, receiver: RecordReceiver): void {
+    const header = whole.subarray(0, HEADER_BYTES);
+    const body = whole.subarray(HEADER_BYTES);
+    const read = decodeHeader(header) as RecordHeader;
+    if (!receiver({ ...read, header, body })) this.#stopped = true;
+  }
+
+  #append(bytes: Uint8Array, wanted: number): void {
+    const needed = this.#heldBytes + bytes.length;
+    if (needed > this.#held.length) {
+      const grown = new Uint8Array(Math.max(needed, Math.min(wanted, needed * 2)));
+      grown.set(this.#held.subarray(0, this.#heldBytes));
+      this.#held = grown;
+    }
+    this.#held.set(bytes, this.#heldBytes);
+    this.#heldBytes = needed;
+  }
+
+  /** What was held belongs to the receiver now. */
+  #release(): void {
+    this.#held = new Uint8Array(0);
+    this.#heldBytes = 0;
+  }
+
+  #stop(fault: Violation): Violation {
+    this.#stopped = true;
+    this.#release();
+    return fault;
+  }
+}
+
+/** How many bytes the record that begins here needs, as far as can be told: at least a header. */
+function wantedBytes(from: Uint8Array): number | Violation {
+  if (from.length < HEADER_BYTES) return HEADER_BYTES;
+  const header = decodeHeader(from.subarray(0, HEADER_BYTES));
+  return "code" in header ? header : HEADER_BYTES + header.bodyBytes;
+}
+
+function malformed(requirement: string, detail: string): Violation {
+  return violation(ErrorCode.ENVELOPE_MALFORMED, requirement, detail);
+}
