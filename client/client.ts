@@ -14,6 +14,7 @@ import { unreachable } from "../protocol/violation.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
+import { mayCarryToken } from "./link-trust.ts";
 import { type ClientOptions, type ClientStatus, sessionOptions } from "./options.ts";
 import { type RaceResult, raceDialers, Verdicts } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
@@ -101,6 +102,7 @@ export class Client {
     return {
       state: this.#state,
       link: this.#link?.kind,
+      trust: this.#link?.trust,
       roundTripMs: this.#session.roundTripMs,
       unsettledCount: this.#session.unsettled.length,
       userId: this.#welcome?.userId,
@@ -227,6 +229,11 @@ export class Client {
       const won = given ?? (await this.#race(this.#dialers));
       dialer = won.dialer;
       if (this.#over.signal.aborted) return { code: ErrorCode.GOODBYE };
+      if (token !== "" && !mayCarryToken(won)) {
+        won.link.start({ received: () => {}, drained: () => {}, closed: () => {} });
+        won.link.close(ErrorCode.GOODBYE);
+        return { code: ErrorCode.LINK_NOT_TRUSTED };
+      }
       const ended = this.#start(won.link, token);
       upgrade = this.#watchForBetter(won.dialer);
       const end = await ended;

@@ -1,8 +1,13 @@
 import { WebSocket } from "ws";
+import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
+import { LinkRsaKey } from "../platform/native-rsa.ts";
+import { parsePin } from "../protocol/envelope/identity.ts";
 import type { Dialer } from "./dialer.ts";
 import { longPoll } from "./links/longpoll.ts";
+import { sealed } from "./links/sealed.ts";
 import { tcp } from "./links/tcp.ts";
 import { type WebSocketConstructor, webSocket } from "./links/websocket.ts";
+import { ServiceEnvelope, type ServiceEnvelopeOptions } from "./service-envelope.ts";
 
 export { fileJournal } from "./file-journal.ts";
 export { tcp } from "./links/tcp.ts";
@@ -10,11 +15,38 @@ export { tcp } from "./links/tcp.ts";
 const implementation = WebSocket as unknown as WebSocketConstructor;
 
 /**
- * The diallers of a URL, best first: posthorn:// means TCP, then WebSocket, then long poll at one host and port.
+ * The diallers of a URL, best first: posthorn:// means TCP, then WebSocket, then long poll at one
+ * host and port. `#pin=TEXT` seals them all to the service of that pin. [ENV-28]
  *
- * @throws TypeError for a URL of another kind
+ * @param envelope seals the links of a URL without a pin
+ * @throws TypeError for a URL of another kind, or a pin that is none
  */
-export function dialersOf(url: string): Dialer[] {
+export function dialersOf(url: string, envelope?: ServiceEnvelope): Dialer[] {
+  const pins = pinsOf(url);
+  const sealing = pins.length > 0 ? nodeEnvelope({ trust: pins }) : envelope;
+  const dialers = clearDialersOf(url);
+  return sealing === undefined ? dialers : dialers.map((dialer) => sealed(dialer, sealing));
+}
+
+/** The envelope of one service, with the system's own cryptography. */
+export function nodeEnvelope(
+  options: Omit<ServiceEnvelopeOptions, "crypto" | "makeRsaKey">,
+): ServiceEnvelope {
+  const makeRsaKey = () => LinkRsaKey.generate();
+  return new ServiceEnvelope({ ...options, crypto: NATIVE_CRYPTO, makeRsaKey });
+}
+
+/** The pins in a URL's fragment: `#pin=TEXT`, more of them with `&pin=`. [ENV-28] */
+export function pinsOf(url: string): Uint8Array[] {
+  const texts = new URLSearchParams(new URL(url).hash.slice(1)).getAll("pin");
+  return texts.map((text) => {
+    const pin = parsePin(text);
+    if ("code" in pin) throw new TypeError(`${url}: ${pin.detail}`);
+    return pin;
+  });
+}
+
+function clearDialersOf(url: string): Dialer[] {
   const { protocol, hostname, port } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
   const at = { host, port: Number(port) };
@@ -31,11 +63,15 @@ export function dialersOf(url: string): Dialer[] {
       return [tcp({ ...at, tls: {} })];
     case "ws:":
     case "wss:":
-      return [webSocket(url, { implementation })];
+      return [webSocket(withoutPin(url), { implementation })];
     case "http:":
     case "https:":
-      return [longPoll(url)];
+      return [longPoll(withoutPin(url))];
     default:
       throw new TypeError(`${url}: not posthorn, tcp, tls, ws, wss, http or https`);
   }
+}
+
+function withoutPin(url: string): string {
+  return url.split("#")[0] as string;
 }

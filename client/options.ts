@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { WINDOW_BYTES_DEFAULT, WINDOW_COUNT_DEFAULT } from "../protocol/limits.ts";
-import type { LinkKind } from "../protocol/link.ts";
+import type { LinkKind, LinkTrust } from "../protocol/link.ts";
 import type { ClientSessionOptions } from "../protocol/session/client.ts";
 import type { FlowWindow } from "../protocol/session/flow.ts";
 import type { LinkTimers } from "../protocol/session/timers.ts";
@@ -15,6 +15,8 @@ export interface ClientOptions {
   readonly deviceId: string;
   /**
    * The credential, or how to get a fresh one for each attach. Empty where the service runs open.
+   * It leaves on TLS, on links within this machine and on such as are sealed to a pinned service;
+   * LINK_NOT_TRUSTED otherwise. [ENV-32]
    */
   readonly token?: string | (() => string | Promise<string>);
   /** Who the user is, where the service runs without authentication. */
@@ -41,6 +43,8 @@ export interface ClientStatus {
   readonly state: "connecting" | "open" | "waiting" | "closed";
   /** The transport in use, or undefined. */
   readonly link: LinkKind | undefined;
+  /** How far it may be trusted when it is sealed by the envelope. [ENV-32] */
+  readonly trust: LinkTrust | undefined;
   readonly roundTripMs: number | undefined;
   readonly unsettledCount: number;
   /** The authenticated user, once known. */

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import type { DialledLink, LinkHandler } from "../protocol/link.ts";
 
@@ -16,6 +17,7 @@ const LINGER_MS = 5_000;
 export class SocketLink implements DialledLink {
   readonly kind = "tcp";
   readonly peer: string;
+  readonly isTls: boolean;
   readonly #socket: Duplex;
   #handler: LinkHandler | undefined;
   #waiting: Uint8Array[] = [];
@@ -28,6 +30,7 @@ export class SocketLink implements DialledLink {
   constructor(socket: Duplex, peer: string) {
     this.#socket = socket;
     this.peer = peer;
+    this.isTls = socket instanceof TLSSocket;
   }
 
   start(handler: LinkHandler): void {

@@ -39,10 +39,36 @@ export interface LinkHandler {
   closed(code: ErrorCode, detail: string): void;
 }
 
+/** A link that came to a node. */
+export interface AcceptedLink extends Link {
+  /** Whether TLS is below it: nobody but its ends can read or change it. */
+  readonly isTls: boolean;
+  /** What the envelope says of it; undefined for a link that is not sealed. */
+  readonly sealed?: SealedFacts | undefined;
+}
+
+/** What a sealed link is known by, once its handshake is over. */
+export interface SealedFacts {
+  /** What logins are bound to. [ENV-35] */
+  readonly channelBinding: Uint8Array;
+  /** Whose ticket resumed it; nobody else may log in on it. [ENV-45] */
+  readonly subject: string | undefined;
+  /** It is known whose the link is: gives the device a way to come back. [ENV-42] */
+  issueTicket(subject: string): void;
+}
+
 /** The node's side: called once for each new link. */
-export type LinkAcceptor = (link: Link) => LinkHandler;
+export type LinkAcceptor = (link: AcceptedLink) => LinkHandler;
+
+/**
+ * How far a device may trust a link that is sealed. "pinned": it was told whom to expect; "none":
+ * safe against listeners only. [ENV-32]
+ */
+export type LinkTrust = "pinned" | "seen-before" | "first-seen" | "none";
 
 /** A link that a client dialled and that does not read until it is started. */
 export interface DialledLink extends Link {
+  /** Undefined for a link that is not sealed. */
+  readonly trust?: LinkTrust;
   start(handler: LinkHandler): void;
 }

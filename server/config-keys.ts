@@ -72,6 +72,12 @@ export const CONFIG_KEYS = {
     websocket: flag(true, "serve WebSocket"),
     longPoll: flag(true, "serve HTTP long polling"),
   },
+  envelope: choice(
+    ["off", "allowed", "required"],
+    "allowed",
+    "whether links may, or must, be sealed by the envelope",
+  ),
+  clearLinks: flag(false, "take links of other machines that are neither sealed nor TLS"),
   tls: {
     certFile: file("PEM certificate chain; with tls.keyFile, TLS is served on the same port"),
     keyFile: file("PEM private key of the certificate"),

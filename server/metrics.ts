@@ -18,6 +18,11 @@ const FAMILIES = {
     help: "Links ended because a peer broke a requirement.",
     label: "requirement",
   },
+  posthorn_sealed_links_total: {
+    type: "counter",
+    help: "Links whose envelope's handshake was completed, by suite.",
+    label: "suite",
+  },
   posthorn_failures_total: {
     type: "counter",
     help: "Failures that are no peer's doing, by where they were met.",

@@ -2,6 +2,7 @@ import { pino, stdTimeFunctions } from "pino";
 import { ERROR_RULES, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { SENSITIVE_FIELDS } from "../gen/posthorn/v1/sensitive_fields.ts";
 import type { Config } from "./config.ts";
+import type { EnvelopeObserver } from "./envelope/door.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SessionObserver } from "./sessions/driver.ts";
 
@@ -72,6 +73,27 @@ export function observeSessions(log: Log, metrics: Metrics): SessionObserver {
     failed: (where, error) => {
       metrics.add("posthorn_failures_total", 1, where);
       log.error("session.failed", { where, err: error });
+    },
+  };
+}
+
+/** What happens to links before they have a session. */
+export function observeEnvelope(log: Log, metrics: Metrics): EnvelopeObserver {
+  return {
+    established: ({ kind, peer }, { suite, linkId }) => {
+      metrics.add("posthorn_sealed_links_total", 1, `0x${suite.toString(16).padStart(4, "0")}`);
+      const id = Buffer.from(linkId).toString("hex");
+      log.debug("link.sealed", { link: kind, peer, suite, linkId: id });
+    },
+    refused: ({ kind, peer }, { code, requirement, detail }) => {
+      const { name } = errorRule(code);
+      metrics.add("posthorn_closes_total", 1, ERROR_RULES.has(code) ? name : "UNKNOWN");
+      if (requirement !== "") metrics.add("posthorn_violations_total", 1, requirement);
+      log.info("link.closed", { link: kind, peer, code: name, requirement, detail });
+    },
+    failed: (where, error) => {
+      metrics.add("posthorn_failures_total", 1, where);
+      log.error("link.failed", { where, err: error });
     },
   };
 }

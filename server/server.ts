@@ -2,21 +2,23 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
-import { encodeFrame } from "../protocol/frames.ts";
-import type { Link, LinkAcceptor, LinkHandler } from "../protocol/link.ts";
+import { SUITE_RSA_AES128, SUITES } from "../protocol/envelope/suites.ts";
+import type { LinkAcceptor } from "../protocol/link.ts";
 import type { ServerSessionLimits } from "../protocol/session/server.ts";
 import type { Authenticator } from "./auth/authenticate.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
+import { type EnvelopeContext, envelopeDoor } from "./envelope/door.ts";
+import { openIdentities } from "./envelope/identity-file.ts";
+import { countedLinks } from "./links/counted-links.ts";
 import { Listener } from "./links/listener.ts";
 import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
-import { PeerCounts } from "./links/peer-counts.ts";
 import { Metrics } from "./metrics.ts";
-import { type Log, observeSessions } from "./observe.ts";
+import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
@@ -72,22 +74,21 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
   const observer = observeSessions(log, metrics);
   const limits = sessionLimitsOf(config);
   const drivers = new Set<SessionDriver>();
-  const peers = new PeerCounts(config.limits.linksPerPeerMax);
   let draining = false;
-  const accept: LinkAcceptor = (link) => {
-    if (draining) return refuse(link, ErrorCode.DRAINED);
-    if (drivers.size >= config.limits.linksMax) return refuse(link, ErrorCode.TOO_MANY_LINKS);
-    if (!peers.enter(link.peer)) return refuse(link, ErrorCode.TOO_MANY_LINKS);
-    const context = { store, authenticator, hub, alarms, limits, observer };
-    const driver: SessionDriver = new SessionDriver(link, context, () => {
-      drivers.delete(driver);
-      peers.leave(link.peer);
-      metrics.gauge("posthorn_links", drivers.size);
-    });
+  const context = { store, authenticator, hub, alarms, limits, observer };
+  const begin: LinkAcceptor = (link) => {
+    const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
     drivers.add(driver);
-    metrics.gauge("posthorn_links", drivers.size);
     return driver;
   };
+  const rules = { ...config, handshakeMs: config.limits.handshakeMs };
+  const sealing = envelopeContextOf(config, { store, alarms, log, metrics });
+  const bounds = {
+    ...config.limits,
+    isDraining: () => draining,
+    changed: (count: number) => metrics.gauge("posthorn_links", count),
+  };
+  const accept = countedLinks(bounds, envelopeDoor(rules, sealing, begin));
   const originRule = isOpen(config) ? loopbackOrigins : anyOrigin;
   const { linksMax, linksPerPeerMax } = config.limits;
   const longPolls = new LongPollLinks(
@@ -154,10 +155,29 @@ async function drainAll(
   clearTimeout(timer);
 }
 
-function refuse(link: Link, code: ErrorCode): LinkHandler {
-  link.write(encodeFrame({ kind: "close", value: { code, detail: "", requirement: "" } }));
-  setImmediate(() => link.close(code));
-  return { received: () => {}, drained: () => {}, closed: () => {} };
+/** New keys before any limit of the suites is near. [ENV-37] */
+const REKEY = { rekeyRecords: 2 ** 20, rekeyBytes: 2 ** 30 };
+const LINK_LIFETIME_S = 86_400;
+
+function envelopeContextOf(
+  config: Config,
+  { store, alarms, log, metrics }: Omit<Parts, "config" | "nowMs"> & { readonly alarms: Alarms },
+): EnvelopeContext {
+  const { present, next, former } = openIdentities(config.data);
+  return {
+    identities: [present, ...former],
+    suites: SUITES.map(({ number }) => number),
+    policy: {
+      minSuite: SUITE_RSA_AES128,
+      ...REKEY,
+      lifetimeS: LINK_LIFETIME_S,
+      nextServerId: next?.serverId ?? new Uint8Array(0),
+    },
+    allowsTicketOnly: true,
+    tickets: store.tickets,
+    alarms,
+    observer: observeEnvelope(log, metrics),
+  };
 }
 
 function answerPage(

@@ -1,7 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
 import type { DialledLink, LinkHandler } from "../../protocol/link.ts";
-import { messagesOf } from "../../protocol/whole-frames.ts";
+import { contentOf, type MessageContent, messagesOf } from "../../protocol/whole-frames.ts";
 import { type Dialer, LinkError } from "../dialer.ts";
 
 /** The part of the browser's WebSocket that links use; the `ws` package has it too. */
@@ -74,6 +74,8 @@ class WebSocketLink implements DialledLink {
   #early: Uint8Array[] = [];
   #waiting: Uint8Array[] = [];
   #paused = false;
+  /** What is written first says it. */
+  #content: MessageContent | undefined;
   #closing: ErrorCode | undefined;
   #lost = false;
 
@@ -101,6 +103,7 @@ class WebSocketLink implements DialledLink {
 
   write(bytes: Uint8Array): boolean {
     if (this.#closing !== undefined) return true;
+    this.#content ??= contentOf(bytes);
     if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
     this.#waiting.push(bytes);
     return !this.#paused;
@@ -117,7 +120,7 @@ class WebSocketLink implements DialledLink {
     const chunks = this.#waiting;
     if (chunks.length === 0 || this.#lost) return;
     this.#waiting = [];
-    for (const message of messagesOf(chunks)) this.#socket.send(message);
+    for (const message of messagesOf(chunks, this.#content)) this.#socket.send(message);
     if (!this.#paused && this.#socket.bufferedAmount > HIGH_WATER_BYTES) this.#awaitDrain();
   }
 

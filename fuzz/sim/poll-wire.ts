@@ -53,7 +53,7 @@ export class PollWire implements Wire {
     const { accept, device, tap, deadlines } = options;
     this.#tap = tap;
     this.#device = device;
-    const asked = { peer: "", holdMs: 0, coalesceMs: 20, pollBytesMax: 0 };
+    const asked = { peer: "", isTls: false, holdMs: 0, coalesceMs: 20, pollBytesMax: 0 };
     this.#link = new LongPollLink(asked, LIMITS, deadlines, () => {});
     const link = this.#link;
     const [write, close] = [link.write.bind(link), link.close.bind(link)];

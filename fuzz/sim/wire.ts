@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
+import type { AcceptedLink, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
 import { assert } from "../../protocol/violation.ts";
 
 /** What a wire tells of the bytes on it: claims are checked and traces are drawn from this. */
@@ -62,9 +62,10 @@ export class StreamWire implements Wire {
   }) {
     this.#tap = options.tap;
     this.#device = options.device;
-    const link: Link = {
+    const link: AcceptedLink = {
       kind: "tcp",
       peer: "",
+      isTls: false,
       write: (bytes) => this.#writtenByNode(bytes),
       close: (code) => {
         this.#nodeClosing ??= code;

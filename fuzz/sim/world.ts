@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { Link } from "../../protocol/link.ts";
+import type { AcceptedLink, Link } from "../../protocol/link.ts";
 import { assert } from "../../protocol/violation.ts";
 import { StoreError, type UserRef, userRefOf } from "../../server/store/store.ts";
 import { type DeviceWorld, NO_STATE, SimDevice, textOf } from "./device.ts";
@@ -362,9 +362,9 @@ export class World implements DeviceWorld {
   }
 }
 
-function rewriting(link: Link, rewrite: Watcher["rewrite"]): Link {
+function rewriting(link: AcceptedLink, rewrite: Watcher["rewrite"]): AcceptedLink {
   if (rewrite === undefined) return link;
-  const { kind, peer } = link;
+  const { kind, peer, isTls } = link;
   const write = (bytes: Uint8Array) => link.write(rewrite(bytes));
-  return { kind, peer, write, close: (code) => link.close(code) };
+  return { kind, peer, isTls, write, close: (code) => link.close(code) };
 }

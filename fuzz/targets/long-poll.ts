@@ -100,7 +100,10 @@ class Bench {
       };
     });
     this.#listener = longPollHttp(this.#links, OPTIONS, () => ok(false, "these are its own paths"));
-    this.#linkId = this.#links.open(create(OpenRequestSchema), "fuzz").linkId;
+    this.#linkId = this.#links.open(create(OpenRequestSchema), {
+      peer: "fuzz",
+      isTls: false,
+    }).linkId;
   }
 
   async step(choices: Choices): Promise<void> {

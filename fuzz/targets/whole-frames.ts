@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { holdsWholeFrames, messagesOf } from "../../protocol/whole-frames.ts";
+import { isWholeMessage, messagesOf } from "../../protocol/whole-frames.ts";
 import { Choices } from "../coverage/choices.ts";
 
 /** What a message of a message transport holds at most, unless a single frame is larger. */
@@ -15,7 +15,7 @@ export function fuzz(data: Uint8Array): void {
 }
 
 function judge(message: Uint8Array): void {
-  equal(holdsWholeFrames(message), isWhole(Buffer.from(message)));
+  equal(isWholeMessage(message, "frames"), isWhole(Buffer.from(message)));
 }
 
 /** Ends where a frame ends; lengths that are no lengths are not looked behind. */

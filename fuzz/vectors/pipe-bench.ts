@@ -33,6 +33,7 @@ export class PipeBench {
     this.#link = new LongPollLink(
       {
         peer: "bench",
+        isTls: false,
         holdMs: setup.hold_ms,
         coalesceMs: setup.coalesce_ms,
         pollBytesMax: setup.poll_bytes_max,

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { Link, LinkHandler } from "../../protocol/link.ts";
+import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
 import { Alarms, TICK_MS } from "../../server/sessions/alarms.ts";
@@ -146,9 +146,10 @@ export class ServiceBench {
   }
 }
 
-class BenchLink implements Link {
+class BenchLink implements AcceptedLink {
   readonly kind = "tcp";
   readonly peer = "bench";
+  readonly isTls = false;
   isClosed = false;
   #handler: LinkHandler | undefined;
   #written: Uint8Array[] = [];

@@ -4,6 +4,7 @@ import {
   ClientHelloSchema,
 } from "../../gen/posthorn/v1/envelope_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { LinkTrust } from "../link.ts";
 import { encodePlain } from "../plain.ts";
 import { assert, type Violation, violation } from "../violation.ts";
 import { type Established, type Policy, trafficOf } from "./established.ts";
@@ -29,13 +30,10 @@ import { outOfPlace, Wire, type WireEffect } from "./wire.ts";
 export type Expectation =
   /** One of these identities, which reached the device over a channel that it trusts. */
   | { readonly kind: "pinned"; readonly serverIds: readonly Uint8Array[] }
-  /** The identity that was there the first time; undefined when this is the first time. */
-  | { readonly kind: "first-use"; readonly serverId: Uint8Array | undefined }
+  /** The identities that were there the first time; none when this is the first time. */
+  | { readonly kind: "first-use"; readonly serverIds: readonly Uint8Array[] }
   /** Anybody: safe against listeners only. */
   | { readonly kind: "none" };
-
-/** How far a link may be trusted. Only "pinned" may carry a password or bearer token. [ENV-32] */
-export type Trust = "pinned" | "seen-before" | "first-seen" | "none";
 
 export interface ClientEnvelopeOptions {
   /** Suites by number, best first; one that is weaker than `minSuite` is not offered. */
@@ -57,7 +55,7 @@ export const CLIENT_RANDOMNESS_BYTES = 96;
 
 /** What a device knows once the handshake is over. */
 export interface ClientEstablished extends Established {
-  readonly trust: Trust;
+  readonly trust: LinkTrust;
 }
 
 /** What the driver has to do, in order. */
@@ -78,7 +76,7 @@ interface Answer {
   readonly hellos: Hellos;
   readonly suite: Suite;
   readonly serverId: Uint8Array;
-  readonly trust: Trust;
+  readonly trust: LinkTrust;
 }
 
 /**
@@ -333,13 +331,13 @@ export class ClientEnvelope {
 }
 
 /** Undefined: it is not whom the device expects. [ENV-29] */
-function trustIn(expects: Expectation, serverId: Uint8Array): Trust | undefined {
+function trustIn(expects: Expectation, serverId: Uint8Array): LinkTrust | undefined {
   switch (expects.kind) {
     case "pinned":
       return expects.serverIds.some((id) => equalBytes(id, serverId)) ? "pinned" : undefined;
     case "first-use":
-      if (expects.serverId === undefined) return "first-seen";
-      return equalBytes(expects.serverId, serverId) ? "seen-before" : undefined;
+      if (expects.serverIds.length === 0) return "first-seen";
+      return expects.serverIds.some((id) => equalBytes(id, serverId)) ? "seen-before" : undefined;
     case "none":
       return "none";
   }

@@ -284,11 +284,17 @@ test("[LNK-11] an address at its limit of long polls opens no more, though they 
     return opened();
   });
   const request = create(OpenRequestSchema);
-  const [first] = [links.open(request, "a"), links.open(request, "a")];
-  assert.throws(() => links.open(request, "a"), /the address is at its limit/);
-  links.open(request, "b");
+  const [first] = [
+    links.open(request, { peer: "a", isTls: false }),
+    links.open(request, { peer: "a", isTls: false }),
+  ];
+  assert.throws(
+    () => links.open(request, { peer: "a", isTls: false }),
+    /the address is at its limit/,
+  );
+  links.open(request, { peer: "b", isTls: false });
   links.close(first.linkId);
-  links.open(request, "a");
+  links.open(request, { peer: "a", isTls: false });
   links.closeAll();
 });
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
 import {
   create,
   type DescMessage,
@@ -70,7 +71,8 @@ export function longPollHttp(
     void typedAnswer({ request, response, bodyMs: options.bodyMs, bodyBytesMax }, async (body) => {
       if (method !== undefined) return await thin(method, { links, response, body });
       const contextValues = createContextValues();
-      contextValues.set(peerKey, request.socket.remoteAddress ?? "");
+      const peer = request.socket.remoteAddress ?? "";
+      contextValues.set(originKey, { peer, isTls: request.socket instanceof TLSSocket });
       return await library({ request, response, body, contextValues });
     });
   };
@@ -79,7 +81,7 @@ export function longPollHttp(
 function routes(router: ConnectRouter, links: LongPollLinks): void {
   router.service(LongPollService, {
     open: (request, context) => {
-      return typed(() => links.open(request, context.values.get(peerKey)));
+      return typed(() => links.open(request, context.values.get(originKey)));
     },
     send: (request) => typed(() => links.send(request)),
     poll: (request, context) => typed(() => links.poll(request, context.signal)),
@@ -137,8 +139,8 @@ function isPlainProto({ method, headers }: IncomingMessage): boolean {
   return method === "POST" && headers["content-type"] === "application/proto" && plain;
 }
 
-/** The socket's address: a header could say anything. [LNK-11] */
-const peerKey = createContextKey("");
+/** The socket's own: a header could say anything. [LNK-11] */
+const originKey = createContextKey({ peer: "", isTls: false });
 
 function forbidden(response: ServerResponse): void {
   const detail = "pages of other sites may not connect here";

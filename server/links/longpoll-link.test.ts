@@ -15,7 +15,7 @@ const LIMITS = {
 };
 /** Nothing is ever due: what is answered is answered for another reason. */
 const NEVER: Deadlines = { nowMs: () => 0, schedule: () => () => {} };
-const ASKED = { peer: "", holdMs: 0, coalesceMs: 100, pollBytesMax: 0 };
+const ASKED = { peer: "", isTls: false, holdMs: 0, coalesceMs: 100, pollBytesMax: 0 };
 
 /** A link whose poll has something to bring and waits a little for more. */
 function coalescing(bytes: number) {

@@ -1,6 +1,6 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { PipeReceiver, PipeSender } from "../../protocol/byte-pipe.ts";
-import type { Link, LinkHandler } from "../../protocol/link.ts";
+import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import { type Violation, violation } from "../../protocol/violation.ts";
 
 /** Calls back once at a time; the node's one timing wheel. */
@@ -42,9 +42,10 @@ interface HangingPoll {
 }
 
 /** The service's half of one long-poll link: a link to its session, a byte pipe to its requests. */
-export class LongPollLink implements Link {
+export class LongPollLink implements AcceptedLink {
   readonly kind = "longpoll";
   readonly peer: string;
+  readonly isTls: boolean;
   readonly holdMs: number;
   readonly coalesceMs: number;
   readonly pollBytesMax: number;
@@ -63,6 +64,7 @@ export class LongPollLink implements Link {
   constructor(
     asked: {
       readonly peer: string;
+      readonly isTls: boolean;
       readonly holdMs: number;
       readonly coalesceMs: number;
       readonly pollBytesMax: number;
@@ -72,6 +74,7 @@ export class LongPollLink implements Link {
     forget: () => void,
   ) {
     this.peer = asked.peer;
+    this.isTls = asked.isTls;
     this.holdMs = Math.min(asked.holdMs || limits.holdMs, limits.holdMs);
     this.coalesceMs = Math.min(asked.coalesceMs, limits.coalesceMs, this.holdMs);
     this.pollBytesMax = Math.min(asked.pollBytesMax || limits.pollBytesMax, limits.pollBytesMax);

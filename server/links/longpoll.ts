@@ -57,7 +57,8 @@ export class LongPollLinks {
     return this.#links.size;
   }
 
-  open(request: OpenRequest, peer: string): OpenResponse {
+  open(request: OpenRequest, from: { peer: string; isTls: boolean }): OpenResponse {
+    const { peer } = from;
     if (this.#links.size >= this.#limits.linksMax) {
       throw refusal(ErrorCode.TOO_MANY_LINKS, "LNK-11", "the node is at its limit of links");
     }
@@ -68,7 +69,7 @@ export class LongPollLinks {
     const linkId = randomBytes(LINK_ID_BYTES);
     const name = linkId.toString("hex");
     const { holdMs, coalesceMs, pollBytesMax } = request;
-    const asked = { peer, holdMs, coalesceMs, pollBytesMax };
+    const asked = { ...from, holdMs, coalesceMs, pollBytesMax };
     const forget = () => {
       if (this.#links.delete(name)) this.#peers.leave(peer);
     };

@@ -1,11 +1,17 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { type WebSocket, WebSocketServer } from "ws";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
-import type { Link, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
-import { holdsWholeFrames, messagesOf } from "../../protocol/whole-frames.ts";
+import type { AcceptedLink, LinkAcceptor, LinkHandler } from "../../protocol/link.ts";
+import {
+  contentOf,
+  isWholeMessage,
+  type MessageContent,
+  messagesOf,
+} from "../../protocol/whole-frames.ts";
 import { endWith, jsonAnswer } from "./last-words.ts";
 import type { OriginRule } from "./origin.ts";
 
@@ -54,9 +60,12 @@ export class WebSocketEntrance {
       const why = `offer the subprotocol ${WEBSOCKET_SUBPROTOCOL}`;
       return refuse(socket, "400 Bad Request", why);
     }
-    const peer = request.socket.remoteAddress ?? "";
+    const from = {
+      peer: request.socket.remoteAddress ?? "",
+      isTls: request.socket instanceof TLSSocket,
+    };
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      const link = new WebSocketLink(webSocket, peer);
+      const link = new WebSocketLink(webSocket, from);
       link.start(accept(link));
     });
   }
@@ -77,22 +86,26 @@ function statusOf(code: ErrorCode): number {
  * A WebSocket as a link: whole frames in binary messages, those of one turn of the event loop in
  * one.
  */
-class WebSocketLink implements Link {
+class WebSocketLink implements AcceptedLink {
   readonly kind = "websocket";
   readonly peer: string;
+  readonly isTls: boolean;
   readonly #socket: WebSocket;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #flushing = false;
   #paused = false;
   #awaitingDrain = false;
+  /** The device's first message says it. */
+  #content: MessageContent | undefined;
   #closing: ErrorCode | undefined;
   #timer: NodeJS.Timeout | undefined;
   #handler: LinkHandler | undefined;
 
-  constructor(socket: WebSocket, peer: string) {
+  constructor(socket: WebSocket, { peer, isTls }: { peer: string; isTls: boolean }) {
     this.#socket = socket;
     this.peer = peer;
+    this.isTls = isTls;
   }
 
   start(handler: LinkHandler): void {
@@ -100,7 +113,8 @@ class WebSocketLink implements Link {
     let detail = "";
     this.#socket.on("message", (data: Buffer, binary: boolean) => {
       if (this.#closing !== undefined) return;
-      if (binary && holdsWholeFrames(data)) handler.received(data);
+      this.#content ??= contentOf(data);
+      if (binary && isWholeMessage(data, this.#content)) handler.received(data);
       else this.#malformed(binary);
     });
     this.#socket.on("error", (error) => {
@@ -150,7 +164,8 @@ class WebSocketLink implements Link {
     if (chunks.length === 0) return;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    for (const message of messagesOf(chunks)) this.#socket.send(message, { binary: true });
+    for (const message of messagesOf(chunks, this.#content))
+      this.#socket.send(message, { binary: true });
     if (this.#paused && !this.#awaitingDrain) this.#awaitDrain();
   }
 

@@ -4,7 +4,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
-import type { Link } from "../../protocol/link.ts";
+import type { AcceptedLink } from "../../protocol/link.ts";
 import { openAuthenticator } from "../auth/open.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
@@ -68,9 +68,10 @@ class Peer {
   readonly #frames = new Delimiter(1 << 20);
 
   constructor(node: DriverContext) {
-    const link: Link = {
+    const link: AcceptedLink = {
       kind: "tcp",
       peer: "",
+      isTls: false,
       write: (bytes) => {
         this.#frames.push(bytes, (from, at, end) => {
           for (const phase of ["opening", "open"] as const) {

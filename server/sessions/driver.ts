@@ -2,7 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { crc32 } from "../../protocol/crc32.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
-import type { Link, LinkHandler } from "../../protocol/link.ts";
+import type { AcceptedLink, Link, LinkHandler } from "../../protocol/link.ts";
 import type { FlowWindow } from "../../protocol/session/flow.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
 import {
@@ -73,7 +73,7 @@ const PLANNING_ATTEMPTS_MAX = 3;
  */
 export class SessionDriver implements LinkHandler, HubMember {
   readonly #context: DriverContext;
-  readonly #link: Link;
+  readonly #link: AcceptedLink;
   readonly #session: ServerSession;
   readonly #alarm: Alarm;
   #sender: Sender | undefined;
@@ -89,7 +89,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   #awaiting: (() => void) | undefined;
 
   /** @param onGone called once, when the link is gone */
-  constructor(link: Link, context: DriverContext, onGone: () => void) {
+  constructor(link: AcceptedLink, context: DriverContext, onGone: () => void) {
     this.#onGone = onGone;
     this.#context = context;
     this.#link = link;
@@ -234,6 +234,11 @@ export class SessionDriver implements LinkHandler, HubMember {
     const { tenant, userId } = identity.principal;
     const { deviceId, outbox, cursor, agent } = claim;
     const device = { user: userRefOf(tenant, userId), deviceId };
+    const subject = this.#link.sealed?.subject;
+    if (subject !== undefined && subject !== subjectOf(device)) {
+      const detail = "the link was resumed by another device's ticket";
+      return this.#session.refused(violation(ErrorCode.LOGIN_PROOF_INVALID, "ENV-45", detail));
+    }
     const outcome = await store.prepare({ device, outbox, cursor });
     if (this.#gone) return;
     if (outcome.kind === "refused") {
@@ -263,6 +268,7 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#leave = hub.join(this);
     const { generation, sessionId } = attachment;
     observer.attached({ device, generation, sessionId, link: this.#link, agent });
+    this.#link.sealed?.issueTicket(subjectOf(device));
   }
 
   async #commit(submits: readonly SubmitPlain[]): Promise<void> {
@@ -319,4 +325,9 @@ export class SessionDriver implements LinkHandler, HubMember {
     observer.delivered(page.entries.length);
     this.#session.loaded(page, alarms.nowMs());
   }
+}
+
+/** Whose a link is, as its tickets say it. [ENV-45] */
+function subjectOf({ user, deviceId }: DeviceRef): string {
+  return `${user}/${deviceId}`;
 }

@@ -3,7 +3,14 @@ import type { DeviceRef, LogRef, UserRef } from "./store.ts";
 // Keys sort by kind, then by owner, then by number. Names hold no NUL, so it ends them; numbers are
 // eight bytes, big-endian, so that byte order is numeric order.
 
-const KIND = { meta: 0x4d, user: 0x55, device: 0x44, timeline: 0x54, log: 0x4c } as const;
+const KIND = {
+  meta: 0x4d,
+  user: 0x55,
+  device: 0x44,
+  timeline: 0x54,
+  log: 0x4c,
+  ticket: 0x4b,
+} as const;
 
 export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
 /** The largest frame for which events were ever taken. */
@@ -15,6 +22,13 @@ export function userKey(user: UserRef): Buffer {
 
 export function deviceKey(device: DeviceRef): Buffer {
   return named(KIND.device, `${device.user}\0${device.deviceId}`, 0);
+}
+
+export const TICKETS_START: Buffer = Buffer.from([KIND.ticket]);
+export const TICKETS_END: Buffer = Buffer.from([KIND.ticket + 1]);
+
+export function ticketKey(ticketId: Uint8Array): Buffer {
+  return Buffer.concat([TICKETS_START, ticketId]);
 }
 
 /** The record whose first entry has this number. */

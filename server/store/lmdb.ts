@@ -26,6 +26,7 @@ import {
   userKey,
 } from "./keys.ts";
 import { lastRecord, loadPage } from "./lmdb-pages.ts";
+import { LmdbTickets } from "./lmdb-tickets.ts";
 import { logRecords, timelineRecords } from "./record-bounds.ts";
 import {
   decodeDevice,
@@ -107,6 +108,7 @@ export class LmdbStore implements Store {
   readonly #env: Env;
   readonly #view: CachedView;
   readonly #sources: GroupSources;
+  readonly tickets: LmdbTickets;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
   readonly #positions = new Map<string, DevicePosition>();
   #queue: Request[] = [];
@@ -135,6 +137,7 @@ export class LmdbStore implements Store {
     this.#folder = folder;
     this.#env = folder.env;
     this.#view = new CachedView(folder.env);
+    this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
       nowMs: options.nowMs,
       newSessionId: () => randomBytes(16),

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import type { LogRef, SubmitOutcome, TimelineBounds } from "./store.ts";
 
@@ -116,6 +117,35 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
     results,
     resultsThrough,
   };
+}
+
+/** @param failures wrong binders so far */
+export function encodeTicket(ticket: ServerTicket, failures: number): Uint8Array {
+  return new RecordWriter()
+    .number(failures)
+    .bytes(ticket.psk)
+    .number(ticket.suite)
+    .number(ticket.expiresMs)
+    .text(ticket.subject)
+    .number(ticket.agreedMs)
+    .finish();
+}
+
+export function decodeTicket(
+  bytes: Uint8Array,
+  ticketId: Uint8Array,
+): { readonly ticket: ServerTicket; readonly failures: number } {
+  const reader = new RecordReader(bytes);
+  const failures = reader.number();
+  const ticket = {
+    ticketId: ticketId.slice(),
+    psk: reader.bytes().slice(),
+    suite: reader.number(),
+    expiresMs: reader.number(),
+    subject: reader.text(),
+    agreedMs: reader.number(),
+  };
+  return { ticket, failures };
 }
 
 class RecordWriter {

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { Attachment, Durable, Receipt, TimelinePage } from "../../protocol/session/facts.ts";
 
 export type {
@@ -198,4 +199,15 @@ export class StoreError extends Error {
     super(message, options);
     this.code = code;
   }
+}
+
+/** Where the tickets of a service are kept, so that each works once. [ENV-44] */
+export interface TicketStore {
+  keep(ticket: ServerTicket): void;
+  find(ticketId: Uint8Array): Promise<ServerTicket | undefined>;
+  /** True once at most, whoever asks, on whatever node. */
+  take(ticketId: Uint8Array): Promise<boolean>;
+  /** Somebody showed a wrong binder for it. */
+  failed(ticketId: Uint8Array): void;
+  revoke(ticketId: Uint8Array): void;
 }

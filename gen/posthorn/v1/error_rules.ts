@@ -438,6 +438,20 @@ const RULES: readonly ErrorRule[] = [
     meaning: "The transport ended without a sealed close: what came last may be missing.",
   }),
   rule({
+    code: 133,
+    name: "ENVELOPE_REQUIRED",
+    scope: "link",
+    retry: "never",
+    meaning: "This service takes no clear links: the device has to use the envelope, or TLS.",
+  }),
+  rule({
+    code: 134,
+    name: "LINK_NOT_TRUSTED",
+    scope: "session",
+    retry: "never",
+    meaning: "The link is neither TLS nor sealed to an identity that the device has pinned, and a token would leave on it. Local.",
+  }),
+  rule({
     code: 132,
     name: "LOGIN_PROOF_INVALID",
     scope: "session",
