@@ -141,7 +141,9 @@ test("[ENV-33] a pin survives a rotation that was announced", async () => {
   const memory = {
     known: undefined as never,
     load: () => memory.known,
-    save: (known: never) => (memory.known = known),
+    save: (known: never) => {
+      memory.known = known;
+    },
   };
   const talk = async (node: PosthornServer, trust: readonly Uint8Array[]) => {
     const envelope = nodeEnvelope({ trust, memory: memory as never });
@@ -167,7 +169,12 @@ test("[ENV-33] a pin survives a rotation that was announced", async () => {
 
 test("[ENV-32] a first-seen service is remembered, and another one is a loud stop", async () => {
   let known: unknown;
-  const memory = { load: () => known as never, save: (now: unknown) => void (known = now) };
+  const memory = {
+    load: () => known as never,
+    save: (now: unknown) => {
+      known = now;
+    },
+  };
   const talk = async () => {
     const envelope = nodeEnvelope({ trust: "first-seen", memory });
     const client = await attached(dialersOf(urlOf("tcp"), envelope), "seen");
