@@ -72,6 +72,8 @@ export class Client {
   #error: ErrorCode | undefined;
   #failure: Error | undefined;
   #progressed = false;
+  /** Since when the link in use is open; Infinity before. */
+  #openSinceMs = Number.POSITIVE_INFINITY;
   /** Set while the session moves out of the service's way: its slot. */
   #draining: number | undefined;
   /** Handled and not yet with the journal; the last cursor given to the journal. */
@@ -219,6 +221,7 @@ export class Client {
   /** One link from dialling to its end. */
   async #attachOnce(given: RaceResult | undefined): Promise<LinkEnd> {
     this.#progressed = false;
+    this.#openSinceMs = Number.POSITIVE_INFINITY;
     this.#setState("connecting");
     let upgrade: AbortController | undefined;
     let dialer: Dialer | undefined;
@@ -230,6 +233,7 @@ export class Client {
       const ended = this.#start(won.link, token);
       upgrade = this.#watchForBetter(won.dialer);
       const end = await ended;
+      this.#progressed ||= this.#clock.nowMs() - this.#openSinceMs >= PROGRESS_MS;
       if (!this.#progressed && end.next === undefined)
         this.#verdicts.failed(dialer, this.#clock.nowMs());
       return end;
@@ -329,6 +333,7 @@ export class Client {
         return this.#install(effect);
       case "opened":
         this.#error = undefined;
+        this.#openSinceMs = this.#clock.nowMs();
         this.#setState("open");
         return;
       case "deliver":
@@ -336,8 +341,8 @@ export class Client {
         return;
       case "settle": {
         const { resultsThrough, settlements } = effect;
+        this.#progressed = true;
         return this.#journal(journal.settle(resultsThrough), () => {
-          this.#progressed = true;
           this.#settle(settlements);
           this.#session.settled(resultsThrough, this.#clock.nowMs());
         });
@@ -445,14 +450,6 @@ export class Client {
 
   #setState(state: ClientStatus["state"]): void {
     this.#state = state;
-    if (state === "open") {
-      sleep(PROGRESS_MS, this.#over.signal).then(
-        () => {
-          this.#progressed ||= this.#state === "open";
-        },
-        () => {},
-      );
-    }
     this.#tellStatus();
   }
 

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { Delimiter } from "../protocol/delimit.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type FrameContents,
+  isViolation,
+} from "../protocol/frames.ts";
+import type { DialledLink, LinkHandler, LinkKind } from "../protocol/link.ts";
+import { type Client, connect } from "./client.ts";
+import type { Dialer } from "./dialer.ts";
+import { memoryJournal } from "./memory-journal.ts";
+import type { ClientOptions } from "./options.ts";
+
+const WELCOME: FrameContents["welcome"] = {
+  version: 1,
+  sessionId: new Uint8Array(16),
+  generation: 1,
+  outbox: { epoch: 1, through: 0, resultsThrough: 0, results: [] },
+  timeline: { epoch: 1, head: 0, floor: 1 },
+  resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
+  timers: { keepaliveMs: 10_000, idleMs: 30_000, ageMs: 0 },
+  submitWindow: { count: 8, bytes: 1_000_000 },
+  limits: { frameBytes: 262_144, contentBytes: 1024 },
+  userId: "u",
+  nowMs: 1,
+};
+
+/** One way to a service: it opens links, which may then be silent, or be cut. */
+class Way implements Dialer {
+  readonly kind: LinkKind;
+  readonly address: string;
+  /** Links open and nothing comes back on them. */
+  silent = false;
+  /** Links are cut so long after Ready. */
+  cutAfterMs = Number.POSITIVE_INFINITY;
+  /** All links that were opened. */
+  readonly links: WayLink[] = [];
+  /** When they were. */
+  readonly atMs: number[] = [];
+
+  constructor(kind: LinkKind) {
+    this.kind = kind;
+    this.address = kind;
+  }
+
+  get openLinks(): WayLink[] {
+    return this.links.filter(({ isClosed }) => !isClosed);
+  }
+
+  async dial(): Promise<DialledLink> {
+    const link = new WayLink(this);
+    this.links.push(link);
+    this.atMs.push(Date.now());
+    return link;
+  }
+}
+
+class WayLink implements DialledLink {
+  readonly kind: LinkKind;
+  readonly peer = "here";
+  /** What came up. */
+  readonly frames: Frame[] = [];
+  isClosed = false;
+  readonly #way: Way;
+  readonly #delimiter = new Delimiter(1 << 24);
+  #handler: LinkHandler | undefined;
+
+  constructor(way: Way) {
+    this.kind = way.kind;
+    this.#way = way;
+  }
+
+  start(handler: LinkHandler): void {
+    this.#handler = handler;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.#delimiter.push(bytes, (from, at, end) => {
+      const phases = ["opening", "joining", "open"] as const;
+      const read = phases.map((phase) =>
+        decodeFrame(from, { at, end }, { sender: "client", phase }),
+      );
+      const frame = read.find((one) => !isViolation(one));
+      if (frame !== undefined) this.#received(frame as Frame);
+      return true;
+    });
+    return true;
+  }
+
+  close(code: ErrorCode): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    setImmediate(() => this.#handler?.closed(code, ""));
+  }
+
+  #received(frame: Frame): void {
+    this.frames.push(frame);
+    if (this.#way.silent) return;
+    if (frame.kind === "hello") this.#send({ kind: "welcome", value: WELCOME });
+    if (frame.kind === "ping") {
+      this.#send({ kind: "pong", value: { id: frame.value.id, sentThrough: 0 } });
+    }
+    if (frame.kind === "ready" && this.#way.cutAfterMs < Number.POSITIVE_INFINITY) {
+      setTimeout(() => this.close(ErrorCode.LINK_LOST), this.#way.cutAfterMs);
+    }
+  }
+
+  #send(frame: Frame): void {
+    setImmediate(() => !this.isClosed && this.#handler?.received(encodeFrame(frame)));
+  }
+}
+
+/** A client at a clock that the test turns, and back-offs that are always the longest. */
+function clientOf(
+  t: TestContext,
+  dialers: readonly Dialer[],
+  options: Partial<ClientOptions> = {},
+): Promise<Client> {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  t.mock.method(Math, "random", () => 0.999);
+  const journal = memoryJournal();
+  return connect({ dialers, deviceId: "d", userId: "u", journal, upgradeMs: 0, ...options });
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Time passes, in small steps. */
+async function pass(t: TestContext, ms: number): Promise<void> {
+  await settle();
+  for (let passedMs = 0; passedMs < ms; passedMs += 100) {
+    t.mock.timers.tick(100);
+    await settle();
+  }
+}
+
+test("[SES-16] links that are cut soon after they opened let the back-off grow (P15)", async (t) => {
+  const way = new Way("tcp");
+  way.cutAfterMs = 1_500;
+  const device = await clientOf(t, [way]);
+  await pass(t, 40_000);
+  const gapsMs = way.atMs.slice(1).map((atMs, index) => atMs - (way.atMs[index] as number));
+  assert.deepEqual(
+    gapsMs.map((ms) => Math.round((ms - 1_500) / 100)),
+    [2, 4, 8, 16, 32, 64, 128],
+  );
+  // A session that lasts ends the back-off.
+  way.cutAfterMs = 5_500;
+  await pass(t, 32_000);
+  const lasted = way.atMs.length;
+  await pass(t, 5_500 + 1_000);
+  assert.equal(way.atMs.length, lasted + 1);
+  await device.close();
+});
