@@ -96,7 +96,7 @@ export async function raceDialers(
         };
         dialer.dial(losers.signal).then(
           (link) => {
-            if (won || losers.signal.aborted) return link.start(closeAtOnce(link));
+            if (won || losers.signal.aborted) return discard(link);
             won = true;
             resolve({ dialer, link });
           },
@@ -118,8 +118,8 @@ export async function raceDialers(
   }
 }
 
-/** A link that lost the race has to be started to be closed in order. */
-function closeAtOnce(link: DialledLink) {
-  queueMicrotask(() => link.close(ErrorCode.GOODBYE));
-  return { received: () => {}, drained: () => {}, closed: () => {} };
+/** Closes a link that nobody wants: to be closed in order it has to be started. */
+export function discard(link: DialledLink): void {
+  link.start({ received: () => {}, drained: () => {}, closed: () => {} });
+  link.close(ErrorCode.GOODBYE);
 }

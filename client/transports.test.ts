@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { Delimiter } from "../protocol/delimit.ts";
@@ -11,9 +13,11 @@ import {
 } from "../protocol/frames.ts";
 import type { DialledLink, LinkHandler, LinkKind } from "../protocol/link.ts";
 import { type Client, connect } from "./client.ts";
-import type { Dialer } from "./dialer.ts";
+import { type Dialer, LinkError } from "./dialer.ts";
+import { tcp } from "./links/tcp.ts";
 import { memoryJournal } from "./memory-journal.ts";
 import type { ClientOptions } from "./options.ts";
+import { SessionError } from "./results.ts";
 
 const WELCOME: FrameContents["welcome"] = {
   version: 1,
@@ -37,6 +41,8 @@ class Way implements Dialer {
   silent = false;
   /** Links are cut so long after Ready. */
   cutAfterMs = Number.POSITIVE_INFINITY;
+  /** Rejects when a link cannot be opened. */
+  opens: (signal: AbortSignal) => Promise<void> = async () => {};
   /** All links that were opened. */
   readonly links: WayLink[] = [];
   /** When they were. */
@@ -51,7 +57,8 @@ class Way implements Dialer {
     return this.links.filter(({ isClosed }) => !isClosed);
   }
 
-  async dial(): Promise<DialledLink> {
+  async dial(signal: AbortSignal): Promise<DialledLink> {
+    await this.opens(signal);
     const link = new WayLink(this);
     this.links.push(link);
     this.atMs.push(Date.now());
@@ -115,15 +122,17 @@ class WayLink implements DialledLink {
 }
 
 /** A client at a clock that the test turns, and back-offs that are always the longest. */
-function clientOf(
+async function clientOf(
   t: TestContext,
   dialers: readonly Dialer[],
   options: Partial<ClientOptions> = {},
 ): Promise<Client> {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   t.mock.method(Math, "random", () => 0.999);
-  const journal = memoryJournal();
-  return connect({ dialers, deviceId: "d", userId: "u", journal, upgradeMs: 0, ...options });
+  const given = { dialers, deviceId: "d", userId: "u", journal: memoryJournal(), upgradeMs: 0 };
+  const device = await connect({ ...given, ...options });
+  t.after(() => device.close());
+  return device;
 }
 
 async function settle(): Promise<void> {
@@ -157,3 +166,102 @@ test("[SES-16] links that are cut soon after they opened let the back-off grow (
   assert.equal(way.atMs.length, lasted + 1);
   await device.close();
 });
+
+/** Nothing can be opened here. */
+const refuses = () => Promise.reject(new LinkError(ErrorCode.LINK_LOST, "refused"));
+/** Nothing answers here, for as long as one waits. */
+const hangs = (signal: AbortSignal) =>
+  new Promise<void>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+
+for (const [where, opens] of [
+  ["waiting", refuses],
+  ["connecting", hangs],
+] as const) {
+  test(`[LNK-15] move while ${where}: the client goes there now, and leaves no link open`, async (t) => {
+    const [old, way] = [new Way("tcp"), new Way("tcp")];
+    old.opens = opens;
+    const device = await clientOf(t, [old], { backoff: { baseMs: 30_000, capMs: 60_000 } });
+    await settle();
+    assert.equal(device.status.state, where);
+    await device.move([way]);
+    await settle();
+    assert.equal(device.status.state, "open");
+    for (let move = 0; move < 4; move += 1) await device.move([way]);
+    await settle();
+    assert.equal(device.status.state, "open");
+    assert.equal(way.openLinks.length, 1);
+    await device.close();
+    await settle();
+    assert.equal(way.openLinks.length, 0);
+  });
+}
+
+test("[LNK-15] a link that was dialled for a move is closed when the client ends, or has no token", async (t) => {
+  const [old, way] = [new Way("tcp"), new Way("tcp")];
+  let hasToken = true;
+  const token = async () => {
+    if (!hasToken) throw new Error("no token now");
+    return "";
+  };
+  const device = await clientOf(t, [old], { token });
+  await settle();
+  assert.equal(device.status.state, "open");
+  hasToken = false;
+  await device.move([way]);
+  await settle();
+  assert.equal(device.status.state, "waiting");
+  assert.deepEqual([way.links.length, way.openLinks.length], [1, 0]);
+  hasToken = true;
+  const moved = device.move([way]);
+  await device.close();
+  await assert.rejects(moved, SessionError);
+  await settle();
+  assert.deepEqual([...old.openLinks, ...way.openLinks], []);
+});
+
+test("[LNK-15] no socket is left open by moves while waiting", async (t) => {
+  const sockets = new Set<Socket>();
+  let accepted = 0;
+  const server = createServer((socket) => {
+    accepted += 1;
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    socket.resume();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const { port } = server.address() as AddressInfo;
+  const dead = new Way("tcp");
+  dead.opens = refuses;
+  const device = await connect({
+    dialers: [dead],
+    deviceId: "d",
+    userId: "u",
+    journal: memoryJournal(),
+    backoff: { baseMs: 3_600_000, capMs: 3_600_000 },
+  });
+  t.after(() => device.close());
+  await until(() => device.status.state === "waiting");
+  for (let move = 0; move < 5; move += 1) {
+    await device.move([tcp({ host: "127.0.0.1", port })]);
+  }
+  await until(() => accepted === 5 && sockets.size === 1);
+  assert.equal(device.status.link, "tcp");
+  await device.close();
+  await until(() => sockets.size === 0);
+});
+
+/** Looks until it is so, for ten seconds at most. */
+async function until(isSo: () => boolean): Promise<void> {
+  const endMs = performance.now() + 10_000;
+  while (!isSo()) {
+    assert.ok(performance.now() < endMs, `not so after ten seconds: ${isSo}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
