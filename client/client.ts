@@ -14,7 +14,7 @@ import { unreachable } from "../protocol/violation.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
-import { type ClientOptions, type ClientStatus, sessionOptions } from "./options.ts";
+import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
 import { discard } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
 import { SteadyClock } from "./steady-clock.ts";
@@ -86,7 +86,7 @@ export class Client {
       options,
       clock: this.#clock,
       over: this.#over.signal,
-      isOpen: () => session.open,
+      session,
       onAhead: () => this.#endLink?.({ code: ErrorCode.LINK_LOST }),
     });
     this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
@@ -237,9 +237,11 @@ export class Client {
       upgrade = this.#transports.watchForBetter(dialer);
       const end = await ended;
       this.#progressed ||= this.#clock.nowMs() - this.#openSinceMs >= PROGRESS_MS;
-      if (this.#progressed) this.#backoff.progressed();
-      // A link that was left for another one has not failed.
-      else if (!this.#transports.turned) this.#transports.failed(dialer);
+      if (this.#progressed) {
+        this.#backoff.progressed();
+        this.#transports.succeeded(dialer);
+        // A link that was left for another one has not failed.
+      } else if (!this.#transports.turned) this.#transports.failed(dialer);
       return end;
     } catch (error) {
       const code = (error as { code?: unknown }).code;
@@ -278,9 +280,8 @@ export class Client {
   }
 
   async #token(): Promise<string> {
-    const { token = "" } = this.#options;
     try {
-      return typeof token === "string" ? token : await token();
+      return await tokenOf(this.#options);
     } catch (error) {
       this.#transports.dropAhead();
       throw error;

@@ -140,10 +140,10 @@ async function settle(): Promise<void> {
 }
 
 /** Time passes, in small steps. */
-async function pass(t: TestContext, ms: number): Promise<void> {
+async function pass(t: TestContext, ms: number, stepMs = 100): Promise<void> {
   await settle();
-  for (let passedMs = 0; passedMs < ms; passedMs += 100) {
-    t.mock.timers.tick(100);
+  for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
+    t.mock.timers.tick(stepMs);
     await settle();
   }
 }
@@ -255,6 +255,59 @@ test("[LNK-15] no socket is left open by moves while waiting", async (t) => {
   assert.equal(device.status.link, "tcp");
   await device.close();
   await until(() => sockets.size === 0);
+});
+
+test("[LNK-15] [SES-18] a link that works is kept until the service has answered on a better one", async (t) => {
+  const [silent, working] = [new Way("tcp"), new Way("websocket")];
+  silent.silent = true;
+  const device = await clientOf(t, [silent, working], { upgradeMs: 60_000 });
+  await pass(t, 20_000);
+  assert.equal(device.status.link, "websocket");
+  const states: string[] = [];
+  device.onStatus(({ state }) => states.push(state));
+  await pass(t, 40 * 60_000, 1_000);
+  assert.deepEqual(states, []);
+  assert.equal(working.links.length, 1);
+  const minutes = silent.atMs.map((atMs) => Math.round((atMs - 1_000_000) / 60_000));
+  assert.deepEqual(minutes, [0, 1, 3, 8, 16, 32]);
+  assert.deepEqual(silent.openLinks, []);
+
+  silent.silent = false;
+  await pass(t, 32 * 60_000, 1_000);
+  assert.equal(device.status.state, "open");
+  assert.equal(device.status.link, "tcp");
+  assert.equal(silent.openLinks.length, 1);
+  assert.deepEqual(working.openLinks, []);
+  const [trial, used] = silent.links.slice(-2).map(({ frames }) => frames);
+  assert.deepEqual(
+    trial?.map(({ kind }) => kind),
+    ["hello", "close"],
+  );
+  assert.deepEqual(
+    used?.slice(0, 2).map(({ kind }) => kind),
+    ["hello", "ready"],
+  );
+  const hello = trial?.[0];
+  assert.ok(hello?.kind === "hello");
+  assert.deepEqual(hello.value.outbox, { epoch: 1, resultsThrough: 0, next: 1 });
+});
+
+test("[LNK-15] a trial ends with the client, and with the link that it was to replace", async (t) => {
+  const [silent, working] = [new Way("tcp"), new Way("websocket")];
+  silent.silent = true;
+  const device = await clientOf(t, [silent, working], { upgradeMs: 60_000 });
+  await pass(t, 20_000);
+  const trials = silent.links.length;
+  for (let steps = 0; silent.links.length === trials && steps < 300; steps += 1) {
+    await pass(t, 1_000, 1_000);
+  }
+  assert.equal(silent.openLinks.length, 1);
+  working.openLinks[0]?.close(ErrorCode.LINK_LOST);
+  await settle();
+  assert.equal(silent.links[trials]?.isClosed, true);
+  await device.close();
+  await settle();
+  assert.deepEqual([...silent.openLinks, ...working.openLinks], []);
 });
 
 /** Looks until it is so, for ten seconds at most. */

@@ -1,9 +1,11 @@
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import type { ClientSession } from "../protocol/session/client.ts";
 import { type Dialer, LinkError } from "./dialer.ts";
-import type { ClientOptions } from "./options.ts";
+import { type ClientOptions, tokenOf } from "./options.ts";
 import { discard, type RaceResult, raceDialers, Verdicts } from "./race.ts";
 import { sleep } from "./sleep.ts";
 import type { SteadyClock } from "./steady-clock.ts";
+import { serviceAnswers } from "./trial.ts";
 
 const UPGRADE_MS = 60_000;
 
@@ -13,8 +15,7 @@ interface TransportsParts {
   readonly clock: SteadyClock;
   /** Aborted when the client ends: no link is left open then. */
   readonly over: AbortSignal;
-  /** Whether the session is open on the link in use. */
-  readonly isOpen: () => boolean;
+  readonly session: ClientSession;
   /** A link was dialled ahead and is for the next {@link Transports.dial}: leave the one in use. */
   readonly onAhead: () => void;
 }
@@ -80,6 +81,11 @@ export class Transports {
     this.#turn = new AbortController();
   }
 
+  /** Remembers that a session made progress over a transport. */
+  succeeded(dialer: Dialer): void {
+    this.#verdicts.succeeded(dialer);
+  }
+
   /** Remembers that a transport could not be dialled, or its link ended before any progress. */
   failed(dialer: Dialer): void {
     this.#verdicts.failed(dialer, this.#parts.clock.nowMs());
@@ -88,19 +94,32 @@ export class Transports {
   /** Tries what is preferred to the link in use, in the background, until aborted. [LNK-15] */
   watchForBetter(current: Dialer): AbortController {
     const stop = new AbortController();
-    const { options, clock, isOpen } = this.#parts;
-    const everyMs = options.upgradeMs ?? UPGRADE_MS;
+    const everyMs = this.#parts.options.upgradeMs ?? UPGRADE_MS;
     const look = async () => {
       while (everyMs > 0 && !stop.signal.aborted) {
         await sleep(everyMs, stop.signal);
-        const better = this.#verdicts.better(this.#dialers, current, clock.nowMs());
-        if (better.length === 0 || !isOpen()) continue;
-        const found = await this.#race(better, stop.signal).catch(() => undefined);
-        if (found !== undefined) this.#goAhead(found);
+        await this.#tryBetter(current, stop.signal).catch(() => {});
       }
     };
     look().catch(() => {});
     return stop;
+  }
+
+  /**
+   * Moves to a better transport once the service has answered on it. What it said is for the trial:
+   * the working link goes on meanwhile, so that the move states the positions anew.
+   */
+  async #tryBetter(current: Dialer, signal: AbortSignal): Promise<void> {
+    const { clock, options, session } = this.#parts;
+    const better = this.#verdicts.better(this.#dialers, current, clock.nowMs());
+    if (better.length === 0 || !session.open) return;
+    const token = await tokenOf(options);
+    const { dialer, link } = await this.#race(better, signal);
+    const trial = { session: session.forTrial(), token, clock, signal };
+    const answers = await serviceAnswers(link, trial);
+    if (signal.aborted) return;
+    if (!answers) return this.failed(dialer);
+    this.#goAhead(await this.#race([dialer], signal));
   }
 
   #race(dialers: readonly Dialer[], signal: AbortSignal): Promise<RaceResult> {
