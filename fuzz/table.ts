@@ -1,5 +1,9 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
+import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
+import { envelopeImpostor } from "./properties/envelope-impostor.ts";
+import { envelopeSealed } from "./properties/envelope-sealed.ts";
 import { delimiting, frameRules } from "./properties/framing.ts";
 import { hostileDevice } from "./properties/hostile-device.ts";
 import { hostileService } from "./properties/hostile-service.ts";
@@ -28,6 +32,11 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsRead,
   bytePipe,
   ...BYTE_PROPERTIES,
+  envelopeAgree,
+  envelopeTamper,
+  envelopeImpostor,
+  envelopeCoreBytes,
+  envelopeSealed,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,
