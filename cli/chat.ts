@@ -31,7 +31,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const screen = new ChatScreen(io, to);
   client.onStatus((status) => screen.status(status));
   screen.status(client.status);
-  const leave = () => void client.close();
+  const leave = () => void client.close().catch(() => {});
   screen.onLine((text) => sendLine(client, screen, { to, text }));
   screen.onEnd(leave);
   process.once("SIGTERM", leave);

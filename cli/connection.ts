@@ -6,6 +6,7 @@ import type { Dialer } from "../client/dialer.ts";
 import { memoryJournal } from "../client/memory-journal.ts";
 import { dialersOf, fileJournal } from "../client/node.ts";
 import { UsageError } from "./command.ts";
+import { version } from "./version.ts";
 
 /** The options with which commands reach a service; shared by chat, send and tail. */
 export const CONNECTION_OPTIONS = {
@@ -54,7 +55,7 @@ export async function connectBy(
       .slice(0, 64);
   const folder = values.journal ?? join(homedir(), ".posthorn", `${userId || "token"}-${deviceId}`);
   const journal = values.temporary ? memoryJournal() : await fileJournal(folder);
-  const agent = "posthorn-cli/0.1";
+  const agent = `posthorn-cli/${version()}`;
   return connect({ dialers, deviceId, userId, token, journal, agent, ...part });
 }
 

@@ -204,7 +204,7 @@ describe("posthorn serve", { concurrency: 2 }, () => {
     assert.equal(await refusal(good, "bob"), ErrorCode.HELLO_INVALID);
     program.signal("SIGTERM");
     const { stderr } = await program.ended;
-    assert.ok(logged(stderr).includes("session.closed"));
+    assert.ok(logged(stderr).includes("link.closed"));
     assert.match(stderr, /"requirement":"AUT-2"/);
     const [header = "", payload = "", signature = ""] = good.split(".");
     for (const piece of [header, payload, signature, "a-token-of-my-own"]) {

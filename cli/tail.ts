@@ -35,7 +35,8 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   if (!(countMax > 0)) throw new UsageError(`--count: ${values.count}`);
   const start = values["from-now"] ? "latest" : "earliest";
   const client = await connectBy(values, { start });
-  const stop = () => void client.close();
+  // Whether it could be closed is told at the end.
+  const stop = () => void client.close().catch(() => {});
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
   let count = 0;

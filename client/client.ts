@@ -77,7 +77,8 @@ export class Client {
   /** Handled and not yet with the journal; the last cursor given to the journal. */
   #handled: TimelineCursor | undefined;
   #advanced: TimelineCursor = { epoch: 0, seq: 0 };
-  #advancing = false;
+  /** The journal's promise of that cursor, until it is confirmed; for ever when it failed. */
+  #advancing: Promise<void> | undefined;
   #room: (() => void)[] = [];
 
   constructor(options: ClientOptions, session: ClientSession) {
@@ -88,9 +89,12 @@ export class Client {
     this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
     this.#events = new EventQueue((cursor) => {
       this.#handled = cursor;
-      if (!this.#advancing) this.#advance();
+      this.#session.handled(cursor);
+      if (this.#advancing === undefined) this.#advance();
     });
     this.#finished = this.#run();
+    // Heard by whoever closes the client; nobody has to.
+    this.#finished.catch(() => {});
   }
 
   get status(): ClientStatus {
@@ -114,8 +118,9 @@ export class Client {
    * Sends a message to a user. It is in the journal before it leaves, and goes on after restarts.
    *
    * @returns when it is durable at the service
-   * @throws RefusedError with the service's code; SessionError when the client ended first; the
-   *   signal's reason when aborted, which ends the waiting and not the sending
+   * @throws RefusedError with the service's code, or at once with MESSAGE_TOO_LARGE when its frame
+   *   is above the last Welcome's limit (262,144 bytes before one); SessionError when the client
+   *   ended first; the signal's reason when aborted, which ends the waiting and not the sending
    */
   async send(
     toUserId: string,
@@ -143,6 +148,8 @@ export class Client {
       options.signal?.throwIfAborted();
     }
     if (this.#over.signal.aborted) throw this.#failure ?? new SessionError(ErrorCode.GOODBYE);
+    // Not even into the journal: it would be in the way of all that come after it. [SEQ-17]
+    if (!this.#session.admits(operation)) throw new RefusedError(ErrorCode.MESSAGE_TOO_LARGE);
     const { id } = this.#session.submit(operation);
     const result = new Promise<SendResult>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -153,7 +160,9 @@ export class Client {
 
   /**
    * The timeline, in order, each event once. An event counts as handled when the next one is asked
-   * for: only then is the cursor moved on and the event acknowledged. One consumer at a time.
+   * for: only then is the cursor moved on and the event acknowledged. Nothing comes after `close`;
+   * the event in hand still counts when the next one is asked for before that has resolved. One
+   * consumer at a time.
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ClientEvent> {
     return this.#events.iterate(options.signal);
@@ -172,7 +181,12 @@ export class Client {
     this.#pump();
   }
 
-  /** Says good-bye and lets go of the journal. Unsettled submits stay there for the next life. */
+  /**
+   * Says good-bye and lets go of the journal. Unsettled submits stay there for the next life, and
+   * what was handled is not handed out again.
+   *
+   * @throws JournalError when it cannot be made durable what was handled
+   */
   async close(): Promise<void> {
     this.#session.close(ErrorCode.GOODBYE);
     this.#pump();
@@ -194,7 +208,12 @@ export class Client {
       else if (next === undefined) await this.#wait(end);
     }
     clearTimeout(this.#timer);
-    await this.#options.journal.close();
+    try {
+      // Each confirmation gives the journal what was handled meanwhile. [SEQ-11]
+      while (this.#advancing !== undefined) await this.#advancing;
+    } finally {
+      await this.#options.journal.close();
+    }
   }
 
   /** One link from dialling to its end. */
@@ -368,10 +387,12 @@ export class Client {
   #advance(): void {
     const cursor = this.#handled;
     this.#handled = undefined;
-    this.#advancing = cursor !== undefined;
+    this.#advancing = undefined;
     if (cursor === undefined) return;
     this.#advanced = cursor;
-    this.#journal(this.#options.journal.advance(cursor), () => {
+    const advancing = this.#options.journal.advance(cursor);
+    this.#advancing = advancing;
+    this.#journal(advancing, () => {
       this.#session.applied(cursor, this.#clock.nowMs());
       this.#progressed = true;
       this.#advance();

@@ -49,6 +49,8 @@ export class EventQueue {
   readonly #handled: (cursor: TimelineCursor) => void;
   #queue: Queued[] = [];
   #epoch = 0;
+  /** Within the epoch. */
+  #handledThrough = 0;
   #wake: (() => void) | undefined;
   #ended: { readonly failure: Error | undefined } | undefined;
 
@@ -61,12 +63,16 @@ export class EventQueue {
   installed(install: { readonly welcome: WelcomePlain; readonly cursorMoved: boolean }): void {
     const { welcome, cursorMoved } = install;
     const first = this.#epoch === 0;
-    this.#epoch = welcome.timeline?.epoch ?? 0;
+    const epoch = welcome.timeline?.epoch ?? 0;
+    if (epoch !== this.#epoch) this.#handledThrough = 0;
+    this.#epoch = epoch;
     if (cursorMoved) this.#queue = this.#queue.filter(({ cursor }) => cursor === undefined);
     const outcome = welcome.resume?.outcome;
     if (outcome?.case === "lost" && cursorMoved) {
       const { from, to } = outcome.value;
-      this.#queue.push({ event: { kind: "lost", from, to }, cursor: undefined });
+      // Handled since Hello is not lost. [RES-15]
+      const lost = { kind: "lost", from: Math.max(from, this.#handledThrough + 1), to } as const;
+      this.#queue.push({ event: lost, cursor: undefined });
     } else if (outcome?.case === "epochChanged" || (cursorMoved && !first)) {
       this.#queue.push({ event: { kind: "epoch-changed" }, cursor: undefined });
     }
@@ -81,6 +87,7 @@ export class EventQueue {
     this.#wake?.();
   }
 
+  /** Nothing is handed out from here on; what was may still become handled. */
   end(failure: Error | undefined): void {
     this.#ended = { failure };
     this.#wake?.();
@@ -92,6 +99,9 @@ export class EventQueue {
     try {
       for (;;) {
         signal?.throwIfAborted();
+        // What is still queued was not handled: the next life is handed it again.
+        if (this.#ended?.failure !== undefined) throw this.#ended.failure;
+        if (this.#ended !== undefined) return;
         const next = this.#queue[0];
         if (next !== undefined) {
           yield next.event;
@@ -99,11 +109,11 @@ export class EventQueue {
           // meanwhile.
           if (this.#queue[0] !== next) continue;
           this.#queue.shift();
-          if (next.cursor !== undefined) this.#handled(next.cursor);
+          if (next.cursor === undefined) continue;
+          this.#handledThrough = next.cursor.seq;
+          this.#handled(next.cursor);
           continue;
         }
-        if (this.#ended?.failure !== undefined) throw this.#ended.failure;
-        if (this.#ended !== undefined) return;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });

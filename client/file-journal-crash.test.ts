@@ -170,7 +170,7 @@ function registerTests(): void {
         const from = done;
         const inOrder = durable.map((_, index) => from + 1 + index);
         assert.deepEqual(durable, inOrder);
-        assert.ok(existsSync(join(folder, "lock")), "the dead leave their lock behind");
+        assert.ok(existsSync(join(folder, "lock.sqlite")), "the dead leave their lock behind");
         const last = from + durable.length;
         done = countOf(await stateIn(folder), last, last + BURST_MAX);
       }

@@ -91,16 +91,6 @@ test(
 );
 
 test(
-  "[OPS-2] a lock whose process died, or whose process id was used again, is no lock",
-  withFolder(async (folder) => {
-    for (const holder of ["999999999 12345\n", `${process.pid} 1\n`, ""]) {
-      await writeFile(join(folder, "lock"), holder);
-      await (await fileJournal(folder)).close();
-    }
-  }),
-);
-
-test(
   "[OPS-2] a folder that cannot be one is DATA_UNWRITABLE",
   withFolder(async (folder) => {
     const file = join(folder, "file");

@@ -1,5 +1,5 @@
-import { chmodSync, closeSync, mkdirSync, openSync, readSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { LockHeld, takeLock } from "./lock-file.ts";
@@ -54,6 +54,7 @@ export async function openDataFolder(folder: string, format: FolderFormat): Prom
       compression: false,
     }) as Env;
     await checkFormat(env, folder, format);
+    syncNames(folder);
   } catch (error) {
     await env?.close().catch(() => {});
     unlock();
@@ -71,11 +72,24 @@ export async function openDataFolder(folder: string, format: FolderFormat): Prom
 
 function prepare(folder: string): () => void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (made !== undefined) syncNames(dirname(resolve(folder)));
     chmodSync(folder, 0o700);
-    return takeLock(join(folder, "lock"));
+    return takeLock(join(folder, "lock.sqlite"));
   } catch (error) {
     throw asFolderError(error, folder);
+  }
+}
+
+/** New files survive a power cut once the folder that names them is flushed (fsync(2)). */
+function syncNames(folder: string): void {
+  // Windows flushes names with files, and cannot open a folder.
+  if (process.platform === "win32") return;
+  const names = openSync(folder, "r");
+  try {
+    fsyncSync(names);
+  } finally {
+    closeSync(names);
   }
 }
 
@@ -120,7 +134,16 @@ function damaged(folder: string, why: string, cause?: unknown): FolderError {
   return new FolderError(ErrorCode.DATA_DAMAGED, `${folder} is no store: ${why}`, { cause });
 }
 
-const UNWRITABLE = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"]);
+const UNWRITABLE = new Set([
+  "EACCES",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EEXIST",
+  "ENAMETOOLONG",
+  // Of the lock, after the folder was made: its file cannot be made, written to or locked.
+  "ERR_SQLITE_ERROR",
+]);
 const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 function asFolderError(error: unknown, folder: string): FolderError {

@@ -1,73 +1,48 @@
-import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { chmodSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 
 /** Somebody who is alive holds the lock. */
 export class LockHeld extends Error {
   override readonly name = "LockHeld";
 }
 
+/** Two that ask at one instant can be in each other's way: so long is the lock asked for again. */
+const CONTENDED_MS = 20;
+const SQLITE_BUSY = 5;
+
+/** What is held, out of the garbage collector's reach: it would close the file. */
+const held = new Set<DatabaseSync>();
+
 /**
- * Takes a lock that dies with its process: a file naming the holder by process id and start time,
- * so that neither `kill -9` nor a reused process id leaves it held.
+ * Takes a lock that dies with its process: the exclusive lock of an empty SQLite database, which is
+ * a lock of the system's on a byte range (fcntl(2); LockFileEx on Windows). Node has no call of its
+ * own for one.
+ *
+ * The kernel gives it to one process at a time and takes it back when that process ends, however it
+ * ends. It belongs to the file and names nobody, so that neither a process id that is used again
+ * nor one that means another process elsewhere (containers that share a folder) can mislead. No
+ * file is ever removed or replaced: whoever decides that another's lock file is a dead one's can be
+ * overtaken between looking and acting. LMDB needs locks of the same kind in the same folder.
+ *
+ * The file is SQLite's alone: a process that opens and closes it in another way loses its lock.
  *
  * @returns how to let go
- * @throws LockHeld; or the file system's own error when the file cannot be made
+ * @throws LockHeld; or SQLite's own error when the file cannot be made or locked
  */
 export function takeLock(path: string): () => void {
-  const own = `${process.pid} ${startTime(process.pid)}\n`;
-  for (let attempt = 0; attempt < 2; attempt += 1) {
-    try {
-      const file = openSync(path, "wx", 0o600);
-      writeSync(file, own);
-      closeSync(file);
-      return () => unlinkSync(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    if (holderLives(path)) break;
-    removeStale(path);
-  }
-  throw new LockHeld(`${path} is held by a living process`);
-}
-
-function holderLives(path: string): boolean {
-  let text: string;
+  const database = new DatabaseSync(path, { timeout: CONTENDED_MS });
   try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return false;
-  }
-  const [pid = "", started = ""] = text.trim().split(" ");
-  return startTime(Number(pid)) === started && started !== "";
-}
-
-function removeStale(path: string): void {
-  try {
-    unlinkSync(path);
+    chmodSync(path, 0o600);
+    database.exec("BEGIN EXCLUSIVE");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    database.close();
+    const { errcode = 0 } = error as { readonly errcode?: number };
+    // Its low byte is the cause, the rest says more.
+    if ((errcode & 0xff) !== SQLITE_BUSY) throw error;
+    throw new LockHeld(`${path} is held by a living process`, { cause: error });
   }
-}
-
-/**
- * When a process started, in ticks since boot (proc(5), field 22 of stat); "alive" where there is
- * no /proc; "" for no such process.
- */
-function startTime(pid: number): string {
-  if (!Number.isInteger(pid) || pid <= 0) return "";
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The second field is a name in parentheses that may hold anything.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return process.platform === "linux" ? "" : aliveBySignal(pid);
-  }
-}
-
-function aliveBySignal(pid: number): string {
-  try {
-    process.kill(pid, 0);
-    return "alive";
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM" ? "alive" : "";
-  }
+  held.add(database);
+  return () => {
+    if (held.delete(database)) database.close();
+  };
 }

@@ -14,6 +14,7 @@ import {
   HOT_CODECS,
   type SubmitAckPlain,
   type SubmitPlain,
+  sizeSubmit,
 } from "../gen/posthorn/v1/hot_codecs.ts";
 import {
   AckSchema,
@@ -240,6 +241,12 @@ export class FrameWriter {
 interface HotCodec {
   size(value: unknown): number;
   write(value: unknown, into: Uint8Array, at: number): number;
+}
+
+/** How long the frame of a submit is, without its length prefix. [FRM-3] */
+export function submitFrameBytes(submit: SubmitPlain): number {
+  const contentBytes = sizeSubmit(submit);
+  return 1 + lengthPrefixBytes(contentBytes) + contentBytes;
 }
 
 /** One frame with its length prefix. */

@@ -288,9 +288,20 @@ test("[LNK-3] TLS where there is none is TRANSPORT_NOT_SERVED", async () => {
   assert.equal(closeCodeIn(answer), ErrorCode.TRANSPORT_NOT_SERVED);
 });
 
-test("[LNK-6] an HTTP head that never ends is cut", async () => {
-  const answer = String(await answerTo("POST /posthorn.v1.LongPollService/Open HTTP/1.1\r\nX: "));
-  assert.match(answer, /^HTTP\/1\.1 408 /);
+test("[LNK-6] [ERR-1] what is no HTTP request, or never becomes one, is refused with a code", async () => {
+  const head = "POST /posthorn.v1.LongPollService/Open HTTP/1.1\r\nX: ";
+  assert.match(String(await answerTo(head)), /^HTTP\/1\.1 408 [\s\S]*"code":"TOO_SLOW"/);
+  const large = `${head}${"x".repeat(20_000)}\r\n\r\n`;
+  assert.match(String(await answerTo(large)), /^HTTP\/1\.1 431 [\s\S]*"code":"REQUEST_INVALID"/);
+  const broken = "GET / HTTP/9.9.9\r\n\r\n";
+  assert.match(String(await answerTo(broken)), /^HTTP\/1\.1 400 [\s\S]*"code":"REQUEST_INVALID"/);
+});
+
+test("[LNK-7] an offer to upgrade to something else is passed over", async () => {
+  const request =
+    "POST /posthorn.v1.LongPollService/Open HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n" +
+    "Upgrade: h2c\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+  assert.match(String(await answerTo(request)), /^HTTP\/1\.1 200 [\s\S]*"linkId"/);
 });
 
 test("[LNK-5] WebSocket at another path or without the subprotocol is refused in JSON", async () => {

@@ -115,7 +115,7 @@ describe("observeSessions", () => {
     assert.match(metrics.render(), /posthorn_sessions\{link="tcp"\} 1\n/);
 
     const because = violation(ErrorCode.ACK_BEYOND_SENT, "SEQ-9", "ack 5 of 4");
-    observer.closed({ device, link, because });
+    observer.closed({ device, isAttached: true, link, because });
     const closed = line();
     assert.equal(closed.at, "session.closed");
     assert.equal(closed.code, "ACK_BEYOND_SENT");
@@ -130,9 +130,23 @@ describe("observeSessions", () => {
     const { log, line } = capture();
     const metrics = new Metrics();
     const because = violation(ErrorCode.GOODBYE, "", "");
-    observeSessions(log, metrics).closed({ device: undefined, link, because });
-    assert.equal(line().at, "link.closed");
+    observeSessions(log, metrics).closed({ device, isAttached: false, link, because });
+    const { at, deviceId } = line();
+    assert.deepEqual([at, deviceId], ["link.closed", "phone"]);
     assert.doesNotMatch(metrics.render(), /posthorn_(sessions|violations)/);
+  });
+
+  test("codes that nobody knows are one cause, however many a peer makes up", () => {
+    const { log, line } = capture();
+    const metrics = new Metrics();
+    const observer = observeSessions(log, metrics);
+    for (const code of [1001, 1002]) {
+      const because = violation(code as ErrorCode, "", "");
+      observer.closed({ device: undefined, isAttached: false, link, because });
+      assert.equal(line().code, `UNKNOWN_${code}`);
+    }
+    assert.match(metrics.render(), /posthorn_closes_total\{code="UNKNOWN"\} 2\n/);
+    assert.doesNotMatch(metrics.render(), /UNKNOWN_/);
   });
 
   test("submits, deliveries and failures are counted; a failure is logged with its cause", () => {

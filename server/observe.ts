@@ -1,5 +1,5 @@
 import { pino, stdTimeFunctions } from "pino";
-import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
+import { ERROR_RULES, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { SENSITIVE_FIELDS } from "../gen/posthorn/v1/sensitive_fields.ts";
 import type { Config } from "./config.ts";
 import type { Metrics } from "./metrics.ts";
@@ -55,15 +55,17 @@ export function observeSessions(log: Log, metrics: Metrics): SessionObserver {
       const { kind, peer } = link;
       log.info("session.attached", { ...device, generation, session, link: kind, peer, agent });
     },
-    closed: ({ device, link, because }) => {
+    closed: ({ device, isAttached, link, because }) => {
       const { name } = errorRule(because.code);
       const { requirement, detail } = because;
-      metrics.add("posthorn_closes_total", 1, name);
+      // A device closes with any number: those that nobody knows are one cause.
+      const cause = ERROR_RULES.has(because.code) ? name : "UNKNOWN";
+      metrics.add("posthorn_closes_total", 1, cause);
       if (requirement !== "") metrics.add("posthorn_violations_total", 1, requirement);
-      if (device !== undefined) metrics.add("posthorn_sessions", -1, link.kind);
+      if (isAttached) metrics.add("posthorn_sessions", -1, link.kind);
       const { kind, peer } = link;
       const data = { ...device, link: kind, peer, code: name, requirement, detail };
-      log.info(device === undefined ? "link.closed" : "session.closed", data);
+      log.info(isAttached ? "session.closed" : "link.closed", data);
     },
     committed: (count) => metrics.add("posthorn_submits_total", count),
     delivered: (count) => metrics.add("posthorn_deliveries_total", count),

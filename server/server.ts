@@ -45,6 +45,7 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     folder: config.data,
     mapBytes: config.store.mapBytes,
     timelineEventsMax: config.store.timelineEventsMax,
+    frameBytes: config.limits.frameBytes,
     nowMs,
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });
@@ -88,8 +89,9 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
     return driver;
   };
   const originRule = isOpen(config) ? loopbackOrigins : anyOrigin;
+  const { linksMax, linksPerPeerMax } = config.limits;
   const longPolls = new LongPollLinks(
-    { ...config.longPoll, linksMax: config.limits.linksMax },
+    { ...config.longPoll, linksMax, linksPerPeerMax },
     alarms,
     accept,
   );

@@ -61,7 +61,6 @@ export class Rig {
   #well: ModelDevice | undefined;
   #names = 0;
   #caseCount = 0;
-  #running: Promise<void> = Promise.resolve();
 
   static async start(): Promise<Rig> {
     const failures = new Failures();
@@ -93,27 +92,6 @@ export class Rig {
   /** Runs a case, whose connections end with it, and judges what it left of the server. */
   async run(body: () => Promise<void>): Promise<void> {
     this.#caseCount += 1;
-    const judged = this.#judged(body);
-    this.#running = judged.catch(() => {});
-    await judged;
-  }
-
-  /** @throws Error when something of the run is still there, or grew */
-  async stop(): Promise<void> {
-    // A run that is out of time does not wait for its last case.
-    await this.#running;
-    try {
-      this.#ownDoors.leaveAll("destroy");
-      this.#well = undefined;
-      await this.#nothingLeft();
-      this.#failures.none();
-    } finally {
-      await Promise.all([this.#node, ...this.#otherNodes].map((node) => node.stop()));
-      this.#failures.forget();
-    }
-  }
-
-  async #judged(body: () => Promise<void>): Promise<void> {
     try {
       await body();
     } finally {
@@ -128,6 +106,19 @@ export class Rig {
     await well.settle();
     this.#failures.none();
     this.#well = well;
+  }
+
+  /** @throws Error when something of the run is still there, or grew */
+  async stop(): Promise<void> {
+    try {
+      this.#ownDoors.leaveAll("destroy");
+      this.#well = undefined;
+      await this.#nothingLeft();
+      this.#failures.none();
+    } finally {
+      await Promise.all([this.#node, ...this.#otherNodes].map((node) => node.stop()));
+      this.#failures.forget();
+    }
   }
 
   /** Every socket, link and session of the run is gone, and the heap did not grow. */

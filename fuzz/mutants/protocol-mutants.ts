@@ -48,18 +48,25 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: "cursor-goes-back",
     title: "[RES-15] takes over a cursor that is behind what was handled (P20)",
     file: "protocol/session/delivery-inbox.ts",
-    find: "cursor.seq <= this.#cursor.seq) return false;",
-    replace: "cursor.seq === this.#cursor.seq) return false;",
+    find: "cursor.seq <= this.#handledThrough) return false;",
+    replace: "cursor.seq === this.#handledThrough) return false;",
+    killedBy: "session",
+  },
+  {
+    name: "handled-forgotten",
+    title: "[RES-15] takes back what was handled and is not durable yet",
+    file: "protocol/session/delivery-inbox.ts",
+    find: "cursor.seq <= this.#handledThrough) return false;",
+    replace: "cursor.seq <= this.#cursor.seq) return false;",
     killedBy: "session",
   },
   {
     name: "ack-what-was-received",
     title: "[SEQ-3] acknowledges submits that still wait for the store",
     file: "protocol/session/server.ts",
-    find: 'this.#writer.push("submitAck", receipt);',
+    find: 'this.#writer.push("submitAck", part);',
     replace:
-      'this.#writer.push("submitAck", { ...receipt, through: ' +
-      "this.#submits.receivedThrough });",
+      'this.#writer.push("submitAck", { ...part, through: ' + "this.#submits.receivedThrough });",
     killedBy: "session",
   },
   {

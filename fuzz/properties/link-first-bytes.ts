@@ -183,10 +183,13 @@ async function httpAnswers(wire: Wire, said: readonly Buffer[], given: Case): Pr
   if (opening.kind !== "request") return;
   const { target, garbage, upgrade, host } = opening.request;
   const [method, path] = target;
+  const isPlain = upgrade.length === 0 && host === "x" && method !== "CONNECT";
+  const isTyped = status < 400 || /"code"/.test(String(body));
+  assert(!isPlain || isTyped, `a refusal has a code, unlike ${status} ${body} [ERR-1]`);
   if (method === "GET" && garbage.length === 0 && upgrade.length === 0 && host === "x") {
     assert(path !== "/healthz" || status === 200, `the node is well: ${status}`);
-    const isTyped = status !== 404 || /TRANSPORT_NOT_SERVED/.test(String(body));
-    assert(path !== "/other" || isTyped, "no such path, in words");
+    const isServed = status !== 404 || /TRANSPORT_NOT_SERVED/.test(String(body));
+    assert(path !== "/other" || isServed, "no such path, in words");
   }
 }
 

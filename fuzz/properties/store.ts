@@ -78,7 +78,9 @@ class Model {
     const { granted } = record;
     if (outbox.epoch !== 0 && outbox.epoch < record.epoch) return "refused OUTBOX_EPOCH_STALE";
     const isKnown = outbox.epoch !== 0 && outbox.epoch === record.epoch;
-    if (isKnown && outbox.results > record.through) return "refused ACK_BEYOND_SENT";
+    const isGranted = outbox.epoch >= granted.from && outbox.epoch <= granted.through;
+    const through = isKnown ? record.through : isGranted ? 0 : outbox.results;
+    if (outbox.results > through) return "refused ACK_BEYOND_SENT";
     if (!this.timelines.has(device.user)) this.timelines.set(device.user, []);
     this.records.set(device, record);
     if (isKnown) {
@@ -92,7 +94,6 @@ class Model {
         head,
       });
     }
-    const isGranted = outbox.epoch >= granted.from && outbox.epoch <= granted.through;
     const epoch = isGranted ? outbox.epoch : Math.max(granted.through, outbox.epoch) + 1;
     if (!isGranted) {
       granted.from = epoch === granted.through + 1 ? granted.from : epoch;

@@ -11,6 +11,7 @@ import {
   type Settlement,
 } from "../../protocol/session/client.ts";
 import type { ClientFact, ClientPhase } from "../../protocol/session/phases.ts";
+import type { TimelineCursor } from "../../protocol/session/resume.ts";
 import { assert } from "../../protocol/violation.ts";
 import type { Wire } from "./wire.ts";
 
@@ -53,7 +54,7 @@ export interface DeviceWorld {
 /**
  * One device: the real session machine over a journal that takes its time and an application that
  * lags behind. What the application did and the cursor are one write, as a transaction of its own
- * would make them.
+ * would make them: in a crash both are there or neither.
  */
 export class SimDevice {
   readonly name: string;
@@ -62,6 +63,8 @@ export class SimDevice {
   skewMs = 0;
   wire: Wire | undefined;
   journal: DeviceState = NO_STATE;
+  /** Up to where the application has handled the timeline, durably or not yet. */
+  handledCursor = NO_STATE.cursor;
   told = new Map<string, Told>();
   /** The journal's disk is busy: only a command of its own writes. */
   isJournalStalled = false;
@@ -150,9 +153,11 @@ export class SimDevice {
     if (last === undefined) return false;
     for (const { seq, event } of handled) {
       this.#world.handled(this, { seq, text: textOf(event) });
-      this.journal = { ...this.journal, cursor: { epoch: this.#epoch, seq } };
+      this.handledCursor = { epoch: this.#epoch, seq };
     }
-    this.#session.applied(this.journal.cursor, this.#nowMs);
+    const cursor = this.handledCursor;
+    this.#session.handled(cursor);
+    this.#journalWork.push(() => this.#advance(cursor));
     this.pump();
     return true;
   }
@@ -186,6 +191,7 @@ export class SimDevice {
     this.open = new Set(from.journal.pending.map(({ operation }) => textIn(operation)));
     this.#journalWork = [];
     this.#unhandled = [];
+    this.handledCursor = this.journal.cursor;
     this.#session = this.#newSession();
   }
 
@@ -216,7 +222,7 @@ export class SimDevice {
       case "install":
         this.#to("installing", "welcomed");
         this.#epoch = effect.state.cursor.epoch;
-        if (effect.cursorMoved) this.#unhandled = [];
+        if (effect.cursorMoved) this.#forget(effect.state.cursor);
         this.#journalWork.push(() => this.#install(effect));
         return;
       case "opened":
@@ -254,6 +260,20 @@ export class SimDevice {
     const pending = [...this.journal.pending, { seq, operation }];
     this.journal = { ...this.journal, next: seq + 1, pending };
     this.#session.appended();
+  }
+
+  /** What was handed over and not handled means nothing any more. */
+  #forget(cursor: TimelineCursor): void {
+    const { epoch, seq } = this.handledCursor;
+    const isForward = cursor.epoch !== epoch || cursor.seq > seq;
+    assert(isForward, "what was handled stays handled [RES-15]");
+    this.#unhandled = [];
+    this.handledCursor = cursor;
+  }
+
+  #advance(cursor: TimelineCursor): void {
+    this.journal = { ...this.journal, cursor };
+    this.#session.applied(cursor, this.#nowMs);
   }
 
   #install({ state, settlements }: ClientEffect & { readonly kind: "install" }): void {

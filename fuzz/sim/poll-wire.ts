@@ -14,6 +14,7 @@ const LIMITS = {
   pollBytesMax: 300,
   bufferBytesMax: 600,
   linksMax: 1,
+  linksPerPeerMax: 1,
 };
 /** Late copies of requests that are kept to arrive again. */
 const COPIES_MAX = 6;

@@ -241,7 +241,7 @@ export class World implements DeviceWorld {
   }
 
   handled(device: SimDevice, { seq, text }: { readonly seq: number; readonly text: string }): void {
-    const { cursor } = device.journal;
+    const cursor = device.handledCursor;
     assert(seq === cursor.seq + 1, `${seq} is handled after ${cursor.seq} [SEQ-2] [SEQ-10]`);
     const user = userRefOf("", device.userId);
     if (this.service.disk.bounds(user)?.epoch !== cursor.epoch) return;

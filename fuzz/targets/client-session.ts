@@ -101,7 +101,7 @@ class Bench {
   live(habits: number): void {
     if ((habits & 1) !== 0) this.obey();
     if ((habits & 2) !== 0) this.#handle();
-    if ((habits & 4) !== 0) this.session.submit(Uint8Array.of(3));
+    if ((habits & 4) !== 0) this.#submit(Uint8Array.of(3));
     if ((habits & 8) !== 0) this.session.probe(this.#nowMs);
     if ((habits & 16) !== 0) this.#pass(300);
     if ((habits & 32) !== 0 && !this.#isClosed) this.session.close(ErrorCode.GOODBYE);
@@ -194,6 +194,11 @@ class Bench {
       this.#handed = { ...state.cursor };
     }
     this.session.installed(this.#nowMs);
+  }
+
+  /** A Welcome may leave no room for any operation. [SEQ-17] */
+  #submit(operation: Uint8Array): void {
+    if (this.session.admits(operation)) this.session.submit(operation);
   }
 
   #hand(seqs: readonly number[]): void {

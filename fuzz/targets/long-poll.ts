@@ -30,6 +30,7 @@ const LIMITS = {
   pollBytesMax: 48,
   bufferBytesMax: 4_096,
   linksMax: 4,
+  linksPerPeerMax: 4,
 };
 const OPTIONS = { bodyMs: 60_000, corsOrigin: "*", originRule: anyOrigin };
 const STEPS_MAX = 24;

@@ -84,7 +84,10 @@ export class DeviceBench {
   }
 
   submit(operations: readonly Uint8Array[]): void {
-    for (const operation of operations) this.#session.submit(operation);
+    for (const operation of operations) {
+      if (this.#session.admits(operation)) this.#session.submit(operation);
+      else this.#told(operation, ErrorCode.MESSAGE_TOO_LARGE);
+    }
     this.#pump();
   }
 
@@ -174,9 +177,13 @@ export class DeviceBench {
 
   #tell(settlements: (ClientEffect & { readonly kind: "settle" })["settlements"]): void {
     for (const { entry, outcome } of settlements) {
-      const text = outcome === "rolled-back" ? outcome : codeText(outcome.code);
-      this.#results.push({ operation_hex: hexOf(entry.operation), outcome: text });
+      this.#told(entry.operation, outcome === "rolled-back" ? outcome : outcome.code);
     }
+  }
+
+  #told(operation: Uint8Array, outcome: ErrorCode | "rolled-back"): void {
+    const text = outcome === "rolled-back" ? outcome : codeText(outcome);
+    this.#results.push({ operation_hex: hexOf(operation), outcome: text });
   }
 }
 

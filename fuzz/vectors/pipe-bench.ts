@@ -45,6 +45,7 @@ export class PipeBench {
         pollBytesMax: setup.poll_bytes_max,
         bufferBytesMax: 1024,
         linksMax: 1,
+        linksPerPeerMax: 1,
       },
       alarms,
       () => {},

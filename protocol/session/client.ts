@@ -2,8 +2,9 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
 import type { DeliverPlain, SubmitAckPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import type { Drain, Welcome } from "../../gen/posthorn/v1/session_pb.ts";
+import { crc32 } from "../crc32.ts";
 import { Delimiter } from "../delimit.ts";
-import { decodeFrame, type Frame, FrameWriter, isViolation } from "../frames.ts";
+import { decodeFrame, type Frame, FrameWriter, isViolation, submitFrameBytes } from "../frames.ts";
 import { CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX } from "../limits.ts";
 import type { Plain } from "../plain.ts";
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
@@ -69,7 +70,10 @@ export type ClientEffect =
     }
   /** Ready is sent: the session is open. */
   | { readonly kind: "opened" }
-  /** Hand these to the application; call `applied` when it has handled them durably. */
+  /**
+   * Hand these to the application; call `handled` when it has handled them, `applied` when that is
+   * durable.
+   */
   | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
   /** Make the results durable, tell the application, then call `settled`. */
   | {
@@ -99,6 +103,8 @@ export class ClientSession {
   /** The positions that this link's Hello stated; both may have moved on when Welcome comes. */
   #claimed: DeviceClaim;
   #window: FlowWindow = { count: 0, bytes: 0 };
+  /** What the last Welcome said that is accepted. [SEQ-17] */
+  #frameBytesMax = FRAME_BYTES_MAX;
   /** Results received, results durable here, results acknowledged on this link. */
   #resultsReceived: number;
   #resultsThrough: number;
@@ -140,7 +146,7 @@ export class ClientSession {
       outboxEpoch: this.#outbox.epoch,
       resultsThrough: this.#resultsReceived,
       next: this.#outbox.next,
-      pending: this.#outbox.entries.map(({ seq, operation }) => ({ seq, operation })),
+      pending: this.#outbox.submits,
       cursor: this.#inbox.cursor,
     };
   }
@@ -182,8 +188,17 @@ export class ClientSession {
     this.#pending.push({ kind: "opened" });
   }
 
-  /** Numbers an operation and keeps it until its result is durable here. [SEQ-1] [SEQ-7] */
+  /** Whether an operation is small enough to be submitted, for all that is known. [SEQ-17] */
+  admits(operation: Uint8Array): boolean {
+    return submitFrameBytes({ seq: this.#outbox.next, operation }) <= this.#frameBytesMax;
+  }
+
+  /**
+   * Numbers an operation that is admitted and keeps it until its result is durable here. [SEQ-1]
+   * [SEQ-7]
+   */
   submit(operation: Uint8Array): OutboxEntry {
+    assert(this.admits(operation), "no service takes an operation that is not admitted [SEQ-17]");
     const entry = this.#outbox.push(operation);
     this.#pending.push({ kind: "append", entry });
     return entry;
@@ -192,6 +207,11 @@ export class ClientSession {
   /** The journal holds the submit of the oldest unconfirmed effect `append`. */
   appended(): void {
     this.#outbox.appended();
+  }
+
+  /** The application has handled deliveries up to a cursor, and `applied` is to follow. [RES-15] */
+  handled(cursor: TimelineCursor): void {
+    this.#inbox.handled(cursor);
   }
 
   /** The application has durably handled deliveries up to a cursor. [SEQ-11] */
@@ -322,6 +342,8 @@ export class ClientSession {
     const read = readWelcome(welcome, this.#claimed, this.#options.start);
     if ("code" in read) return this.#close(read);
     const settlements = this.#installOutbox(read);
+    this.#outbox.withhold(read.frameBytes);
+    this.#frameBytesMax = read.frameBytes;
     const cursorMoved = this.#inbox.install(read.cursor);
     this.#timers = read.timers;
     this.#window = read.submitWindow;
@@ -340,10 +362,9 @@ export class ClientSession {
     // The results that Welcome brought count as held only once the journal has them: a Hello that
     // claimed them before would let the service forget what a crash could still lose. [SEQ-8]
     if (outbox.epoch !== this.#claimed.outbox.epoch) this.#resultsThrough = 0;
-    const settlements: Settlement[] = settled.map(({ entry, resultIndex }) => ({
-      entry,
-      outcome: outbox.results[resultIndex] as SubmitOutcome,
-    }));
+    const settlements: Settlement[] = settled.map(({ entry, resultIndex }) =>
+      settlementOf(entry, outbox.results[resultIndex] as SubmitOutcome),
+    );
     for (const entry of rolledBack) settlements.push({ entry, outcome: "rolled-back" });
     return settlements;
   }
@@ -361,10 +382,9 @@ export class ClientSession {
       return this.#close(violation(ErrorCode.SEQUENCE_GAP, "SEQ-4", detail));
     }
     this.#resultsReceived = through;
-    const settlements = this.#outbox.settle(through).map((entry) => ({
-      entry,
-      outcome: results[entry.seq - first] as SubmitOutcome,
-    }));
+    const settlements = this.#outbox
+      .settle(through)
+      .map((entry) => settlementOf(entry, results[entry.seq - first] as SubmitOutcome));
     this.#pending.push({ kind: "settle", resultsThrough: through, settlements });
   }
 
@@ -385,9 +405,9 @@ export class ClientSession {
     if (riding || acks.due(this.#options.deliveryWindow, nowMs)) this.#pushAck();
     if (!sending) return;
     for (;;) {
-      const entry = this.#outbox.take(this.#window, this.#resultsAcked);
-      if (entry === undefined) return;
-      this.#writer.push("submit", entry);
+      const submit = this.#outbox.take(this.#window, this.#resultsAcked);
+      if (submit === undefined) return;
+      this.#writer.push("submit", submit);
     }
   }
 
@@ -427,6 +447,12 @@ export class ClientSession {
     this.unlinked();
     this.#pending.push({ kind: "write", bytes }, { kind: "close", because, by: "us" });
   }
+}
+
+/** A withheld submit was too large, unless an older attachment had it committed. [SEQ-18] */
+function settlementOf(entry: OutboxEntry, outcome: SubmitOutcome): Settlement {
+  if (!entry.withheld || outcome.digest === crc32(entry.operation)) return { entry, outcome };
+  return { entry, outcome: { ...outcome, code: ErrorCode.MESSAGE_TOO_LARGE } };
 }
 
 function framePhaseOf(phase: ClientPhase): FramePhase {

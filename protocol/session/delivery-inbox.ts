@@ -20,12 +20,15 @@ export class DeliveryInbox {
   #linkThrough: number;
   /** The last delivery handed to the application, on any link. */
   #handedThrough: number;
+  /** The last that the application has handled, durably or not yet. */
+  #handledThrough: number;
   #fresh: DeliverPlain[] = [];
 
   constructor(cursor: TimelineCursor, window: FlowWindow) {
     this.#cursor = cursor;
     this.#linkThrough = cursor.seq;
     this.#handedThrough = cursor.seq;
+    this.#handledThrough = cursor.seq;
     this.#unhandled = new Outstanding(window);
   }
 
@@ -72,9 +75,16 @@ export class DeliveryInbox {
     return fresh;
   }
 
+  /** The application has handled it, and it becomes durable: no Welcome undoes that. [RES-15] */
+  handled(cursor: TimelineCursor): void {
+    if (cursor.epoch !== this.#cursor.epoch || cursor.seq > this.#handedThrough) return;
+    this.#handledThrough = Math.max(this.#handledThrough, cursor.seq);
+  }
+
   applied(cursor: TimelineCursor, nowMs: number): void {
     if (cursor.epoch !== this.#cursor.epoch || cursor.seq <= this.#cursor.seq) return;
     if (cursor.seq > this.#handedThrough) return;
+    this.handled(cursor);
     const bytesBefore = this.#unhandled.bytes;
     const count = cursor.seq - this.#cursor.seq;
     this.#unhandled.acknowledged(count);
@@ -90,16 +100,17 @@ export class DeliveryInbox {
 
   /**
    * Takes over the cursor in force, epoch and number as one. [RES-6] Within an epoch it never goes
-   * back: what was handled since Hello stays handled. [RES-15]
+   * back: what was handled since Hello stays handled, durable or not yet. [RES-15]
    *
    * @returns whether it moved: deliveries that were not handled then mean nothing any more
    */
   install(cursor: TimelineCursor): boolean {
     this.#linkThrough = cursor.seq;
-    if (cursor.epoch === this.#cursor.epoch && cursor.seq <= this.#cursor.seq) return false;
+    if (cursor.epoch === this.#cursor.epoch && cursor.seq <= this.#handledThrough) return false;
     this.#unhandled.acknowledged(this.#unhandled.count);
     this.#fresh = [];
     this.#handedThrough = cursor.seq;
+    this.#handledThrough = cursor.seq;
     this.#cursor = cursor;
     return true;
   }

@@ -1,4 +1,6 @@
+import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { crc32 } from "../crc32.ts";
+import { submitFrameBytes } from "../frames.ts";
 import type { FlowWindow } from "./flow.ts";
 
 /** A submit that has no result yet. */
@@ -8,6 +10,8 @@ export interface OutboxEntry {
   readonly operation: Uint8Array;
   /** The outbox number; changes when another epoch is granted. [RES-11] */
   readonly seq: number;
+  /** No service takes it: no bytes go up under its number. [SEQ-18] */
+  readonly withheld: boolean;
 }
 
 interface MutableEntry {
@@ -15,7 +19,11 @@ interface MutableEntry {
   readonly operation: Uint8Array;
   seq: number;
   durable: boolean;
+  withheld: boolean;
 }
+
+/** What stands in for a withheld operation: every service refuses it. [SEQ-18] */
+const NO_OPERATION = new Uint8Array(0);
 
 /** What a Welcome says of the outbox. */
 export interface OutboxGrant {
@@ -56,7 +64,8 @@ export class Outbox {
     this.#epoch = state.epoch;
     this.#next = state.next;
     for (const { seq, operation } of state.pending) {
-      this.#entries.push({ id: this.#newId(), operation, seq, durable: true });
+      const entry = { id: this.#newId(), operation, seq, durable: true, withheld: false };
+      this.#entries.push(entry);
     }
   }
 
@@ -73,6 +82,11 @@ export class Outbox {
     return this.#entries;
   }
 
+  /** The submits as they are journalled, and sent. */
+  get submits(): readonly SubmitPlain[] {
+    return this.#entries.map(submitOf);
+  }
+
   /** The last number sent on this link, or known as committed. */
   get sentThrough(): number {
     const first = this.#entries[0];
@@ -80,7 +94,8 @@ export class Outbox {
   }
 
   push(operation: Uint8Array): OutboxEntry {
-    const entry = { id: this.#newId(), operation, seq: this.#next, durable: false };
+    const id = this.#newId();
+    const entry = { id, operation, seq: this.#next, durable: false, withheld: false };
     this.#next += 1;
     this.#entries.push(entry);
     this.#appending.push(entry);
@@ -109,15 +124,15 @@ export class Outbox {
   }
 
   /**
-   * The next entry that may be sent within the window, which counts from the acknowledged results.
+   * The next submit that may be sent within the window, which counts from the acknowledged results.
    * [SEQ-8]
    */
-  take(window: FlowWindow, resultsThrough: number): OutboxEntry | undefined {
+  take(window: FlowWindow, resultsThrough: number): SubmitPlain | undefined {
     if (!this.canSend(window, resultsThrough)) return undefined;
     const entry = this.#entries[this.#sentCount] as MutableEntry;
     this.#sentCount += 1;
     this.#sentBytes += entry.operation.length;
-    return entry;
+    return submitOf(entry);
   }
 
   /** Results have come for all entries up to a number: removes and returns them. */
@@ -150,15 +165,32 @@ export class Outbox {
     for (const entry of this.settle(grant.through)) {
       const resultIndex = entry.seq - grant.resultsThrough - 1;
       const own = grant.results[resultIndex]?.digest === crc32(entry.operation);
-      if (own) settled.push({ entry, resultIndex });
+      if (own || isStandIns(entry, grant.results[resultIndex]))
+        settled.push({ entry, resultIndex });
       else rolledBack.push(entry);
     }
     this.#next = Math.max(this.#next, grant.through + 1);
     return { settled, rolledBack };
   }
 
+  /** Withholds what is a larger frame than a Welcome allows: before anything is sent. [SEQ-18] */
+  withhold(frameBytesMax: number): void {
+    for (const entry of this.#entries) {
+      if (submitFrameBytes(submitOf(entry)) > frameBytesMax) entry.withheld = true;
+    }
+  }
+
   #newId(): number {
     this.#ids += 1;
     return this.#ids;
   }
+}
+
+function submitOf({ seq, operation, withheld }: OutboxEntry): SubmitPlain {
+  return { seq, operation: withheld ? NO_OPERATION : operation };
+}
+
+/** Whether a result is that of what stood in for an entry. */
+function isStandIns(entry: OutboxEntry, result: { readonly digest: number } | undefined): boolean {
+  return entry.withheld && result?.digest === crc32(NO_OPERATION);
 }

@@ -9,6 +9,7 @@ import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
 import { type FlowWindow, Outstanding } from "./flow.ts";
 import { type AttachClaim, readHello } from "./hello.ts";
 import { after, SERVER_TRANSITIONS, type ServerFact, type ServerPhase } from "./phases.ts";
+import { receiptParts } from "./receipt-parts.ts";
 import { resumeResult } from "./resume.ts";
 import { classify } from "./sequence.ts";
 import { SubmitQueue } from "./submit-queue.ts";
@@ -169,7 +170,9 @@ export class ServerSession {
   committed(receipt: Durable<Receipt>, nowMs: number): void {
     this.#submits.committed(receipt.through);
     if (this.#phase !== "open") return;
-    this.#writer.push("submitAck", receipt);
+    for (const part of receiptParts(receipt, this.#limits.frameBytes)) {
+      this.#writer.push("submitAck", part);
+    }
     this.#clock.saidMs = nowMs;
   }
 

@@ -1,4 +1,4 @@
-import { frame, named, raw, varint } from "./builder.ts";
+import { crc32, frame, named, raw, varint } from "./builder.ts";
 import {
   ATTACHED,
   close,
@@ -144,6 +144,59 @@ const WINDOWS: readonly DeviceVector[] = [
     when(frame("credit", { window: { bytes: 1000 } })),
     { ...when(submitAck(4, 4)), results: [told(4, "ok")] },
     when(frame("credit", { window: { count: 4, bytes: 1000 } }), submitted(6, op(6))),
+  ),
+];
+
+const LARGE = `0a62${"61".repeat(98)}`;
+const SMALL_FRAMES = { limits: { frameBytes: 64, contentBytes: 32 } };
+const tooLarge = { operation_hex: LARGE, outcome: "MESSAGE_TOO_LARGE" };
+const nothing = { code: "ERROR_CODE_OPERATION_MALFORMED" };
+const largeCommitted = { ...result(2), digest: crc32(Buffer.from(LARGE, "hex")) };
+
+const LIMITED: readonly DeviceVector[] = [
+  device(
+    named("SEQ-17", "submit-too-large", "Refused at once; the next submit has its number."),
+    IDLE_OUTBOX,
+    ...attachedIdle(SMALL_FRAMES),
+    { submit_hex: [LARGE, op(4)], sends: [submitted(4, op(4))], results: [tooLarge] },
+    { ...when(submitAck(4, 4)), results: [told(4, "ok")] },
+  ),
+  device(
+    named("SEQ-18 SEQ-6", "limit-lowered", "No bytes go up in its place, and consume its number."),
+    { ...GIVEN, pending_hex: [LARGE, op(3)] },
+    linked(),
+    when(welcome(SMALL_FRAMES), READY, { submit: { seq: "2" } }, submitted(3, op(3))),
+    { ...when(frame("submitAck", { through: "2", results: [nothing] })), results: [tooLarge] },
+    { ...when(submitAck(3, 3)), results: [told(3, "ok")] },
+  ),
+  device(
+    named("SEQ-18 SEQ-7", "limit-lowered-and-raised", "What may have gone up is repeated."),
+    { ...GIVEN, pending_hex: [LARGE, op(3)] },
+    linked(),
+    when(welcome(SMALL_FRAMES), READY, { submit: { seq: "2" } }, submitted(3, op(3))),
+    { cut: true, sends: [] },
+    linked(),
+    when(welcome(), READY, { submit: { seq: "2" } }, submitted(3, op(3))),
+    { ...when(frame("submitAck", { through: "2", results: [nothing] })), results: [tooLarge] },
+  ),
+  device(
+    named("SEQ-18 SEQ-4", "limit-lowered-too-late", "An older link had it committed meanwhile."),
+    { ...GIVEN, pending_hex: [LARGE, op(3)] },
+    linked(),
+    when(welcome(SMALL_FRAMES), READY, { submit: { seq: "2" } }, submitted(3, op(3))),
+    when(frame("close", { code: "ERROR_CODE_ATTACH_OVERTAKEN" })),
+    linked(),
+    {
+      ...when(
+        welcome({
+          ...SMALL_FRAMES,
+          outbox: { epoch: "2", through: "2", resultsThrough: "1", results: [largeCommitted] },
+        }),
+        READY,
+        submitted(3, op(3)),
+      ),
+      results: [{ operation_hex: LARGE, outcome: "ok" }],
+    },
   ),
 ];
 
@@ -410,6 +463,7 @@ const ENDING: readonly DeviceVector[] = [
 export const DEVICE_SEQUENCING: readonly DeviceVector[] = [
   ...RESULTS,
   ...WINDOWS,
+  ...LIMITED,
   ...DELIVERING,
   ...PINGS,
   ...ENDING,

@@ -4,12 +4,14 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { WebSocket } from "ws";
 import type { Dialer } from "../../client/dialer.ts";
 import { longPoll } from "../../client/links/longpoll.ts";
 import { tcp } from "../../client/links/tcp.ts";
 import { type WebSocketConstructor, webSocket } from "../../client/links/websocket.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { OpenRequestSchema } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { lengthPrefixBytes, writeLengthPrefix } from "../../protocol/delimit.ts";
 import type { DialledLink, Link, LinkAcceptor } from "../../protocol/link.ts";
 import { Alarms } from "../sessions/alarms.ts";
@@ -22,6 +24,17 @@ const TESTDATA = join(import.meta.dirname, "..", "testdata");
 const cert = readFileSync(join(TESTDATA, "localhost-cert.pem"), "utf8");
 const key = readFileSync(join(TESTDATA, "localhost-key.pem"), "utf8");
 
+const LIMITS = {
+  holdMs: 2_000,
+  coalesceMs: 0,
+  idleMs: 5_000,
+  sendBytesMax: 65_536,
+  pollBytesMax: 65_536,
+  bufferBytesMax: 262_144,
+  linksMax: 100,
+  linksPerPeerMax: 100,
+};
+
 /** A node's listener with all links and nothing above them. */
 class Doors {
   accept: LinkAcceptor = () => ({ received: () => {}, drained: () => {}, closed: () => {} });
@@ -32,16 +45,7 @@ class Doors {
 
   constructor(http = true) {
     const accept: LinkAcceptor = (link) => this.accept(link);
-    const limits = {
-      holdMs: 2_000,
-      coalesceMs: 0,
-      idleMs: 5_000,
-      sendBytesMax: 65_536,
-      pollBytesMax: 65_536,
-      bufferBytesMax: 262_144,
-      linksMax: 100,
-    };
-    this.#longPolls = new LongPollLinks(limits, this.alarms, accept);
+    this.#longPolls = new LongPollLinks(LIMITS, this.alarms, accept);
     const options = { bodyMs: 400, corsOrigin: "*", originRule: anyOrigin };
     this.#listener = new Listener({
       host: "127.0.0.1",
@@ -77,6 +81,7 @@ class End {
   link: Link | undefined;
   readonly chunks: Uint8Array[] = [];
   closes: ErrorCode[] = [];
+  drains = 0;
   #changed: () => void = () => {};
 
   readonly handler = {
@@ -85,7 +90,10 @@ class End {
       this.chunks.push(bytes.slice());
       this.#changed();
     },
-    drained: () => this.#changed(),
+    drained: () => {
+      this.drains += 1;
+      this.#changed();
+    },
     closed: (code: ErrorCode) => {
       this.closes.push(code);
       this.#changed();
@@ -203,6 +211,22 @@ for (const [name, dialerOf] of Object.entries(KINDS)) {
       await far.until(() => far.closes.length > 0);
     });
 
+    test("[SEQ-16] a link that took all is told so, whatever small frames go on", async () => {
+      const { near, far } = await pair(dialerOf());
+      const frame = new Uint8Array(65_538);
+      writeLengthPrefix(65_535, frame, 0);
+      while (far.link?.write(frame.slice()) !== false);
+      const small = setInterval(() => far.link?.write(Uint8Array.of(1, 0)), 2);
+      await Promise.race([
+        far.until(() => far.drains > 0),
+        new Promise((r) => setTimeout(r, 3_000)),
+      ]);
+      clearInterval(small);
+      assert.ok(far.drains > 0, "drained");
+      near.link?.close(ErrorCode.GOODBYE);
+      await far.until(() => far.closes.length > 0);
+    });
+
     test("dialling can be aborted, and a port where nobody listens is LINK_LOST", async () => {
       const abort = new AbortController();
       abort.abort(new Error("no more"));
@@ -249,6 +273,23 @@ test("[LNK-3] HTTP and WebSocket where they are not served are TRANSPORT_NOT_SER
 test("[LNK-6] a TLS handshake that is never finished is cut", async () => {
   const answer = await answerTo(doors.port, "\x16\x03\x01\x02\x00");
   assert.equal(answer.includes("HTTP"), false);
+});
+
+test("[LNK-11] an address at its limit of long polls opens no more, though they have ended", () => {
+  const opened = () => ({ received: () => {}, drained: () => {}, closed: () => {} });
+  const limits = { ...LIMITS, linksPerPeerMax: 2 };
+  const links = new LongPollLinks(limits, doors.alarms, (link) => {
+    link.write(Uint8Array.of(1, 0));
+    link.close(ErrorCode.TOO_MANY_LINKS);
+    return opened();
+  });
+  const request = create(OpenRequestSchema);
+  const [first] = [links.open(request, "a"), links.open(request, "a")];
+  assert.throws(() => links.open(request, "a"), /the address is at its limit/);
+  links.open(request, "b");
+  links.close(first.linkId);
+  links.open(request, "a");
+  links.closeAll();
 });
 
 test("[LNK-9] [LNK-10] [LNK-11] forged ids, impossible offsets and rival polls are typed", async () => {

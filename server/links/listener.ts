@@ -66,6 +66,8 @@ export class Listener {
         requestTimeout: options.openingMs * 2,
         connectionsCheckingInterval: Math.min(1_000, options.openingMs),
         maxHeaderSize: 16 * 1024,
+        // Offers of anything else (RFC 9110 section 7.8) are passed over.
+        shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
       },
       options.http,
     );
@@ -78,6 +80,10 @@ export class Listener {
       } else {
         answerNotServed(socket, "WebSocket");
       }
+    });
+    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      if (!socket.writable) return void socket.destroy();
+      endWith(socket, brokenRequestAnswer(error.code));
     });
     this.#tls = options.tls && this.#tlsServer(options.tls);
     this.#net = createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
@@ -219,6 +225,19 @@ function acceptRaw(socket: Duplex, raw: Socket, accept: LinkAcceptor, first: Buf
 /** Says why in the one way that a raw peer may understand, and ends. */
 function refuse(socket: Duplex, code: ErrorCode, requirement: string): void {
   endWith(socket, encodeFrame({ kind: "close", value: { code, detail: "", requirement } }));
+}
+
+/** What Node's parser refuses, in our words: too slow, too large, or no HTTP. [LNK-6] [ERR-1] */
+function brokenRequestAnswer(cause: string | undefined): string {
+  const code = "REQUEST_INVALID";
+  switch (cause) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return jsonAnswer("408 Request Timeout", { code: "TOO_SLOW", message: "too slow a request" });
+    case "HPE_HEADER_OVERFLOW":
+      return jsonAnswer("431 Request Header Fields Too Large", { code, message: "large headers" });
+    default:
+      return jsonAnswer("400 Bad Request", { code, message: "this is no HTTP request" });
+  }
 }
 
 /** The answer to HTTP where there is none. */

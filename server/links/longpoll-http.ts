@@ -121,6 +121,8 @@ function connectCodeOf(code: ErrorCode): Code {
       return Code.ResourceExhausted;
     case ErrorCode.TOO_SLOW:
       return Code.DeadlineExceeded;
+    case ErrorCode.TRANSPORT_NOT_SERVED:
+      return Code.PermissionDenied;
     case ErrorCode.INTERNAL:
       return Code.Internal;
     default:
@@ -139,13 +141,19 @@ function isPlainProto({ method, headers }: IncomingMessage): boolean {
 const peerKey = createContextKey("");
 
 function forbidden(response: ServerResponse): void {
-  const message = "pages of other sites may not connect here";
-  const body = `${JSON.stringify({ code: "permission_denied", message })}\n`;
-  response.writeHead(403, {
+  const detail = "pages of other sites may not connect here";
+  const because = violation(ErrorCode.TRANSPORT_NOT_SERVED, "AUT-6", detail);
+  answerError(response, new LongPollRefusal(because));
+}
+
+function answerError(response: ServerResponse, error: unknown): void {
+  const connectError = connectErrorOf(error);
+  const bytes = errorToJsonBytes(connectError, {});
+  response.writeHead(codeToHttpStatus(connectError.code), {
     "Content-Type": "application/json",
-    "Content-Length": Buffer.byteLength(body),
+    "Content-Length": bytes.length,
   });
-  response.end(body);
+  response.end(bytes);
 }
 
 function preflight(response: ServerResponse): void {
@@ -197,14 +205,7 @@ async function typedAnswer(
   try {
     await answer(await readBody(exchange));
   } catch (error) {
-    if (response.headersSent || response.destroyed) return;
-    const connectError = connectErrorOf(error);
-    const bytes = errorToJsonBytes(connectError, {});
-    response.writeHead(codeToHttpStatus(connectError.code), {
-      "Content-Type": "application/json",
-      "Content-Length": bytes.length,
-    });
-    response.end(bytes);
+    if (!response.headersSent && !response.destroyed) answerError(response, error);
   }
 }
 

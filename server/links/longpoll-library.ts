@@ -66,6 +66,7 @@ function universal({
 /** A body that cannot be decoded is no failure of the service, as the library has it. */
 async function typedAnswer(answer: UniversalServerResponse): Promise<UniversalServerResponse> {
   const { status, header, body } = answer;
+  if (status !== 200 && body === undefined) throw invalid(`refused with status ${status}`);
   const isError = status !== 200 && header?.get("Content-Type") === "application/json";
   if (!isError || body === undefined || header.has("Content-Encoding")) return answer;
   const chunks: Uint8Array[] = [];

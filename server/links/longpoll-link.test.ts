@@ -11,6 +11,7 @@ const LIMITS = {
   pollBytesMax: 64,
   bufferBytesMax: 100,
   linksMax: 1,
+  linksPerPeerMax: 1,
 };
 /** Nothing is ever due: what is answered is answered for another reason. */
 const NEVER: Deadlines = { nowMs: () => 0, schedule: () => () => {} };

@@ -22,6 +22,8 @@ export interface LongPollLimits {
   /** Unacknowledged bytes at which `write` says stop, and at which the link ends. [LNK-11] */
   readonly bufferBytesMax: number;
   readonly linksMax: number;
+  /** Of one address; a link counts until it is forgotten. [LNK-11] */
+  readonly linksPerPeerMax: number;
 }
 
 /** What a poll is answered with. */

@@ -17,6 +17,7 @@ import {
 import type { LinkAcceptor } from "../../protocol/link.ts";
 import { type Violation, violation } from "../../protocol/violation.ts";
 import { type Deadlines, type LongPollLimits, LongPollLink } from "./longpoll-link.ts";
+import { PeerCounts } from "./peer-counts.ts";
 
 const LINK_ID_BYTES = 16;
 
@@ -36,12 +37,14 @@ export class LongPollRefusal extends Error {
  */
 export class LongPollLinks {
   readonly #links = new Map<string, LongPollLink>();
+  readonly #peers: PeerCounts;
   readonly #limits: LongPollLimits;
   readonly #deadlines: Deadlines;
   readonly #accept: LinkAcceptor;
 
   constructor(limits: LongPollLimits, deadlines: Deadlines, accept: LinkAcceptor) {
     this.#limits = limits;
+    this.#peers = new PeerCounts(limits.linksPerPeerMax);
     this.#deadlines = deadlines;
     this.#accept = accept;
   }
@@ -58,11 +61,17 @@ export class LongPollLinks {
     if (this.#links.size >= this.#limits.linksMax) {
       throw refusal(ErrorCode.TOO_MANY_LINKS, "LNK-11", "the node is at its limit of links");
     }
+    // What ended stays until it has been polled or idles out: it takes a place of its own peer's.
+    if (!this.#peers.enter(peer)) {
+      throw refusal(ErrorCode.TOO_MANY_LINKS, "LNK-11", "the address is at its limit of links");
+    }
     const linkId = randomBytes(LINK_ID_BYTES);
     const name = linkId.toString("hex");
     const { holdMs, coalesceMs, pollBytesMax } = request;
     const asked = { peer, holdMs, coalesceMs, pollBytesMax };
-    const forget = () => this.#links.delete(name);
+    const forget = () => {
+      if (this.#links.delete(name)) this.#peers.leave(peer);
+    };
     const link = new LongPollLink(asked, this.#limits, this.#deadlines, forget);
     this.#links.set(name, link);
     link.start(this.#accept(link));

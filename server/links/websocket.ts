@@ -85,6 +85,7 @@ class WebSocketLink implements Link {
   #waitingBytes = 0;
   #flushing = false;
   #paused = false;
+  #awaitingDrain = false;
   #closing: ErrorCode | undefined;
   #timer: NodeJS.Timeout | undefined;
   #handler: LinkHandler | undefined;
@@ -150,15 +151,16 @@ class WebSocketLink implements Link {
     this.#waiting = [];
     this.#waitingBytes = 0;
     for (const message of messagesOf(chunks)) this.#socket.send(message, { binary: true });
-    if (this.#paused) this.#awaitDrain();
+    if (this.#paused && !this.#awaitingDrain) this.#awaitDrain();
   }
 
   /** `ws` has no event for a drained socket; looked at only while the peer is slow. */
   #awaitDrain(): void {
-    clearTimeout(this.#timer);
+    this.#awaitingDrain = true;
     this.#timer = setTimeout(() => {
       if (this.#closing !== undefined) return;
       if (this.#socket.bufferedAmount > HIGH_WATER_BYTES) return this.#awaitDrain();
+      this.#awaitingDrain = false;
       this.#paused = false;
       this.#handler?.drained();
     }, DRAIN_POLL_MS);

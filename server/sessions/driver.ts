@@ -45,7 +45,9 @@ export interface AttachedSession {
 }
 
 export interface ClosedSession {
+  /** Undefined: nobody knows whose it was. */
   readonly device: DeviceRef | undefined;
+  readonly isAttached: boolean;
   readonly link: Link;
   readonly because: Violation;
 }
@@ -124,13 +126,14 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#gone = true;
     this.#session.unlinked();
     this.#alarm.cancel();
+    const isAttached = this.#leave !== undefined;
     this.#leave?.();
     this.#leave = undefined;
     this.#onGone();
     this.#awaiting?.();
     const because = this.#ended ?? violation(code, "", detail);
     const { observer } = this.#context;
-    observer.closed({ device: this.#prepared?.device, link: this.#link, because });
+    observer.closed({ device: this.#prepared?.device, isAttached, link: this.#link, because });
   }
 
   woken(head: number): void {

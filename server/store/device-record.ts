@@ -66,6 +66,10 @@ export function prepareAttachment(
     const { from, through } = record.granted;
     const isGranted = outbox.epoch >= from && outbox.epoch <= through;
     const epoch = isGranted ? outbox.epoch : Math.max(through, outbox.epoch) + 1;
+    if (isGranted && outbox.resultsThrough > 0) {
+      const detail = `results through ${outbox.resultsThrough} of an epoch without submits`;
+      return violation(ErrorCode.ACK_BEYOND_SENT, "RES-13", detail);
+    }
     if (epoch > COUNTER_MAX) {
       return violation(ErrorCode.COUNTER_OUT_OF_RANGE, "FRM-5", "no outbox epoch is left");
     }

@@ -6,6 +6,8 @@ import type { DeviceRef, LogRef, UserRef } from "./store.ts";
 const KIND = { meta: 0x4d, user: 0x55, device: 0x44, timeline: 0x54, log: 0x4c } as const;
 
 export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
+/** The largest frame for which events were ever taken. */
+export const FRAME_BYTES_KEY: Buffer = Buffer.from([KIND.meta, 1]);
 
 export function userKey(user: UserRef): Buffer {
   return named(KIND.user, user, 0);

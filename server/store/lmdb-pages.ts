@@ -1,4 +1,5 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
+import { BoundedCache } from "./bounded-cache.ts";
 import { firstSeqOf, logKey, timelineKey } from "./keys.ts";
 import { decodeLog, decodeTimeline, type LogRecord, type TimelineRun } from "./records.ts";
 import type {
@@ -68,34 +69,42 @@ function indexEntry(run: TimelineRun, seq: number, index: number) {
   return { seq, log: run.log, logSeq: run.firstLogSeq + index };
 }
 
+/** Logs of a page whose last record is kept; records are bounded. */
+const RECORDS_HELD_MAX = 64;
+
 /**
- * Reads log entries, keeping the record of the last one: neighbours in a timeline are neighbours in
- * a log.
+ * Reads log entries, keeping the last record of each log: neighbours in a timeline are neighbours
+ * in a log, or in one of a few.
  */
 class LogReader {
   readonly #env: Env;
-  #log: LogRef | undefined;
-  #firstSeq = 0;
-  #record: LogRecord = { committedMs: 0, events: [] };
+  readonly #held = new BoundedCache<LogRef, HeldRecord>(RECORDS_HELD_MAX);
 
   constructor(env: Env) {
     this.#env = env;
   }
 
   entry(log: LogRef, seq: number): { readonly committedMs: number; readonly event: Uint8Array } {
-    const inRecord = seq >= this.#firstSeq && seq < this.#firstSeq + this.#record.events.length;
-    if (log !== this.#log || !inRecord) this.#read(log, seq);
-    const event = this.#record.events[seq - this.#firstSeq];
+    const held = this.#held.get(log);
+    const isHeld =
+      held !== undefined && seq >= held.firstSeq && seq < held.firstSeq + held.record.events.length;
+    const { firstSeq, record } = isHeld ? held : this.#read(log, seq);
+    const event = record.events[seq - firstSeq];
     if (event === undefined)
       throw new RangeError("a timeline refers to what its log does not hold");
-    return { committedMs: this.#record.committedMs, event };
+    return { committedMs: record.committedMs, event };
   }
 
-  #read(log: LogRef, seq: number): void {
+  #read(log: LogRef, seq: number): HeldRecord {
     const found = lastRecord(this.#env, logKey(log, 0), logKey(log, seq));
     if (found === undefined) throw new RangeError("a timeline refers to a log that is not there");
-    this.#log = log;
-    this.#firstSeq = found.firstSeq;
-    this.#record = decodeLog(found.value);
+    const held = { firstSeq: found.firstSeq, record: decodeLog(found.value) };
+    this.#held.set(log, held);
+    return held;
   }
+}
+
+interface HeldRecord {
+  readonly firstSeq: number;
+  readonly record: LogRecord;
 }

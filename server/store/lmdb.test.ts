@@ -14,7 +14,13 @@ import { StoreError, userRefOf } from "./store.ts";
 
 const MAP_BYTES = 64 * 1024 * 1024;
 
-function openStore(folder: string, part: { timelineEventsMax?: number; mapBytes?: number } = {}) {
+interface Limits {
+  readonly timelineEventsMax?: number;
+  readonly mapBytes?: number;
+  readonly frameBytes?: number;
+}
+
+function openStore(folder: string, part: Limits = {}) {
   const limits = { mapBytes: MAP_BYTES, timelineEventsMax: 1_000_000, ...part };
   return LmdbStore.open({ folder, nowMs: () => 1_000, ...limits });
 }
@@ -47,13 +53,20 @@ test("[OPS-2] a folder that is in use is DATA_LOCKED, and free again after close
     await (await openStore(folder)).close();
   }));
 
-test("[OPS-2] a lock of a process that died is no lock", () =>
+test("[FRM-3] a frame size below one that events were taken for is refused", () =>
   withFolder(async (folder) => {
-    await writeFile(join(folder, "lock"), "999999999 12345\n");
-    await (await openStore(folder)).close();
-    // The same process id with another start time: the id was used again.
-    await writeFile(join(folder, "lock"), `${process.pid} 1\n`);
-    await (await openStore(folder)).close();
+    const cases = [
+      [65_536, true],
+      [16_384, false],
+      [262_144, true],
+      [65_536, false],
+      [262_144, true],
+    ] as const;
+    for (const [frameBytes, isTaken] of cases) {
+      const opening = openStore(folder, { frameBytes });
+      if (isTaken) await (await opening).close();
+      else await assert.rejects(opening, rejectsWith(ErrorCode.CONFIG_INVALID));
+    }
   }));
 
 test("[OPS-2] a folder that is not one is DATA_UNWRITABLE", () =>

@@ -16,8 +16,17 @@ import {
   type GroupSources,
   runsLength,
 } from "./group.ts";
-import { deviceKey, FORMAT_KEY, firstSeqOf, logKey, timelineKey, userKey } from "./keys.ts";
+import {
+  deviceKey,
+  FORMAT_KEY,
+  FRAME_BYTES_KEY,
+  firstSeqOf,
+  logKey,
+  timelineKey,
+  userKey,
+} from "./keys.ts";
 import { lastRecord, loadPage } from "./lmdb-pages.ts";
+import { logRecords, timelineRecords } from "./record-bounds.ts";
 import {
   decodeDevice,
   decodeLog,
@@ -57,6 +66,8 @@ export interface LmdbStoreOptions {
   readonly mapBytes: number;
   /** How many events a timeline keeps at least; the oldest go first. */
   readonly timelineEventsMax: number;
+  /** The largest frame: what was stored for a larger one could not be delivered. [FRM-3] */
+  readonly frameBytes?: number;
   readonly nowMs: () => number;
   /** Told of each durable group, for metrics. */
   readonly onGroup?: (requestCount: number, putCount: number, durationMs: number) => void;
@@ -103,13 +114,16 @@ export class LmdbStore implements Store {
   #closed = false;
 
   /**
-   * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2]
+   * @throws StoreError DATA_LOCKED, DATA_UNWRITABLE, DATA_FULL, DATA_NEWER or DATA_DAMAGED [OPS-2];
+   *   CONFIG_INVALID for a frame size below one that was in use before
    */
   static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
     const { folder, mapBytes } = options;
     const format = { version: FORMAT_VERSION, key: FORMAT_KEY, mapBytes };
     try {
-      return new LmdbStore(options, await openDataFolder(folder, format));
+      const opened = await openDataFolder(folder, format);
+      await keepFrameBytes(opened, options.frameBytes ?? 0);
+      return new LmdbStore(options, opened);
     } catch (error) {
       if (!(error instanceof FolderError)) throw error;
       throw new StoreError(error.code, error.message, { cause: error.cause });
@@ -255,11 +269,15 @@ export class LmdbStore implements Store {
     for (const { device, record } of group.devices.values()) {
       writes.put(deviceKey(device), encodeDevice(record));
     }
-    for (const [log, { firstSeq, events }] of group.logs) {
-      writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
+    for (const [log, append] of group.logs) {
+      for (const { firstSeq, events } of logRecords(append)) {
+        writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
+      }
     }
-    for (const [user, { firstSeq, runs }] of group.timelines) {
-      writes.put(timelineKey(user, firstSeq), encodeTimeline(runs));
+    for (const [user, append] of group.timelines) {
+      for (const { firstSeq, runs } of timelineRecords(append)) {
+        writes.put(timelineKey(user, firstSeq), encodeTimeline(runs));
+      }
     }
     for (const { user, bounds, removals } of moved) {
       writes.put(userKey(user), encodeUser(bounds));
@@ -308,6 +326,20 @@ export class LmdbStore implements Store {
       for (const woken of watchers) woken(head);
     }
   }
+}
+
+/** Remembers the largest frame size. @throws StoreError when it was larger once */
+async function keepFrameBytes(folder: DataFolder, frameBytes: number): Promise<void> {
+  const stored = folder.env.getBinary(FRAME_BYTES_KEY)?.readUInt32BE() ?? 0;
+  if (stored > frameBytes && frameBytes > 0) {
+    await folder.close();
+    const why = `limits.frameBytes is ${frameBytes}, and events were taken for ${stored} before`;
+    throw new StoreError(ErrorCode.CONFIG_INVALID, why);
+  }
+  if (stored >= frameBytes) return;
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(frameBytes);
+  await folder.env.put(FRAME_BYTES_KEY, bytes);
 }
 
 /** What is durable, read through bounded caches. Only published groups change it. */

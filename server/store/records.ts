@@ -13,7 +13,7 @@ export const FORMAT_VERSION = 1;
  */
 export type UserRecord = Pick<TimelineBounds, "epoch" | "floor">;
 
-/** What one group appended to one log. */
+/** What one group appended to one log, or a part of it. */
 export interface LogRecord {
   readonly committedMs: number;
   readonly events: readonly Uint8Array[];
@@ -26,7 +26,7 @@ export interface TimelineRun {
   readonly count: number;
 }
 
-/** What one group appended to one timeline. */
+/** What one group appended to one timeline, or a part of it. */
 export type TimelineRecord = readonly TimelineRun[];
 
 export function encodeUser(record: UserRecord): Uint8Array {

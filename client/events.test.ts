@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { WelcomePlain } from "../protocol/session/client.ts";
+import { EventQueue } from "./events.ts";
+
+const delivery = (seq: number) => ({
+  seq,
+  conversationSeq: seq,
+  committedMs: 1,
+  event: Uint8Array.of(0xff),
+});
+
+/** The parts of a Welcome that events depend on. */
+function welcome(outcome: object): WelcomePlain {
+  const timeline = { epoch: 7, head: 5, floor: 1 };
+  return { timeline, resume: { cursor: 0, outcome } } as WelcomePlain;
+}
+
+test("[RES-15] what was handled since Hello is not told as lost", async () => {
+  const handled: number[] = [];
+  const queue = new EventQueue(({ seq }) => handled.push(seq));
+  queue.installed({ welcome: welcome({ case: "resumed", value: {} }), cursorMoved: false });
+  queue.push([1, 2, 3, 4, 5].map(delivery), "d", "u");
+  const events = queue.iterate(undefined);
+  for (const seq of [1, 2, 3]) assert.deepEqual((await events.next()).value?.seq, seq);
+  assert.deepEqual(handled, [1, 2]);
+  const lost = { case: "lost", value: { from: 1, to: 3, reason: 1 } };
+  queue.installed({ welcome: welcome(lost), cursorMoved: true });
+  queue.push([4, 5].map(delivery), "d", "u");
+  assert.deepEqual((await events.next()).value, { kind: "lost", from: 3, to: 3 });
+  assert.equal((await events.next()).value?.seq, 4);
+  assert.deepEqual(handled, [1, 2], "3 was in hand when the timeline moved");
+});
