@@ -53,7 +53,8 @@ function agree(meeting: Meeting, seen: Seen): void {
   if (chosen === undefined) {
     assert(server.ends[0]?.because.code === ErrorCode.ENVELOPE_SUITE_REFUSED, "no suite [ENV-13]");
     assert(client.ends[0]?.because.code === ErrorCode.ENVELOPE_REFUSED, "and it is not said why");
-    return seen("no suite");
+    seen("no suite");
+    return;
   }
   seen(`suite ${chosen}`);
   assert(client.link !== undefined && server.link !== undefined, "both are through");
