@@ -1,5 +1,14 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
+import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
+import { envelopeImpostor } from "./properties/envelope-impostor.ts";
+import { envelopeLogin } from "./properties/envelope-login.ts";
+import { envelopeProviders } from "./properties/envelope-providers.ts";
+import { envelopeBytes, envelopePadding, envelopeRecords } from "./properties/envelope-records.ts";
+import { envelopeRsaKey, envelopeRsaOracle } from "./properties/envelope-rsa.ts";
+import { envelopeSealed } from "./properties/envelope-sealed.ts";
+import { envelopeTickets } from "./properties/envelope-tickets.ts";
 import { delimiting, frameRules } from "./properties/framing.ts";
 import { hostileDevice } from "./properties/hostile-device.ts";
 import { hostileService } from "./properties/hostile-service.ts";
@@ -28,6 +37,19 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsRead,
   bytePipe,
   ...BYTE_PROPERTIES,
+  envelopeAgree,
+  envelopeTamper,
+  envelopeImpostor,
+  envelopeCoreBytes,
+  envelopeBytes,
+  envelopeRsaKey,
+  envelopeRsaOracle,
+  envelopeTickets,
+  envelopeLogin,
+  envelopeRecords,
+  envelopePadding,
+  envelopeProviders,
+  envelopeSealed,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,

@@ -2,6 +2,22 @@
 export { PipeReceiver, PipeSender } from "./byte-pipe.ts";
 export { crc32 } from "./crc32.ts";
 export { Delimiter } from "./delimit.ts";
+export {
+  CLIENT_RANDOMNESS_BYTES,
+  ClientEnvelope,
+  type ClientEnvelopeEffect,
+  type ClientEnvelopeOptions,
+} from "./envelope/client.ts";
+export { parsePin, pinText, ServerIdentity } from "./envelope/identity.ts";
+export { NOBLE_CRYPTO } from "./envelope/noble.ts";
+export type { CryptoProvider } from "./envelope/provider.ts";
+export {
+  SERVER_RANDOMNESS_BYTES,
+  ServerEnvelope,
+  type ServerEnvelopeEffect,
+  type ServerEnvelopeOptions,
+} from "./envelope/server.ts";
+export { type ClientTicket, type ServerTicket, TicketBook } from "./envelope/ticket.ts";
 export { decodeFrame, encodeFrame, type Frame, FrameWriter, isViolation } from "./frames.ts";
 export type { DialledLink, Link, LinkHandler, LinkKind } from "./link.ts";
 export { type ClientEffect, ClientSession } from "./session/client.ts";

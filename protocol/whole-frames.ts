@@ -10,7 +10,7 @@ export type MessageContent = "frames" | "records";
 
 /**
  * What a link carries, by its first bytes: a record's type stands where a frame's length would, and
- * no frame is one byte long. [FRM-6] [ENV-11]
+ * no frame is one byte long. [FRM-6] [ENV-48]
  */
 export function contentOf(first: Uint8Array): MessageContent {
   return first[0] === RECORD_CLIENT_HELLO ? "records" : "frames";

@@ -40,6 +40,7 @@ test("the schema refuses what is none", () => {
     ["decoding.json", (file) => Object.assign(first(file), { expect: { valid: true } })],
     ["sniffing.json", (file) => Object.assign(first(file), { expect: "quic" })],
     ["byte-pipe.json", (file) => Object.assign(first(file), { steps: [{ sent: {} }] })],
+    ["envelope-link.json", (file) => Object.assign(first(file), { side: "both" })],
     ["service.json", (file) => Object.assign(first(file), { steps: [{ receive: [] }] })],
     ["device.json", (file) => Object.assign(first(file), { steps: [{ sends: [], later: 1 }] })],
   ];
@@ -66,6 +67,7 @@ test("a reader in Python, written from the chapters, agrees, and not with everyt
     ["frame-rules.json", { expect: { fails: "FRAME_WRONG_PHASE" } }],
     ["sniffing.json", { expect: "tls" }],
     ["byte-pipe.json", { up_hex: "00" }],
+    ["envelope-handshake.json", { out_hex: "00" }],
     ["service.json", { steps: [{ receive: [{ json: { ready: {} }, hex: "023a00" }] }] }],
     ["device.json", { steps: [{ receive: [{ json: { ready: {} }, hex: "023a00" }] }] }],
   ];

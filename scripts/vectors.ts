@@ -6,6 +6,7 @@ import { DECODING, FRAME_RULE_VECTORS } from "./vectors/decoding.ts";
 import { DEVICE_SETUP } from "./vectors/device.ts";
 import { DEVICE_ATTACHING } from "./vectors/device-attaching.ts";
 import { DEVICE_SEQUENCING } from "./vectors/device-sequencing.ts";
+import { ENVELOPE } from "./vectors/envelope.ts";
 import { FRAMING } from "./vectors/framing.ts";
 import { PIPE_SETUP, PIPES, SNIFFING } from "./vectors/links.ts";
 import { SERVICE_SETUP } from "./vectors/service.ts";
@@ -30,6 +31,10 @@ const FILES: Readonly<Record<string, VectorFile>> = {
     about: "The service's half of a long-poll link.",
     setup: PIPE_SETUP,
     cases: PIPES,
+  },
+  "envelope-link.json": {
+    about: "The handshake of a sealed link, as a device or a service sees it, and its records.",
+    cases: ENVELOPE,
   },
   "service.json": {
     about: "Given these frames, a service answers these.",

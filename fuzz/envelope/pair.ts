@@ -39,6 +39,8 @@ export interface PairOptions {
   readonly client?: Partial<ClientEnvelopeOptions>;
   readonly server?: Partial<ServerEnvelopeOptions>;
   readonly carry?: Carrier;
+  /** What the device's RSA key says instead of the truth. */
+  readonly decrypt?: (ciphertext: Uint8Array) => Uint8Array | undefined;
   readonly book?: TicketBook;
   readonly nowMs?: number;
 }
@@ -87,10 +89,10 @@ export class Pair {
     readonly server: Told<ServerEstablished>;
   };
   readonly tickets: ClientTicket[] = [];
-  readonly rsaCiphertexts: Uint8Array[] = [];
   nowMs: number;
   readonly #carry: Carrier;
   readonly #rsa: LinkRsaKey | undefined;
+  readonly #decrypt: (ciphertext: Uint8Array) => Uint8Array | undefined;
   #underWay: { readonly to: Side; readonly bytes: Uint8Array }[] = [];
 
   constructor(options: PairOptions) {
@@ -99,6 +101,7 @@ export class Pair {
     this.book = options.book ?? new TicketBook(16);
     this.identity = server.identities?.[0] ?? identityOf(crypto.server, "service");
     this.#carry = carry;
+    this.#decrypt = options.decrypt ?? ((ciphertext) => this.#rsa?.decrypt(ciphertext));
     const suites = client.suites ?? [SUITE_XWING_AES256];
     if (suites.includes(SUITE_RSA_AES128)) {
       rsaKey ??= rsaKeyOfVectors();
@@ -154,8 +157,7 @@ export class Pair {
     const own = this.at.client;
     switch (effect.kind) {
       case "decrypt":
-        this.rsaCiphertexts.push(effect.ciphertext);
-        return this.client.decrypted(this.#rsa?.decrypt(effect.ciphertext), this.nowMs);
+        return this.client.decrypted(this.#decrypt(effect.ciphertext), this.nowMs);
       case "ticket":
         this.tickets.push(effect.ticket);
         return;

@@ -1,3 +1,4 @@
+import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
@@ -5,4 +6,8 @@ import { SERVER_MUTANTS } from "./server-mutants.ts";
 /** No bug at all: the property is false, and machinery that does not notice is broken. */
 export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", killedBy: "canary" };
 
-export const MUTANTS: readonly Mutant[] = [...PROTOCOL_MUTANTS, ...SERVER_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...PROTOCOL_MUTANTS,
+  ...SERVER_MUTANTS,
+  ...ENVELOPE_MUTANTS,
+];

@@ -316,7 +316,10 @@ export class ClientEnvelope {
       if (effect.kind !== "ticket-content") this.#pending.push(effect);
       else this.#ticketCame(effect.ticket);
     }
-    if (this.#wire.closed) this.#seed.fill(0);
+    if (!this.#wire.closed) return;
+    this.#seed.fill(0);
+    this.#secrets?.resumption.fill(0);
+    this.#secrets = undefined;
   }
 
   #ticketCame({ ticketId, lifetimeS }: { ticketId: Uint8Array; lifetimeS: number }): void {

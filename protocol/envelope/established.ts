@@ -22,7 +22,7 @@ export interface Established {
   readonly isResumed: boolean;
 }
 
-/** The keys of both directions, as one role uses them. [ENV-5] */
+/** The keys of both directions, as one role uses them; where they come from is erased. [ENV-5] */
 export function trafficOf(
   crypto: CryptoProvider,
   role: "client" | "server",
@@ -32,9 +32,12 @@ export function trafficOf(
   const limits = { records: policy.rekeyRecords, bytes: policy.rekeyBytes };
   const up = { aead, limits, secret: secrets.clientTraffic };
   const down = { aead, limits, secret: secrets.serverTraffic };
-  return role === "client"
-    ? { sealer: new Sealer(crypto, up), opener: new Opener(crypto, down) }
-    : { sealer: new Sealer(crypto, down), opener: new Opener(crypto, up) };
+  const [own, other] = role === "client" ? [up, down] : [down, up];
+  const traffic = { sealer: new Sealer(crypto, own), opener: new Opener(crypto, other) };
+  // From here on the keys are in one place, where they are erased. [ENV-39]
+  secrets.clientTraffic.fill(0);
+  secrets.serverTraffic.fill(0);
+  return traffic;
 }
 
 export interface TrafficInput {

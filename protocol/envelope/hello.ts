@@ -1,5 +1,4 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { fromBinary } from "@bufbuild/protobuf";
 import {
   ClientFinishedSchema,
   type ClientHello,
@@ -13,7 +12,7 @@ import {
   ServerHelloSchema,
 } from "../../gen/posthorn/v1/envelope_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { decodePlain, type Plain } from "../plain.ts";
+import { decodePlain, encodePlain, type Plain } from "../plain.ts";
 import { type Violation, violation } from "../violation.ts";
 import { areSoundKeys } from "./identity.ts";
 import {
@@ -28,6 +27,7 @@ import {
   REKEY_RECORDS_MIN,
   TICKET_ID_BYTES,
 } from "./limits.ts";
+import { equalBytes } from "./octets.ts";
 import { HASH_BYTES } from "./provider.ts";
 
 // The messages of the handshake, read strictly: what is not exactly a hello is none.
@@ -137,16 +137,15 @@ function isEmptyOr(bytes: Uint8Array, length: number): boolean {
 }
 
 /**
- * What is outside of every hash has no place where something could hide: unknown fields are
- * refused. [ENV-12]
+ * What is outside of every hash has no place where something could hide, and one form: what a
+ * Protobuf library makes of unknown fields or wrong wire types does not matter. [ENV-12]
  */
 function decodeWhole<Desc extends DescMessage>(
   desc: Desc,
   body: Uint8Array,
 ): Plain<MessageShape<Desc>> | undefined {
   const read = decodeCore(desc, body);
-  if (read === undefined) return undefined;
-  return fromBinary(desc, body).$unknown === undefined ? read : undefined;
+  return read !== undefined && equalBytes(encodePlain(desc, read), body) ? read : undefined;
 }
 
 function decodeCore<Desc extends DescMessage>(

@@ -375,6 +375,8 @@ export class ServerEnvelope {
       for (const ticketId of this.#issued) this.#pending.push({ kind: "revoke-ticket", ticketId });
     }
     this.#issued = [];
+    this.#choice?.secrets.resumption.fill(0);
+    this.#choice = undefined;
   }
 }
 

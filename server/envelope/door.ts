@@ -39,7 +39,7 @@ export interface DoorRules {
 
 /**
  * What every link passes first: by its first byte it is sealed or clear, and the operator decides
- * what is taken. [ENV-11] [ENV-53]
+ * what is taken. [ENV-48] [ENV-53]
  */
 export function envelopeDoor(
   rules: DoorRules,

@@ -9,7 +9,7 @@ interface Bucket {
   atMs: number;
 }
 
-/** A handshake costs the service signatures: one address cannot have all of them. [ENV-48] */
+/** A handshake costs the service signatures: one address cannot have all of them. [ENV-54] */
 export class HandshakeBudget {
   readonly #buckets = new Map<string, Bucket>();
 

@@ -59,7 +59,7 @@ export class SealedLink implements AcceptedLink, LinkHandler {
     this.#alarm.set(this.#machine.deadlineMs());
   }
 
-  /** The address has had its share of handshakes: refused, as by any fault of one. [ENV-48] */
+  /** The address has had its share of handshakes: refused, as by any fault of one. [ENV-54] */
   refuse(): void {
     this.#machine.close();
     this.#obeyAll();

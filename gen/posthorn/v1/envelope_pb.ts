@@ -4,7 +4,7 @@
 /* eslint-disable */
 
 // What the records of a sealed link hold. Whatever is hashed or signed is a field `core` of bytes: it is hashed as it was
-// carried, and no receiver encodes it again. In the outer messages unknown fields are refused; in a core they are passed over.
+// carried, and no receiver encodes it again. The outer messages have one form only; in a core unknown fields are passed over.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
