@@ -82,7 +82,7 @@ describe("[ENV-16] [ENV-52] a sealed link", () => {
         if (state === "open" && link === "websocket") resolve();
       });
     });
-    client.move([ws as Dialer]);
+    await client.move([ws as Dialer]);
     await moved;
     await roundTrip(client, "ticket", "two");
     assert.equal(client.status.link, "websocket");
