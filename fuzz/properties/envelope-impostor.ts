@@ -158,7 +158,7 @@ function expectationOf({ expects, kind }: Attack): Expectation {
   if (expects === "pinned") return { kind: "pinned", serverIds: [IDENTITY.serverId] };
   if (expects === "none") return { kind: "none" };
   const isKnown = kind === "own-identity";
-  return { kind: "first-use", serverIds: [isKnown ? IDENTITY.serverId : undefined ]};
+  return { kind: "first-use", serverIds: isKnown ? [IDENTITY.serverId] : [] };
 }
 
 /** Somebody in between, with and without broken cryptography. */
