@@ -109,12 +109,20 @@ class ChatScreen {
   }
 }
 
-function statusText({ state, link, roundTripMs, unsettledCount, error }: ClientStatus): string {
+function statusText({
+  state,
+  link,
+  trust,
+  roundTripMs,
+  unsettledCount,
+  error,
+}: ClientStatus): string {
   const waiting = unsettledCount > 0 ? ` ${unsettledCount} unsent` : "";
   if (state !== "open") {
     const why = error === undefined ? "" : ` ${errorRule(error).name}`;
     return `${state}${why}${waiting}`;
   }
   const trip = roundTripMs === undefined ? "" : ` ${Math.round(roundTripMs)}ms`;
-  return `${link ?? ""}${trip}${waiting}`;
+  const sealed = trust === undefined ? "" : ` ${trust === "none" ? "unverified" : trust}`;
+  return `${link ?? ""}${sealed}${trip}${waiting}`;
 }

@@ -4,9 +4,13 @@ import { join } from "node:path";
 import { type Client, connect } from "../client/client.ts";
 import type { Dialer } from "../client/dialer.ts";
 import { memoryJournal } from "../client/memory-journal.ts";
-import { dialersOf, fileJournal } from "../client/node.ts";
+import { dialersOf, fileJournal, nodeEnvelope, pinsOf } from "../client/node.ts";
+import type { ServiceEnvelope } from "../client/service-envelope.ts";
 import { UsageError } from "./command.ts";
+import { knownService } from "./known-services.ts";
 import { version } from "./version.ts";
+
+const KNOWN_SERVICES = join(homedir(), ".posthorn", "known-services.json");
 
 /** The options with which commands reach a service; shared by chat, send and tail. */
 export const CONNECTION_OPTIONS = {
@@ -16,6 +20,7 @@ export const CONNECTION_OPTIONS = {
   "token-file": { type: "string" },
   journal: { type: "string" },
   temporary: { type: "boolean" },
+  seal: { type: "string" },
 } as const;
 
 export const CONNECTION_HELP = `  --url URL          tcp:// tls:// ws:// wss:// http:// https://, best first, may repeat;
@@ -24,6 +29,8 @@ export const CONNECTION_HELP = `  --url URL          tcp:// tls:// ws:// wss:// 
   --token-file FILE  your token
   --device NAME      this device's name [the host's name]
   --journal FOLDER   where the device keeps its outbox and cursor [~/.posthorn/USER-DEVICE]
+  --seal MODE        seals links to a URL without #pin=: first-seen (remembers who was there
+                     first, and stops when it is somebody else) or unverified
   --temporary        keep them in memory only: nothing is left behind
 `;
 
@@ -34,6 +41,7 @@ export interface ConnectionValues {
   readonly "token-file"?: string | undefined;
   readonly journal?: string | undefined;
   readonly temporary?: boolean | undefined;
+  readonly seal?: string | undefined;
 }
 
 /** Attaches as the options say. */
@@ -42,7 +50,7 @@ export async function connectBy(
   part: { readonly start: "earliest" | "latest" },
 ): Promise<Client> {
   const urls = values.url ?? ["posthorn://127.0.0.1:4370"];
-  const dialers: Dialer[] = urls.flatMap((url) => dialersFrom(url));
+  const dialers: Dialer[] = urls.flatMap((url) => dialersFrom(url, values.seal));
   const tokenFile = values["token-file"];
   const token = tokenFile === undefined ? "" : () => readFileSync(tokenFile, "utf8").trim();
   const userId = values.user ?? "";
@@ -59,10 +67,27 @@ export async function connectBy(
   return connect({ dialers, deviceId, userId, token, journal, agent, ...part });
 }
 
-function dialersFrom(url: string): Dialer[] {
+function dialersFrom(url: string, mode: string | undefined): Dialer[] {
   try {
-    return dialersOf(url);
+    return dialersOf(url.split("#")[0] as string, envelopeFor(url, mode));
   } catch (cause) {
-    throw new UsageError(`--url: ${(cause as Error).message}`);
+    throw cause instanceof TypeError ? new UsageError(`--url: ${cause.message}`) : cause;
+  }
+}
+
+/** Whom a URL's links are sealed to; undefined: to nobody. */
+function envelopeFor(url: string, mode: string | undefined): ServiceEnvelope | undefined {
+  const pins = pinsOf(url);
+  const memory = knownService(KNOWN_SERVICES, new URL(url).host);
+  if (pins.length > 0) return nodeEnvelope({ trust: pins, memory });
+  switch (mode) {
+    case undefined:
+      return undefined;
+    case "first-seen":
+      return nodeEnvelope({ trust: "first-seen", memory });
+    case "unverified":
+      return nodeEnvelope({ trust: "none" });
+    default:
+      throw new UsageError(`--seal ${mode}: first-seen or unverified`);
   }
 }

@@ -2,6 +2,7 @@
 import { nearest } from "../server/nearest.ts";
 import { chat } from "./chat.ts";
 import { type Command, type CommandIo, EXIT, errorLine, exitOf, UsageError } from "./command.ts";
+import { identity } from "./identity.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
 import { tail } from "./tail.ts";
@@ -9,7 +10,7 @@ import { columns } from "./terminal.ts";
 import { token } from "./token.ts";
 import { version } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [serve, chat, send, tail, token];
+const COMMANDS: readonly Command[] = [serve, chat, send, tail, token, identity];
 const HELP = new Set(["--help", "-h"]);
 
 function help(): string {

@@ -26,7 +26,8 @@ interface Served {
     status: string;
     data: string;
     authentication: string;
-    clear: boolean;
+    network: string;
+    sealed: string;
   }>;
 }
 
@@ -109,6 +110,7 @@ describe("posthorn serve", { concurrency: 2 }, () => {
     const cwd = emptyFolder(t);
     const { program, place } = await served(t, ["--transports-tcp", "false"], cwd);
     const at = `://127.0.0.1:${place.port}`;
+    assert.match(place.sealed, /^posthorn:.*\/#pin=[a-z2-7]{52}$/);
     assert.deepEqual(place, {
       host: "127.0.0.1",
       port: place.port,
@@ -116,7 +118,8 @@ describe("posthorn serve", { concurrency: 2 }, () => {
       status: `http${at}`,
       data: join(cwd, "posthorn-data"),
       authentication: "none",
-      clear: false,
+      network: "local",
+      sealed: place.sealed,
     });
     program.signal("SIGINT");
     const { status, stdout } = await program.ended;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { renderUnicodeCompact } from "uqr";
 import { type Config, NAMED_KEYS } from "../server/config.ts";
 import { isLoopback, isOpen } from "../server/config-checks.ts";
 import { CONFIG_FLAG, loadConfig } from "../server/config-file.ts";
@@ -72,11 +73,14 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   // Loaded here: the store's native binding is nothing that other commands should need.
   const { createServer } = await import("../server/server.ts");
   const server = await createServer(config, log);
-  const place = placeOf(config, server.address.port);
+  const place = placeOf(config, server.address.port, server.pin);
   if (isOpen(config)) log.warn("authentication.skipped", { host: config.host });
   io.stdout.write(
     json ? `${JSON.stringify(place)}\n` : welcome(place, styleFor(io.stdout, io.env)),
   );
+  if (!json && io.stdout.isTTY && place.sealed !== undefined) {
+    io.stdout.write(`${renderUnicodeCompact(place.sealed)}\n`);
+  }
   await stopped;
   if (!json) io.stdout.write("Stopping: sessions are asked to move. Again to stop at once.\n");
   await server.close();
@@ -105,13 +109,15 @@ interface Place {
   /** Of the transports that are served. */
   readonly urls: Readonly<Record<string, string>>;
   readonly status: string;
+  /** With the service's pin: what devices are given to connect to it and to nobody else. */
+  readonly sealed: string | undefined;
   readonly data: string;
   readonly authentication: "none" | "tokens";
-  /** Whether what goes over the network can be read there. */
-  readonly clear: boolean;
+  /** What protects links of other machines; "local": there are none. */
+  readonly network: "local" | "tls" | "sealed" | "clear";
 }
 
-function placeOf(config: Config, port: number): Place {
+function placeOf(config: Config, port: number, pin: string | undefined): Place {
   const { host, tls, transports, data } = config;
   const everywhere = host === "0.0.0.0" || host === "::";
   const name = everywhere ? hostname() : host.includes(":") ? `[${host}]` : host;
@@ -127,14 +133,21 @@ function placeOf(config: Config, port: number): Place {
     port,
     urls,
     status: url(secure ? "https" : "http"),
+    sealed: pin === undefined || secure ? undefined : `${url("posthorn")}/#pin=${pin}`,
     data: resolve(data),
     authentication: isOpen(config) ? "none" : "tokens",
-    clear: !secure && !isLoopback(host),
+    network: networkOf(config),
   };
 }
 
+function networkOf({ host, tls, clearLinks, envelope }: Config): Place["network"] {
+  if (isLoopback(host)) return "local";
+  if (tls.certFile !== "") return "tls";
+  return clearLinks && envelope !== "required" ? "clear" : "sealed";
+}
+
 function welcome(place: Place, style: Style): string {
-  const { urls, status, data, authentication, clear } = place;
+  const { urls, status, sealed, data, authentication, network } = place;
   const names: Readonly<Record<string, string>> = {
     tcp: "TCP",
     websocket: "WebSocket",
@@ -143,12 +156,16 @@ function welcome(place: Place, style: Style): string {
   const open = authentication === "none";
   const rows: (readonly [string, string])[] = [
     ...Object.entries(urls).map(([kind, url]) => [names[kind] ?? kind, style.bold(url)] as const),
+    ...(sealed === undefined ? [] : [["sealed", style.bold(sealed)] as const]),
     ["status", `${status}/healthz /readyz /metrics`],
     ["data", data],
     ["users", open ? style.warning("NO AUTHENTICATION: everybody is who they say") : "by token"],
   ];
   if (open) rows.push(["", style.dim("so only this machine can connect")]);
-  if (clear) rows.push(["network", style.warning("NO TLS: put a proxy with TLS in front")]);
+  if (network === "clear") {
+    rows.push(["network", style.warning("NO TLS: whatever is not sealed can be read and changed")]);
+  }
+  if (network === "sealed") rows.push(["network", "no TLS: other machines have to use the pin"]);
   const [url = ""] = Object.values(urls);
   const first = open ? `\nTry: posthorn chat bob --user alice --url ${url}\n` : "";
   return `Posthorn ${version()} is listening. Ctrl-C stops it.\n\n${columns(rows)}${first}`;

@@ -25,6 +25,18 @@ test("[SEQ-4] [SEQ-10] [RES-14] nothing is lost, doubled or out of order while s
   assert.ok(result.switches >= 10);
 });
 
+test("[ENV-16] [ENV-44] the same over sealed links, which come back by ticket", {
+  timeout: 90_000,
+}, async () => {
+  const args = [MAIN, "--json", "--seed", "12", "--messages", "2000", "--envelope", "required"];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  const { lost, duplicated, misordered, submitted, envelope } = JSON.parse(
+    stdout.trim().split("\n").at(-1) as string,
+  );
+  const wanted = { lost: 0, duplicated: 0, misordered: 0, submitted: 2000, envelope: "required" };
+  assert.deepEqual({ lost, duplicated, misordered, submitted, envelope }, wanted);
+});
+
 test("a seed repeats its faults", () => {
   const plan = (seed: number) => planFaults(new SeededRandom(seed), 4);
   assert.deepEqual(plan(5), plan(5));

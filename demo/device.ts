@@ -3,8 +3,9 @@ import { WebSocket } from "ws";
 import { type Client, connect } from "../client/client.ts";
 import type { Dialer } from "../client/dialer.ts";
 import { longPoll } from "../client/links/longpoll.ts";
+import { sealed } from "../client/links/sealed.ts";
 import { type WebSocketConstructor, webSocket } from "../client/links/websocket.ts";
-import { fileJournal, tcp } from "../client/node.ts";
+import { fileJournal, nodeEnvelope, tcp } from "../client/node.ts";
 import { RefusedError } from "../client/results.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { FaultProxy } from "./fault-proxy.ts";
@@ -51,16 +52,20 @@ export class DemoDevice {
     readonly serverPort: number;
     readonly folder: string;
     readonly turn: number;
+    /** Whom links are sealed to; undefined: they are not. */
+    readonly pin: Uint8Array | undefined;
   }): Promise<DemoDevice> {
     const proxy = new FaultProxy(options.serverPort);
     await proxy.listen();
     const { port } = proxy;
     const implementation = WebSocket as unknown as WebSocketConstructor;
-    const dialers = [
+    const clear = [
       tcp({ host: "127.0.0.1", port }),
       webSocket(`ws://127.0.0.1:${port}`, { implementation }),
       longPoll(`http://127.0.0.1:${port}`, { holdMs: 2_000 }),
     ];
+    const envelope = options.pin && nodeEnvelope({ trust: [options.pin] });
+    const dialers = envelope ? clear.map((dialer) => sealed(dialer, envelope)) : clear;
     const client = await connect({
       dialers: [dialers[options.turn] as Dialer],
       userId: options.userId,

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { openIdentities } from "../server/envelope/identity-file.ts";
 import { DemoDevice } from "./device.ts";
 import { type Fault, planFaults } from "./faults.ts";
 import { SeededRandom } from "./random.ts";
@@ -10,7 +11,7 @@ import { ServerProcess } from "./server-process.ts";
 import { demoTexts } from "./texts.ts";
 import { judgeTranscripts } from "./transcripts.ts";
 
-const HELP = `npm run demo -- [--json] [--seed N] [--messages N] [--file FILE]
+const HELP = `npm run demo -- [--json] [--seed N] [--messages N] [--file FILE] [--envelope MODE]
 
 Two users with two devices each talk over all three transports at once, through proxies that cut
 their links at random bytes, while the server is killed and restarted and devices move between
@@ -20,6 +21,8 @@ lost, doubled or out of order.
   --json       one JSON line as the last line
   --seed N     the faults of an earlier run (printed at its start)
   --messages N how many messages [8000]
+  --envelope M off, or required: every link is sealed to the server's pin, and comes back by ticket
+               when it changes transports [off]
   --file FILE  text to send instead of the specification and the README
 `;
 const OPTIONS = {
@@ -27,6 +30,7 @@ const OPTIONS = {
   seed: { type: "string" },
   messages: { type: "string", default: "8000" },
   file: { type: "string" },
+  envelope: { type: "string", default: "off" },
   help: { type: "boolean" },
 } as const;
 
@@ -39,8 +43,12 @@ async function demo(): Promise<number> {
   const random = new SeededRandom(seed);
   process.stderr.write(`seed ${seed}\n`);
   const folder = await mkdtemp(join(tmpdir(), "posthorn-demo-"));
-  const server = await ServerProcess.start(join(folder, "data"));
-  const devices = await startDevices(server.port, folder);
+  const data = join(folder, "data");
+  const isSealed = values.envelope === "required";
+  if (!isSealed && values.envelope !== "off") throw new TypeError("--envelope off, or required");
+  const server = await ServerProcess.start(data, values.envelope);
+  const pin = isSealed ? openIdentities(data).present.serverId : undefined;
+  const devices = await startDevices({ serverPort: server.port, folder, pin });
   try {
     const startedMs = performance.now();
     const counts = { submitted: 0, started: 0, durable: 0, switches: 0, allowed: 0 };
@@ -86,7 +94,11 @@ interface Run {
   switches: number;
 }
 
-async function startDevices(serverPort: number, folder: string): Promise<DemoDevice[]> {
+async function startDevices(shared: {
+  readonly serverPort: number;
+  readonly folder: string;
+  readonly pin: Uint8Array | undefined;
+}): Promise<DemoDevice[]> {
   const people = [
     ["alice", "bob", "phone", 0],
     ["alice", "bob", "laptop", 1],
@@ -95,7 +107,7 @@ async function startDevices(serverPort: number, folder: string): Promise<DemoDev
   ] as const;
   const devices = await Promise.all(
     people.map(([userId, peerId, name, turn]) =>
-      DemoDevice.start({ name, userId, peerId, serverPort, folder, turn }),
+      DemoDevice.start({ name, userId, peerId, turn, ...shared }),
     ),
   );
   await Promise.all(devices.map((device) => device.attached()));
@@ -193,6 +205,7 @@ function report(run: Run, ms: number, seed: number): number {
     kills: run.server.killCount,
     cuts: cutCount(run),
     switches: run.switches,
+    envelope: values.envelope,
     ms: Math.round(ms),
   };
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[2K");

@@ -10,16 +10,18 @@ import { join } from "node:path";
 export class ServerProcess {
   readonly port: number;
   readonly #data: string;
+  readonly #envelope: string;
   #child: ChildProcess | undefined;
   killCount = 0;
 
-  private constructor(port: number, data: string) {
+  private constructor(port: number, data: string, envelope: string) {
     this.port = port;
     this.#data = data;
+    this.#envelope = envelope;
   }
 
-  static async start(data: string): Promise<ServerProcess> {
-    const server = new ServerProcess(await freePort(), data);
+  static async start(data: string, envelope = "allowed"): Promise<ServerProcess> {
+    const server = new ServerProcess(await freePort(), data, envelope);
     await server.#spawn();
     return server;
   }
@@ -46,7 +48,7 @@ export class ServerProcess {
   async #spawn(): Promise<void> {
     const main = join(import.meta.dirname, "..", "cli", "main.ts");
     const args = [main, "serve", "--port", String(this.port), "--data", this.#data];
-    const quiet = ["--log-level", "error", "--drain-grace-ms", "1s"];
+    const quiet = ["--log-level", "error", "--drain-grace-ms", "1s", "--envelope", this.#envelope];
     const child = spawn(process.execPath, [...args, ...quiet], {
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { pinText } from "../protocol/envelope/identity.ts";
 import { SUITE_RSA_AES128, SUITES } from "../protocol/envelope/suites.ts";
 import type { LinkAcceptor } from "../protocol/link.ts";
 import type { ServerSessionLimits } from "../protocol/session/server.ts";
@@ -27,6 +28,8 @@ import { LmdbStore } from "./store/lmdb.ts";
 /** A running node. */
 export interface PosthornServer {
   readonly address: AddressInfo;
+  /** By which devices know the service; undefined where links are not sealed. [ENV-27] */
+  readonly pin: string | undefined;
   /**
    * Asks every session to move, waits for them within the grace, then closes everything. [OPS-3]
    */
@@ -120,6 +123,7 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
   log.info("server.listening", { host: address.address, port: address.port });
   return {
     address,
+    pin: config.envelope === "off" ? undefined : pinText(sealing.identities[0].serverId),
     close: async () => {
       if (draining) return;
       draining = true;

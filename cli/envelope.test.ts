@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { emptyFolder, Program, posthorn } from "./testdata/program.ts";
+
+interface Place {
+  readonly port: number;
+  readonly sealed: string;
+  readonly urls: Readonly<Record<string, string>>;
+}
+
+/** A server that takes sealed links only, and where it is. */
+async function served(t: TestContext, cwd: string, args: readonly string[] = []) {
+  const all = ["serve", "--json", "--port", "0", "--envelope", "required", ...args];
+  const program = new Program(t, all, { cwd });
+  const line = await program.prints(/(\{.*\})\n/);
+  return { program, place: JSON.parse(line) as Place };
+}
+
+describe("posthorn over the envelope", () => {
+  for (const kind of ["tcp", "websocket", "longPoll"]) {
+    test(`[ENV-28] send and tail over ${kind}, sealed to the pin of the URL`, async (t) => {
+      const cwd = emptyFolder(t);
+      const { place } = await served(t, cwd);
+      const url = `${place.urls[kind]}/${new URL(place.sealed).hash}`;
+      const where = ["--url", url, "--temporary"];
+      const surroundings = { cwd, env: { HOME: cwd } };
+      const sent = await posthorn(
+        t,
+        ["send", "ann", "hello", "--user", "ann", ...where],
+        surroundings,
+      );
+      assert.equal(sent.status, 0, sent.stderr);
+      const tail = ["tail", "--user", "ann", "--json", "--count", "1", ...where];
+      const { status, stdout } = await posthorn(t, tail, surroundings);
+      assert.equal(status, 0);
+      assert.equal(JSON.parse(stdout).content, "hello");
+    });
+  }
+
+  test("[ENV-29] [ENV-32] remembers who was there first, and stops at somebody else", async (t) => {
+    const cwd = emptyFolder(t);
+    const { program, place } = await served(t, cwd);
+    const { port } = place;
+    const send = (mode: string) => {
+      const where = ["--url", `tcp://127.0.0.1:${port}`, "--temporary", "--seal", mode];
+      const args = ["send", "ann", "hello", "--user", "ann", ...where];
+      return posthorn(t, args, { cwd, env: { HOME: cwd } });
+    };
+    assert.equal((await send("first-seen")).status, 0);
+    const known = join(cwd, ".posthorn", "known-services.json");
+    assert.equal(statSync(known).mode & 0o777, 0o600);
+    const { pins } = JSON.parse(readFileSync(known, "utf8"))[`127.0.0.1:${port}`];
+    assert.deepEqual(pins, [place.sealed.split("#pin=")[1]]);
+    program.signal("SIGTERM");
+    await program.ended;
+    const elsewhere = ["--port", String(port), "--data", "another"];
+    new Program(t, ["serve", "--json", "--envelope", "required", ...elsewhere], { cwd });
+    const stranger = await send("first-seen");
+    assert.equal(stranger.status, 1);
+    assert.match(stranger.stderr, /SERVER_IDENTITY_CHANGED/);
+    assert.equal((await send("unverified")).status, 0);
+    assert.equal((await send("whatever")).status, 2);
+    writeFileSync(known, "{");
+    assert.match((await send("first-seen")).stderr, /is illegible/);
+  });
+
+  test("[ENV-52] [ENV-53] without a pin there is no way in, in words", async (t) => {
+    const cwd = emptyFolder(t);
+    const { place } = await served(t, cwd);
+    const where = ["--url", `tcp://127.0.0.1:${place.port}`, "--temporary"];
+    const args = ["send", "ann", "hello", "--user", "ann", ...where];
+    const { status, stderr } = await posthorn(t, args, { cwd, env: { HOME: cwd } });
+    assert.equal(status, 1);
+    assert.match(stderr, /ENVELOPE_REQUIRED/);
+  });
+});
+
+test("[ENV-27] [ENV-33] posthorn identity shows the pin, announces and rotates", async (t) => {
+  const cwd = emptyFolder(t);
+  const identity = async (...args: readonly string[]) => {
+    const { status, stdout, stderr } = await posthorn(t, ["identity", "--json", ...args], { cwd });
+    assert.equal(status, 0, stderr);
+    return JSON.parse(stdout) as { pin: string; next?: string; former: string[] };
+  };
+  const first = await identity();
+  assert.match(first.pin, /^[a-z2-7]{52}$/);
+  assert.deepEqual(await identity(), first);
+  const announced = await identity("--announce");
+  assert.equal(announced.pin, first.pin);
+  const rotated = await identity("--rotate");
+  assert.equal(rotated.pin, announced.next);
+  assert.deepEqual(rotated.former, [first.pin]);
+  const { program, place } = await served(t, cwd);
+  assert.ok(place.sealed.endsWith(rotated.pin));
+  program.signal("SIGTERM");
+  const none = await posthorn(t, ["identity", "--rotate"], { cwd });
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /no next identity is announced/);
+});
