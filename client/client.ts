@@ -14,11 +14,11 @@ import { unreachable } from "../protocol/violation.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
-import { type ClientOptions, type ClientStatus, sessionOptions } from "./options.ts";
-import { type RaceResult, raceDialers, Verdicts } from "./race.ts";
+import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
+import { discard } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
-import { sleep } from "./sleep.ts";
 import { SteadyClock } from "./steady-clock.ts";
+import { Transports } from "./transports.ts";
 
 /** Submits without a result beyond which `send` waits: bounds the outbox. */
 const UNSETTLED_MAX = 10_000;
@@ -26,7 +26,6 @@ const UNSETTLED_MAX = 10_000;
  * Links that end for a permanent reason of LINK scope, in a row, before the client gives up (P15).
  */
 const PERMANENT_MAX = 4;
-const UPGRADE_MS = 60_000;
 /** A session this old has made progress, whatever flowed. */
 const PROGRESS_MS = 5_000;
 
@@ -43,8 +42,6 @@ export async function connect(options: ClientOptions): Promise<Client> {
 interface LinkEnd {
   readonly code: ErrorCode;
   readonly slotMs?: number;
-  /** The next link, when this one was left for it. */
-  readonly next?: RaceResult;
 }
 
 /**
@@ -55,14 +52,13 @@ export class Client {
   readonly #options: ClientOptions;
   readonly #session: ClientSession;
   readonly #clock = new SteadyClock();
-  readonly #verdicts: Verdicts;
+  readonly #transports: Transports;
   readonly #backoff: Backoff;
   readonly #over = new AbortController();
   readonly #events: EventQueue;
   readonly #waiting = new Map<number, { resolve(r: SendResult): void; reject(e: Error): void }>();
   readonly #statusListeners = new Set<(status: ClientStatus) => void>();
   readonly #finished: Promise<void>;
-  #dialers: readonly Dialer[];
   #link: DialledLink | undefined;
   #endLink: ((end: LinkEnd) => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -72,6 +68,8 @@ export class Client {
   #error: ErrorCode | undefined;
   #failure: Error | undefined;
   #progressed = false;
+  /** Since when the link in use is open; Infinity before. */
+  #openSinceMs = Number.POSITIVE_INFINITY;
   /** Set while the session moves out of the service's way: its slot. */
   #draining: number | undefined;
   /** Handled and not yet with the journal; the last cursor given to the journal. */
@@ -84,8 +82,13 @@ export class Client {
   constructor(options: ClientOptions, session: ClientSession) {
     this.#options = options;
     this.#session = session;
-    this.#dialers = options.dialers;
-    this.#verdicts = options.verdicts ?? new Verdicts();
+    this.#transports = new Transports({
+      options,
+      clock: this.#clock,
+      over: this.#over.signal,
+      session,
+      onAhead: () => this.#endLink?.({ code: ErrorCode.LINK_LOST }),
+    });
     this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
     this.#events = new EventQueue((cursor) => {
       this.#handled = cursor;
@@ -168,11 +171,14 @@ export class Client {
     return this.#events.iterate(options.signal);
   }
 
-  /** Moves to other diallers now: dials first, leaves the old link when the new one is usable. */
+  /**
+   * Moves to other diallers now, wherever the client stands: dials first, leaves the old link when
+   * the new one is usable.
+   *
+   * @throws LinkError when none can be dialled; the client tries them again at its next attach
+   */
   async move(dialers: readonly Dialer[]): Promise<void> {
-    this.#dialers = dialers;
-    const next = await this.#race(dialers);
-    this.#endLink?.({ code: ErrorCode.LINK_LOST, next });
+    await this.#transports.move(dialers);
   }
 
   /** Asks now whether the service is there: after sleep, or when the network changed. */
@@ -195,17 +201,15 @@ export class Client {
   }
 
   async #run(): Promise<void> {
-    let next: RaceResult | undefined;
     let permanent = 0;
     while (!this.#over.signal.aborted) {
-      const end = await this.#attachOnce(next);
-      next = end.next;
+      const end = await this.#attachOnce();
       if (this.#over.signal.aborted) break;
       const rule = errorRule(end.code);
       permanent = rule.temporary || this.#progressed ? 0 : permanent + 1;
       const ends = !rule.temporary && (rule.scope !== "link" || permanent >= PERMANENT_MAX);
       if (ends) this.#finish(new SessionError(end.code));
-      else if (next === undefined) await this.#wait(end);
+      else if (!this.#transports.turned) await this.#wait(end);
     }
     clearTimeout(this.#timer);
     try {
@@ -217,21 +221,27 @@ export class Client {
   }
 
   /** One link from dialling to its end. */
-  async #attachOnce(given: RaceResult | undefined): Promise<LinkEnd> {
+  async #attachOnce(): Promise<LinkEnd> {
     this.#progressed = false;
+    this.#openSinceMs = Number.POSITIVE_INFINITY;
     this.#setState("connecting");
     let upgrade: AbortController | undefined;
-    let dialer: Dialer | undefined;
     try {
       const token = await this.#token();
-      const won = given ?? (await this.#race(this.#dialers));
-      dialer = won.dialer;
-      if (this.#over.signal.aborted) return { code: ErrorCode.GOODBYE };
-      const ended = this.#start(won.link, token);
-      upgrade = this.#watchForBetter(won.dialer);
+      const { dialer, link } = await this.#transports.dial();
+      if (this.#transports.turned) {
+        discard(link);
+        return { code: ErrorCode.LINK_LOST };
+      }
+      const ended = this.#start(link, token);
+      upgrade = this.#transports.watchForBetter(dialer);
       const end = await ended;
-      if (!this.#progressed && end.next === undefined)
-        this.#verdicts.failed(dialer, this.#clock.nowMs());
+      this.#progressed ||= this.#clock.nowMs() - this.#openSinceMs >= PROGRESS_MS;
+      if (this.#progressed) {
+        this.#backoff.progressed();
+        this.#transports.succeeded(dialer);
+        // A link that was left for another one has not failed.
+      } else if (!this.#transports.turned) this.#transports.failed(dialer);
       return end;
     } catch (error) {
       const code = (error as { code?: unknown }).code;
@@ -269,49 +279,21 @@ export class Client {
     });
   }
 
-  #race(dialers: readonly Dialer[]): Promise<RaceResult> {
-    return raceDialers(this.#verdicts.order(dialers, this.#clock.nowMs()), {
-      signal: this.#over.signal,
-      sleep,
-      onFailure: (dialer) => this.#verdicts.failed(dialer, this.#clock.nowMs()),
-    });
-  }
-
-  /**
-   * Tries what is preferred to the link in use, in the background; moves when it can be opened.
-   * [LNK-15]
-   */
-  #watchForBetter(current: Dialer): AbortController {
-    const stop = new AbortController();
-    const everyMs = this.#options.upgradeMs ?? UPGRADE_MS;
-    const look = async () => {
-      while (everyMs > 0 && !stop.signal.aborted) {
-        await sleep(everyMs, stop.signal);
-        const better = this.#verdicts.better(this.#dialers, current, this.#clock.nowMs());
-        if (better.length === 0 || !this.#session.open) continue;
-        const onFailure = (dialer: Dialer) => this.#verdicts.failed(dialer, this.#clock.nowMs());
-        const found = await raceDialers(better, { signal: stop.signal, sleep, onFailure }).catch(
-          () => undefined,
-        );
-        if (found !== undefined) this.#endLink?.({ code: ErrorCode.LINK_LOST, next: found });
-      }
-    };
-    look().catch(() => {});
-    return stop;
-  }
-
   async #token(): Promise<string> {
-    const { token = "" } = this.#options;
-    return typeof token === "string" ? token : await token();
+    try {
+      return await tokenOf(this.#options);
+    } catch (error) {
+      this.#transports.dropAhead();
+      throw error;
+    }
   }
 
   async #wait(end: LinkEnd): Promise<void> {
     this.#error = end.code;
     this.#setState("waiting");
     const sameAgain = errorRule(end.code).retry === "same" && this.#progressed;
-    if (this.#progressed) this.#backoff.progressed();
     const delayMs = end.slotMs ?? (sameAgain ? 0 : this.#backoff.nextMs());
-    await sleep(delayMs, this.#over.signal).catch(() => {});
+    await this.#transports.wait(delayMs);
   }
 
   #pump(): void {
@@ -329,6 +311,7 @@ export class Client {
         return this.#install(effect);
       case "opened":
         this.#error = undefined;
+        this.#openSinceMs = this.#clock.nowMs();
         this.#setState("open");
         return;
       case "deliver":
@@ -336,8 +319,8 @@ export class Client {
         return;
       case "settle": {
         const { resultsThrough, settlements } = effect;
+        this.#progressed = true;
         return this.#journal(journal.settle(resultsThrough), () => {
-          this.#progressed = true;
           this.#settle(settlements);
           this.#session.settled(resultsThrough, this.#clock.nowMs());
         });
@@ -445,14 +428,6 @@ export class Client {
 
   #setState(state: ClientStatus["state"]): void {
     this.#state = state;
-    if (state === "open") {
-      sleep(PROGRESS_MS, this.#over.signal).then(
-        () => {
-          this.#progressed ||= this.#state === "open";
-        },
-        () => {},
-      );
-    }
     this.#tellStatus();
   }
 

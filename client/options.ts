@@ -51,6 +51,11 @@ export interface ClientStatus {
 
 const HANDSHAKE_MS = 10_000;
 
+/** The credential for one attach. @throws what the application's function throws */
+export async function tokenOf({ token = "" }: ClientOptions): Promise<string> {
+  return typeof token === "string" ? token : await token();
+}
+
 /** What the session machine is to know of the options. */
 export function sessionOptions(options: ClientOptions): ClientSessionOptions {
   const { deviceId, userId = "", agent = "", start = "earliest" } = options;

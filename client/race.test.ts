@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import type { DialledLink, LinkKind } from "../protocol/link.ts";
 import { type Dialer, LinkError } from "./dialer.ts";
-import { HEAD_START_MS, raceDialers, VERDICT_MS, Verdicts } from "./race.ts";
+import { HEAD_START_MS, raceDialers, VERDICT_MS, VERDICT_MS_MAX, Verdicts } from "./race.ts";
 import type { Sleep } from "./sleep.ts";
 
 interface Attempt {
@@ -143,4 +143,25 @@ test("[LNK-15] failures are remembered for a time, and what is better is tried a
   assert.deepEqual(kept.order(dialers, 2_000), [webSocket, longPoll, tcp]);
   verdicts.succeeded(tcp);
   assert.deepEqual(verdicts.order(dialers, 2_000), dialers);
+});
+
+test("[LNK-15] a transport that fails again and again rests for longer and longer, up to a bound", () => {
+  const tcp = handDialer("tcp");
+  const webSocket = handDialer("websocket");
+  const verdicts = new Verdicts();
+  let nowMs = 1_000;
+  const restsMs: number[] = [];
+  const fail = () => {
+    verdicts.failed(tcp, nowMs);
+    const entry = verdicts.entries().find(([name]) => name === "tcp tcp");
+    const restMs = (entry?.[1] ?? 0) - nowMs;
+    restsMs.push(restMs / VERDICT_MS);
+    nowMs += restMs;
+  };
+  for (let failure = 0; failure < 7; failure += 1) fail();
+  assert.deepEqual(restsMs, [1, 2, 4, 8, 16, 30, VERDICT_MS_MAX / VERDICT_MS]);
+  verdicts.succeeded(tcp);
+  // An outage, during which it fails often, counts once.
+  for (let failure = 0; failure < 100; failure += 1) verdicts.failed(tcp, nowMs + failure);
+  assert.deepEqual(verdicts.better([tcp, webSocket], webSocket, nowMs + 99 + VERDICT_MS), [tcp]);
 });

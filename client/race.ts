@@ -8,23 +8,36 @@ import type { Sleep } from "./sleep.ts";
  * delay). [LNK-15]
  */
 export const HEAD_START_MS = 300;
-/** How long a failure is remembered before the transport is tried again. [LNK-15] */
+/**
+ * How long a failure is remembered before the transport is tried again; twice as long with each
+ * further one, up to a bound. [LNK-15]
+ */
 export const VERDICT_MS = 60_000;
+export const VERDICT_MS_MAX = 1_800_000;
 
 /** Which diallers failed lately; an application may keep it between lives. */
 export class Verdicts {
   readonly #failedUntilMs = new Map<string, number>();
+  /** How long the last verdict holds; not kept between lives. */
+  readonly #restMs = new Map<string, number>();
 
   constructor(entries: Iterable<readonly [string, number]> = []) {
     for (const [address, untilMs] of entries) this.#failedUntilMs.set(address, untilMs);
   }
 
+  /** Failures while a verdict holds, of which an outage brings many, prolong it and no more. */
   failed(dialer: Dialer, nowMs: number): void {
-    this.#failedUntilMs.set(nameOf(dialer), nowMs + VERDICT_MS);
+    const name = nameOf(dialer);
+    const lastMs = this.#restMs.get(name);
+    const growth = this.#blocked(dialer, nowMs) ? 1 : 2;
+    const restMs = lastMs === undefined ? VERDICT_MS : Math.min(lastMs * growth, VERDICT_MS_MAX);
+    this.#restMs.set(name, restMs);
+    this.#failedUntilMs.set(name, nowMs + restMs);
   }
 
   succeeded(dialer: Dialer): void {
     this.#failedUntilMs.delete(nameOf(dialer));
+    this.#restMs.delete(nameOf(dialer));
   }
 
   entries(): readonly (readonly [string, number])[] {
@@ -96,7 +109,7 @@ export async function raceDialers(
         };
         dialer.dial(losers.signal).then(
           (link) => {
-            if (won || losers.signal.aborted) return link.start(closeAtOnce(link));
+            if (won || losers.signal.aborted) return discard(link);
             won = true;
             resolve({ dialer, link });
           },
@@ -118,8 +131,8 @@ export async function raceDialers(
   }
 }
 
-/** A link that lost the race has to be started to be closed in order. */
-function closeAtOnce(link: DialledLink) {
-  queueMicrotask(() => link.close(ErrorCode.GOODBYE));
-  return { received: () => {}, drained: () => {}, closed: () => {} };
+/** Closes a link that nobody wants: to be closed in order it has to be started. */
+export function discard(link: DialledLink): void {
+  link.start({ received: () => {}, drained: () => {}, closed: () => {} });
+  link.close(ErrorCode.GOODBYE);
 }

@@ -151,6 +151,17 @@ export class ClientSession {
     };
   }
 
+  /**
+   * Another session that states this one's positions, to see whether the service welcomes the
+   * device on another link. It is not to become open: this one goes on meanwhile. [SES-18]
+   */
+  forTrial(): ClientSession {
+    const { outbox, cursor } = this.#claim();
+    const { epoch: outboxEpoch, resultsThrough, next } = outbox;
+    const state = { outboxEpoch, resultsThrough, next, pending: [], cursor };
+    return new ClientSession(this.#options, state);
+  }
+
   /** A fresh link is usable: asks to attach. `token` is the credential of this attach. */
   linked(token: string, nowMs: number): void {
     this.unlinked();
