@@ -117,7 +117,7 @@ class End {
 function randomFrames(bytes: number): Uint8Array[] {
   const frames: Uint8Array[] = [];
   for (let left = bytes; left > 0; ) {
-    const length = Math.min(left, 1 + ((frames.length * 7919) % 20_000));
+    const length = Math.min(left, 2 + ((frames.length * 7919) % 20_000));
     const prefix = lengthPrefixBytes(length);
     const frame = new Uint8Array(prefix + length);
     writeLengthPrefix(length, frame, 0);
