@@ -6,6 +6,7 @@ import { DECODING, FRAME_RULE_VECTORS } from "./vectors/decoding.ts";
 import { DEVICE_SETUP } from "./vectors/device.ts";
 import { DEVICE_ATTACHING } from "./vectors/device-attaching.ts";
 import { DEVICE_SEQUENCING } from "./vectors/device-sequencing.ts";
+import { ENVELOPE_FILES } from "./vectors/envelope/files.ts";
 import { ENVELOPE } from "./vectors/envelope.ts";
 import { FRAMING } from "./vectors/framing.ts";
 import { PIPE_SETUP, PIPES, SNIFFING } from "./vectors/links.ts";
@@ -46,6 +47,10 @@ const FILES: Readonly<Record<string, VectorFile>> = {
     setup: DEVICE_SETUP,
     cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING],
   },
+  // Of this folder, with a schema of its own, which is "./schema.json" there too.
+  ...Object.fromEntries(
+    Object.entries(ENVELOPE_FILES).map(([name, file]) => [join("envelope", name), file]),
+  ),
 };
 
 /** The path and text of every vector file. */

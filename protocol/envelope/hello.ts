@@ -16,6 +16,7 @@ import { decodePlain, encodePlain, type Plain } from "../plain.ts";
 import { type Violation, violation } from "../violation.ts";
 import { areSoundKeys } from "./identity.ts";
 import {
+  CORE_BYTES_MAX,
   ENVELOPE_VERSION,
   LIFETIME_S_MAX,
   LINK_ID_BYTES,
@@ -47,6 +48,7 @@ export function readClientHello(body: Uint8Array): ReadClientHello | Violation {
   const hello: Plain<ClientHello> | undefined = decodeWhole(ClientHelloSchema, body);
   const core = hello && decodeCore(ClientHelloCoreSchema, hello.core);
   if (hello === undefined || core === undefined) return malformed("ENV-12", "not a ClientHello");
+  if (isTooLong(hello.core)) return malformed("ENV-12", "a core that is too long");
   const fault = clientFault(core, hello.binder);
   if (fault !== undefined) return malformed("ENV-12", fault);
   return { core, coreBytes: hello.core, binder: hello.binder };
@@ -88,6 +90,7 @@ export function readServerHello(body: Uint8Array): ReadServerHello | Violation {
   const hello: Plain<ServerHello> | undefined = decodeWhole(ServerHelloSchema, body);
   const core = hello && decodeCore(ServerHelloCoreSchema, hello.core);
   if (hello === undefined || core === undefined) return malformed("ENV-16", "not a ServerHello");
+  if (isTooLong(hello.core)) return malformed("ENV-16", "a core that is too long");
   const { serverKeys: keys, policy } = core;
   const fault = serverFault(core) ?? policyFault(policy);
   if (fault !== undefined || keys === undefined || policy === undefined) {
@@ -126,6 +129,11 @@ export function readClientFinished(body: Uint8Array): Uint8Array | Violation {
   const finished = decodeWhole(ClientFinishedSchema, body);
   if (finished?.clientConfirm.length === HASH_BYTES) return finished.clientConfirm;
   return malformed("ENV-18", "not a ClientFinished");
+}
+
+/** Of either hello: the schema's bound. */
+function isTooLong(core: Uint8Array): boolean {
+  return core.length > CORE_BYTES_MAX;
 }
 
 function isWithin(value: number, least: number, most: number): boolean {

@@ -3,6 +3,8 @@
 export const ENVELOPE_VERSION = 1;
 /** Of a handshake message or a clear alert. [ENV-4] */
 export const CLEAR_BODY_BYTES_MAX = 8 * 1024;
+/** Of the core of either hello. [ENV-12] */
+export const CORE_BYTES_MAX = 8000;
 /** Of what one record may carry. [ENV-9] */
 export const CONTENT_BYTES_MAX = 1024 * 1024;
 /** Content, its type and its padding. [ENV-9] */

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+
+// Two implementations of chapter 11 by other means read the vectors of the envelope. A reader that
+// notices nothing would agree too, so each is shown vectors that are wrong.
+
+const ROOT = join(import.meta.dirname, "..");
+const VECTORS = join(ROOT, "spec", "vectors");
+const scratch = mkdtempSync(join(tmpdir(), "posthorn-verifiers-"));
+after(() => rmSync(scratch, { recursive: true }));
+
+interface Case {
+  readonly name: string;
+  readonly kind?: string;
+  expect?: unknown;
+}
+
+interface Outcome {
+  readonly status: number | null;
+  readonly lines: readonly string[];
+}
+
+interface Verifier {
+  readonly name: string;
+  /** Why it cannot run here, if so. */
+  readonly lacking: () => string | undefined;
+  readonly run: (folder: string) => Outcome;
+  /** What it cannot judge. */
+  readonly skips: readonly string[];
+  /** Altered members that it cannot notice, because it lacks a derandomized form. */
+  readonly blind: readonly string[];
+}
+
+function outcomeOf(command: string, args: readonly string[]): Outcome {
+  // Nothing is to be fetched: neither modules nor another Go.
+  const env = { ...process.env, GOTOOLCHAIN: "local", GOPROXY: "off", GOWORK: "off" };
+  const options = { encoding: "utf8", env, cwd: ROOT, timeout: 120_000 } as const;
+  const { status, stdout, stderr } = spawnSync(command, args, options);
+  return { status, lines: `${stdout ?? ""}${stderr ?? ""}`.trim().split("\n") };
+}
+
+const GO_READER = join(scratch, "reader");
+
+const VERIFIERS: readonly Verifier[] = [
+  {
+    name: "Python",
+    lacking: () =>
+      outcomeOf("python3", ["-c", "import cryptography"]).status === 0
+        ? undefined
+        : "python3 with the package cryptography is not installed",
+    run: (folder) => outcomeOf("python3", [join("verify", "python", "verify.py"), folder]),
+    skips: [],
+    blind: ["xwing-encapsulate randomness_hex", "resume-psk-kem service.kem_randomness_hex"],
+  },
+  {
+    name: "Go",
+    lacking: () => {
+      const [, minor] = /go1\.(\d+)/.exec(outcomeOf("go", ["version"]).lines.join()) ?? [];
+      if (Number(minor ?? 0) < 26) return "Go 1.26 is not installed";
+      const built = outcomeOf("go", ["-C", join("verify", "go"), "build", "-o", GO_READER, "."]);
+      assert.equal(built.status, 0, built.lines.join("\n"));
+      return undefined;
+    },
+    run: (folder) => outcomeOf(GO_READER, [folder]),
+    skips: ["ML-DSA-65"],
+    blind: [],
+  },
+];
+
+const FILES = ["envelope-handshake.json", ...globSync("envelope/*.json", { cwd: VECTORS })].filter(
+  (path) => basename(path) !== "schema.json",
+);
+
+function casesOf(path: string): readonly Case[] {
+  return JSON.parse(readFileSync(join(VECTORS, path), "utf8")).cases;
+}
+
+/** A copy of the vectors with other cases. */
+function altered(t: TestContext, change: (cases: readonly Case[], path: string) => Case[]): string {
+  const folder = mkdtempSync(join(scratch, "vectors-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  cpSync(VECTORS, folder, { recursive: true });
+  for (const path of FILES) {
+    const cases = change(structuredClone(casesOf(path)) as Case[], path);
+    writeFileSync(join(folder, path), JSON.stringify({ cases }));
+  }
+  return folder;
+}
+
+/** Every place below a value that holds bytes, and the value with the first of them flipped. */
+function flips(value: unknown, place = ""): { readonly place: string; readonly value: unknown }[] {
+  if (typeof value === "string") {
+    if (!/_hex(?:\.\d+)?$/.test(place) || value === "") return [];
+    const first = (Number.parseInt(value.slice(0, 2), 16) ^ 1).toString(16).padStart(2, "0");
+    return [{ place, value: first + value.slice(2) }];
+  }
+  if (value === null || typeof value !== "object") return [];
+  return Object.entries(value).flatMap(([name, member]) =>
+    flips(member, place === "" ? name : `${place}.${name}`).map((flip) => {
+      const copy = structuredClone(value) as Record<string, unknown>;
+      copy[name] = flip.value;
+      return { place: flip.place, value: copy };
+    }),
+  );
+}
+
+/** Members that the first link of a file does not need: its suite is RSA's. */
+const UNUSED = ["link-suite-1 device.xwing_seed_hex"];
+
+/** The first valid case of each kind in a file, once for each of its bytes members, altered. */
+function alteredMembers(cases: readonly Case[], blind: readonly string[]): Case[] {
+  const valid = cases.filter(({ expect }) => expect === undefined || expect === "valid");
+  const firsts = valid.filter(({ kind }, at) => valid.findIndex((one) => one.kind === kind) === at);
+  const unseen = [...UNUSED, ...blind];
+  return firsts.flatMap((one) =>
+    flips(one)
+      .filter(({ place }) => !unseen.includes(`${one.name} ${place}`))
+      .filter(({ place }) => !unseen.includes(`${one.kind} ${place}`))
+      .map(({ place, value }) => ({ ...(value as Case), name: `${one.name} ${place}` })),
+  );
+}
+
+for (const { name, lacking, run, skips, blind } of VERIFIERS) {
+  test(`a reader in ${name}, written from chapter 11, agrees with every vector of the envelope`, (t) => {
+    const why = lacking();
+    if (why !== undefined) return t.skip(why);
+    const { status, lines } = run(VECTORS);
+    assert.equal(status, 0, lines.join("\n"));
+    const skipped = lines.filter((line) => line.startsWith("skipped: "));
+    const unknown = skipped.filter((line) => !skips.some((lack) => line.endsWith(`: ${lack}`)));
+    if (unknown.length > 0) return t.skip(unknown.join(", "));
+    const count = FILES.reduce((sum, path) => sum + casesOf(path).length, 0);
+    const agreed = count - skipped.length;
+    assert.equal(lines.at(-1), `${agreed} vectors agree, ${skipped.length} skipped, 0 wrong`);
+  });
+
+  test(`the reader in ${name} notices a flipped bit in every member`, (t) => {
+    const why = lacking();
+    if (why !== undefined) return t.skip(why);
+    const places: string[] = [];
+    const folder = altered(t, (cases, path) => {
+      const wrong = alteredMembers(cases, blind);
+      places.push(...wrong.map((one) => `wrong: ${basename(path)}: ${one.name}: `));
+      return wrong;
+    });
+    const { status, lines } = run(folder);
+    assert.equal(status, 1);
+    const unseen = places.filter((place) => !lines.some((line) => line.startsWith(place)));
+    assert.deepEqual(unseen, []);
+    assert.ok(places.length > 100, `${places.length} members`);
+  });
+
+  test(`the reader in ${name} accepts no expectation turned over`, (t) => {
+    const why = lacking();
+    if (why !== undefined) return t.skip(why);
+    const folder = altered(t, (cases) =>
+      cases.map((one) => {
+        const isValid = one.expect === undefined || one.expect === "valid";
+        return { ...one, expect: isValid ? { fails: "replay" } : "valid" };
+      }),
+    );
+    const { status, lines } = run(folder);
+    assert.equal(status, 1);
+    assert.match(lines.at(-1) ?? "", /^0 vectors agree/);
+  });
+}

@@ -1,0 +1,3 @@
+module posthorn/verify
+
+go 1.26
