@@ -93,7 +93,8 @@ export class Delimiter {
 
   #hold(chunk: Uint8Array, at: number): void {
     const rest = chunk.subarray(at);
-    this.#held = rest.slice();
+    // Not slice(): a Buffer's shares the memory of the chunk, and would keep all of it.
+    this.#held = new Uint8Array(rest);
     this.#heldBytes = rest.length;
   }
 

@@ -95,7 +95,7 @@ export function encodeDevice(record: DeviceRecord): Uint8Array {
 export function decodeDevice(bytes: Uint8Array): DeviceRecord {
   const reader = new RecordReader(bytes);
   const generation = reader.number();
-  const sessionId = reader.bytes().slice();
+  const sessionId = Uint8Array.from(reader.bytes());
   const granted = { from: reader.number(), through: reader.number() };
   const outboxEpoch = reader.number();
   const through = reader.number();
@@ -138,8 +138,8 @@ export function decodeTicket(
   const reader = new RecordReader(bytes);
   const failures = reader.number();
   const ticket = {
-    ticketId: ticketId.slice(),
-    psk: reader.bytes().slice(),
+    ticketId: Uint8Array.from(ticketId),
+    psk: Uint8Array.from(reader.bytes()),
     suite: reader.number(),
     expiresMs: reader.number(),
     subject: reader.text(),
