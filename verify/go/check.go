@@ -251,4 +251,3 @@ func checkTicket(c Case) error {
 func checkBinder(c Case) error {
 	return derived(c, "binder", link.Binder(c.data("psk"), c.data("core")))
 }
-
