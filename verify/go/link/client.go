@@ -123,9 +123,7 @@ func (c *Client) finish(answer *ServerHello, secrets Secrets) error {
 	if !hmac.Equal(secrets["server_confirm"], answer.Confirm) {
 		return faultf("confirm", "the service does not have the link's keys")
 	}
-	finished := newMessage()
-	finished.Bytes["client_confirm"] = secrets["client_confirm"]
-	record := ClearRecord(TypeClientFinished, Encode(ClientFinishedSchema, finished))
+	record := ClearRecord(TypeClientFinished, EncodeFinished(secrets["client_confirm"]))
 	if _, err := c.conn.Write(record); err != nil {
 		return err
 	}
