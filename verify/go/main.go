@@ -49,9 +49,9 @@ func main() {
 		os.Exit(2)
 	}
 	paths, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope", "*.json"))
-	older, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope-handshake.json"))
+	beside, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope-*.json"))
 	var r report
-	for _, path := range append(paths, older...) {
+	for _, path := range append(paths, beside...) {
 		if filepath.Base(path) == "schema.json" {
 			continue
 		}

@@ -3,6 +3,8 @@
 from faults import Fault
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+EMPTY = {"uint32": int, "uint64": int, "bool": bool, "bytes": bytes, "string": str, "bytes*": list}
+NUMBERS = ("uint32", "uint64", "bool")
 
 
 def _varint(data, at):
@@ -45,16 +47,17 @@ def decode(schema, data):
     """
     A message by the names of its fields; unknown fields are passed over.
 
-    schema: number to (name, kind), kind one of "uint32", "bool", "bytes", "string", "bytes*"
+    schema: number to (name, kind), kind one of EMPTY
     """
-    empty = {"uint32": 0, "bool": False, "bytes": b"", "string": "", "bytes*": []}
-    message = {name: (list() if kind == "bytes*" else empty[kind]) for name, kind in schema.values()}
+    message = {name: EMPTY[kind]() for name, kind in schema.values()}
     for number, wire, value in fields(data):
         name, kind = schema.get(number, (None, None))
-        if name is None or wire != (VARINT if kind in ("uint32", "bool") else BYTES):
+        if name is None or wire != (VARINT if kind in NUMBERS else BYTES):
             continue
         if kind == "uint32":
             message[name] = value & 0xFFFF_FFFF
+        elif kind == "uint64":
+            message[name] = value
         elif kind == "bool":
             message[name] = value != 0
         elif kind == "bytes*":
@@ -73,7 +76,7 @@ def _text(value):
         raise Fault("parse", "a text that is not UTF-8") from None
 
 
-def _encode_varint(value):
+def encode_varint(value):
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -90,11 +93,11 @@ def encode(schema, message):
         for item in value if kind == "bytes*" else [value]:
             if not item and kind != "bytes*":
                 continue
-            if kind in ("uint32", "bool"):
-                out += _encode_varint(number << 3) + _encode_varint(int(item))
+            if kind in NUMBERS:
+                out += encode_varint(number << 3) + encode_varint(int(item))
             else:
                 data = item.encode() if kind == "string" else item
-                out += _encode_varint(number << 3 | BYTES) + _encode_varint(len(data)) + data
+                out += encode_varint(number << 3 | BYTES) + encode_varint(len(data)) + data
     return out
 
 

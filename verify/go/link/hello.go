@@ -330,3 +330,10 @@ func EncodeAlert(code uint64) []byte {
 	message.Numbers["code"] = code
 	return Encode(AlertSchema, message)
 }
+
+// EncodeFinished is the body of a ClientFinished. [ENV-17]
+func EncodeFinished(clientConfirm []byte) []byte {
+	message := newMessage()
+	message.Bytes["client_confirm"] = clientConfirm
+	return Encode(ClientFinishedSchema, message)
+}

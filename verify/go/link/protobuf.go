@@ -15,7 +15,7 @@ const (
 	wireFixed32 = 5
 )
 
-// Field of a message; Kind is "uint32", "bool", "bytes", "string" or "bytes*". Fields stand in the order of their numbers, from 1.
+// Field of a message; Kind is "uint32", "uint64", "bool", "bytes", "string" or "bytes*". Fields stand in the order of their numbers, from 1.
 type Field struct{ Name, Kind string }
 
 // Schema of a message.
@@ -97,13 +97,15 @@ func Decode(schema Schema, data []byte) (*Message, error) {
 }
 
 func (m *Message) take(field Field, raw rawField) error {
-	isNumber := field.Kind == "uint32" || field.Kind == "bool"
+	isNumber := field.Kind == "uint32" || field.Kind == "uint64" || field.Kind == "bool"
 	if (isNumber && raw.wire != wireVarint) || (!isNumber && raw.wire != wireBytes) {
 		return nil
 	}
 	switch field.Kind {
 	case "uint32":
 		m.Numbers[field.Name] = uint64(uint32(raw.value))
+	case "uint64":
+		m.Numbers[field.Name] = raw.value
 	case "bool":
 		m.Numbers[field.Name] = min(raw.value, 1)
 	case "bytes*":
