@@ -97,5 +97,7 @@ test("[ENV-27] [ENV-33] posthorn identity shows the pin, announces and rotates",
   program.signal("SIGTERM");
   const none = await posthorn(t, ["identity", "--rotate"], { cwd });
   assert.equal(none.status, 1);
+  const late = await posthorn(t, ["identity", "--classical"], { cwd });
+  assert.equal(late.status, 2);
   assert.match(none.stderr, /no next identity is announced/);
 });

@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { pinText } from "../protocol/envelope/identity.ts";
 import { CONFIG_KEYS } from "../server/config-keys.ts";
 import {
   announceNext,
   type Identities,
+  identityPath,
   openIdentities,
   rotate,
 } from "../server/envelope/identity-file.ts";
@@ -22,6 +24,7 @@ have been there, rotate, restart.
   --data FOLDER   the server's data folder [${CONFIG_KEYS.data.value}]
   --announce      make the next identity, and let devices pin it beside the present one
   --rotate        put the announced identity into force
+  --classical     make one of Ed25519 alone, for devices that know no ML-DSA; only the first time
   --json          print the pins as one JSON line
 `,
   run,
@@ -31,16 +34,20 @@ const OPTIONS = {
   data: { type: "string", default: CONFIG_KEYS.data.value },
   announce: { type: "boolean" },
   rotate: { type: "boolean" },
+  classical: { type: "boolean" },
   json: { type: "boolean" },
 } as const;
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const parsed = readArguments(args, OPTIONS);
   readPositionals(parsed, []);
-  const { data, announce, rotate: isRotating, json } = parsed.values;
+  const { data, announce, rotate: isRotating, classical, json } = parsed.values;
   if (announce && isRotating) throw new UsageError("--announce or --rotate, not both at once");
-  const change = announce ? announceNext : isRotating ? rotate : openIdentities;
-  const pins = pinsOf(change(data));
+  if (classical && existsSync(identityPath(data))) {
+    throw new UsageError(`${identityPath(data)} is there: an identity keeps its kind`);
+  }
+  const made = openIdentities(data, classical);
+  const pins = pinsOf(announce ? announceNext(data) : isRotating ? rotate(data) : made);
   io.stdout.write(json ? `${JSON.stringify(pins)}\n` : columns(rowsOf(pins)));
   return EXIT.done;
 }

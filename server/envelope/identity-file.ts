@@ -21,10 +21,11 @@ const SEED_BYTES = 32;
 /** Those that gave way: devices that still pin one are answered with it. [ENV-33] */
 const FORMER_MAX = 8;
 
-/** The seeds of one identity: Ed25519 and ML-DSA-65. Secrets. */
+/** The seeds of one identity, in base64. Secrets. */
 interface Seeds {
   readonly ed25519: string;
-  readonly mlDsa65: string;
+  /** Absent: for devices that know no ML-DSA. [ENV-30] */
+  readonly mlDsa65?: string;
 }
 
 interface IdentityFile {
@@ -50,21 +51,25 @@ export function identityPath(dataFolder: string): string {
 /**
  * Reads the service's identity, and makes one on the first start. [ENV-27]
  *
+ * @param isClassical makes one of Ed25519 alone
  * @throws StoreError DATA_DAMAGED for a file that is none, DATA_UNWRITABLE for one that others may
  *   read or that cannot be made
  */
-export function openIdentities(dataFolder: string): Identities {
+export function openIdentities(dataFolder: string, isClassical = false): Identities {
   const path = identityPath(dataFolder);
   const found = read(path);
   if (found !== undefined) return identitiesOf(found);
-  const fresh: IdentityFile = { format: FORMAT, present: freshSeeds(), former: [] };
+  const fresh: IdentityFile = { format: FORMAT, present: freshSeeds(isClassical), former: [] };
   write(path, fresh);
   return identitiesOf(fresh);
 }
 
 /** Announces another identity; devices that pin the present one will pin both. [ENV-33] */
 export function announceNext(dataFolder: string): Identities {
-  return changed(dataFolder, (file) => ({ ...file, next: file.next ?? freshSeeds() }));
+  return changed(dataFolder, (file) => {
+    const isClassical = file.present.mlDsa65 === undefined;
+    return { ...file, next: file.next ?? freshSeeds(isClassical) };
+  });
 }
 
 /**
@@ -87,9 +92,9 @@ function changed(dataFolder: string, change: (file: IdentityFile) => IdentityFil
   return identitiesOf(file);
 }
 
-function freshSeeds(): Seeds {
+function freshSeeds(isClassical: boolean): Seeds {
   const seed = () => randomBytes(SEED_BYTES).toString("base64");
-  return { ed25519: seed(), mlDsa65: seed() };
+  return isClassical ? { ed25519: seed() } : { ed25519: seed(), mlDsa65: seed() };
 }
 
 function identitiesOf({ present, next, former }: IdentityFile): Identities {
@@ -101,10 +106,10 @@ function identitiesOf({ present, next, former }: IdentityFile): Identities {
 }
 
 function identityOf(seeds: Seeds): ServerIdentity {
-  return new ServerIdentity(NATIVE_CRYPTO, {
-    ed25519: NATIVE_CRYPTO.ed25519Key(Buffer.from(seeds.ed25519, "base64")),
-    mlDsa65: NATIVE_CRYPTO.mlDsa65Key(Buffer.from(seeds.mlDsa65, "base64")),
-  });
+  const ed25519 = NATIVE_CRYPTO.ed25519Key(Buffer.from(seeds.ed25519, "base64"));
+  if (seeds.mlDsa65 === undefined) return new ServerIdentity(NATIVE_CRYPTO, { ed25519 });
+  const mlDsa65 = NATIVE_CRYPTO.mlDsa65Key(Buffer.from(seeds.mlDsa65, "base64"));
+  return new ServerIdentity(NATIVE_CRYPTO, { ed25519, mlDsa65 });
 }
 
 function read(path: string): IdentityFile | undefined {
@@ -141,7 +146,8 @@ function parsed(text: string, path: string): IdentityFile {
 }
 
 function areSeeds(seeds: Partial<Seeds> | undefined): boolean {
-  return [seeds?.ed25519, seeds?.mlDsa65].every((seed) => {
+  const { ed25519, mlDsa65 } = seeds ?? {};
+  return [ed25519, ...(mlDsa65 === undefined ? [] : [mlDsa65])].every((seed) => {
     return typeof seed === "string" && Buffer.from(seed, "base64").length === SEED_BYTES;
   });
 }

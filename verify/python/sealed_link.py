@@ -13,8 +13,8 @@ import schedule
 from faults import Fault
 from protobuf import decode, encode
 
-# Mode 2: records follow. [ENV-48]
-PREFACE = bytes.fromhex("f09f93af02")
+# [LNK-2]; records follow in place of frames. [ENV-48]
+PREFACE = bytes.fromhex("f09f93af01")
 # [ENV-19]
 HANDSHAKE_S = 10
 # How much content goes into one record here; 1,048,576 would be legal. [ENV-9]

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Preface of a sealed raw link: mode 2. [ENV-48]
-var Preface = []byte{0xf0, 0x9f, 0x93, 0xaf, 2}
+// Preface of a raw link [LNK-2]; records follow in place of frames. [ENV-48]
+var Preface = []byte{0xf0, 0x9f, 0x93, 0xaf, 1}
 
 const (
 	handshakeTime = 10 * time.Second // [ENV-19]
