@@ -199,6 +199,16 @@ const REFUSALS: readonly EnvelopeCase[] = [
     d.seal("key_update", NOTHING);
     return next(d);
   }),
+  second(["ENV-6", "open-epoch-ahead", "The present key under the next epoch."], "order", (d) =>
+    d.sealInner(innerOf("frames", ascii("two")), { epoch: 2 }),
+  ),
+  ...[4, 8, 12, 15].map((bytes) =>
+    second(
+      ["ENV-5", `open-tag-${bytes}`, `The first ${bytes} bytes of the tag of nothing.`],
+      "tag",
+      (direction) => direction.sealInner(NOTHING, { length: bytes }).subarray(0, 16 + bytes),
+    ),
+  ),
   opening(
     ["ENV-6 ENV-39", "open-old-epoch", "The old key after a key update."],
     {

@@ -125,6 +125,11 @@ const KEYS: readonly EnvelopeCase[] = [
     numbers(der(2, big(KEY.modulus, KEY.bytes)), E),
   ),
   refused(
+    "2047-zero",
+    "A modulus of 2,047 bits with a zero in front.",
+    numbers(der(2, big(oddOf(2047), 257)), E),
+  ),
+  refused(
     "leading-zero",
     "A modulus with one zero more.",
     numbers(der(2, big(0, 2), big(KEY.modulus, KEY.bytes)), E),
