@@ -125,8 +125,8 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
 }
 
 function loginFrom(reader: RecordReader): DeviceLogin {
-  const publicKey = reader.bytes().slice();
-  const registrationSecret = reader.bytes().slice();
+  const publicKey = new Uint8Array(reader.bytes());
+  const registrationSecret = new Uint8Array(reader.bytes());
   return { publicKey, registrationSecret, registeredMs: reader.number() };
 }
 
