@@ -50,7 +50,7 @@ export class LoadDevice implements LinkHandler {
       this.#opened = resolve;
     });
     link.start(this);
-    this.#session.linked("", Date.now());
+    this.#session.linked({ token: "" }, Date.now());
     this.pump();
     await opened;
     this.#timer = setInterval(() => {

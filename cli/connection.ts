@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Client, connect } from "../client/client.ts";
 import type { Dialer } from "../client/dialer.ts";
 import { memoryJournal } from "../client/memory-journal.ts";
-import { dialersOf, fileJournal, nodeEnvelope, pinsOf } from "../client/node.ts";
+import { dialersOf, fileJournal, nodeEnvelope, nodeLogin, pinsOf } from "../client/node.ts";
 import type { ServiceEnvelope } from "../client/service-envelope.ts";
 import { UsageError } from "./command.ts";
 import { knownService } from "./known-services.ts";
@@ -26,7 +26,8 @@ export const CONNECTION_OPTIONS = {
 export const CONNECTION_HELP = `  --url URL          tcp:// tls:// ws:// wss:// http:// https://, best first, may repeat;
                      or posthorn://HOST:PORT for all three transports [posthorn://127.0.0.1:4370]
   --user NAME        who you are, where the service runs without authentication
-  --token-file FILE  your token
+  --token-file FILE  your token; where it may leave, it registers a key in the journal's folder,
+                     by which this device logs in where it may not, and without it
   --device NAME      this device's name [the host's name]
   --journal FOLDER   where the device keeps its outbox and cursor [~/.posthorn/USER-DEVICE]
   --seal MODE        seals links to a URL without #pin=: first-seen (remembers who was there
@@ -64,7 +65,13 @@ export async function connectBy(
   const folder = values.journal ?? join(homedir(), ".posthorn", `${userId || "token"}-${deviceId}`);
   const journal = values.temporary ? memoryJournal() : await fileJournal(folder);
   const agent = `posthorn-cli/${version()}`;
-  return connect({ dialers, deviceId, userId, token, journal, agent, ...part });
+  const login = values.temporary ? {} : { login: nodeLogin(loginPath(folder, urls)) };
+  return connect({ dialers, deviceId, userId, token, journal, agent, ...login, ...part });
+}
+
+/** Of the service at the first URL alone: no two services may share a device's secret. [ENV-55] */
+function loginPath(folder: string, [url = ""]: readonly string[]): string {
+  return join(folder, `login-${encodeURIComponent(new URL(url).host)}.json`);
 }
 
 function dialersFrom(url: string, mode: string | undefined): Dialer[] {

@@ -77,6 +77,32 @@ describe("posthorn over the envelope", () => {
   });
 });
 
+test("[ENV-55] [ENV-57] a device that showed its token once comes back without", async (t) => {
+  const cwd = emptyFolder(t);
+  const surroundings = { cwd, env: { HOME: cwd } };
+  await posthorn(t, ["token", "--new-secret", "s"], { cwd });
+  const token = await posthorn(t, ["token", "ann", "--secret-file", "s"], { cwd });
+  writeFileSync(join(cwd, "token"), token.stdout);
+  const { place } = await served(t, cwd, ["--auth-hmac-secret-file", "s"]);
+  const tcp = `tcp://127.0.0.1:${place.port}`;
+  const pinned = `${tcp}/${new URL(place.sealed).hash}`;
+  const send = (...args: string[]) =>
+    posthorn(t, ["send", "ann", "hello", "--device", "d", ...args], surroundings);
+  const known = ["--user", "ann", "--journal", "j"];
+  const unpinned = ["--url", tcp, "--seal", "unverified"];
+  assert.match((await send(...known, ...unpinned)).stderr, /TOKEN_MALFORMED/);
+  const shown = await send("--token-file", "token", ...known, "--url", pinned);
+  assert.equal(shown.status, 0, shown.stderr);
+  const path = join(cwd, "j", `login-127.0.0.1%3A${place.port}.json`);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(JSON.parse(readFileSync(path, "utf8")).account, "ann");
+  const back = await send(...known, ...unpinned);
+  assert.equal(back.status, 0, back.stderr);
+  assert.equal((await send(...known, ...unpinned, "--temporary")).status, 1);
+  writeFileSync(path, "{}");
+  assert.match((await send(...known, ...unpinned)).stderr, /holds no login/);
+});
+
 test("[ENV-27] [ENV-33] posthorn identity shows the pin, announces and rotates", async (t) => {
   const cwd = emptyFolder(t);
   const identity = async (...args: readonly string[]) => {

@@ -28,6 +28,7 @@ const WELCOME: FrameContents["welcome"] = {
   limits: { frameBytes: 262_144, contentBytes: 1024 },
   userId: "u",
   nowMs: 1,
+  loginAccount: "",
 };
 
 /** A service of one link, which is the dialler's own. */

@@ -10,13 +10,15 @@ import {
   type WelcomePlain,
 } from "../protocol/session/client.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
+import type { Credential } from "../protocol/session/welcome.ts";
 import { unreachable } from "../protocol/violation.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
-import { mayCarryToken } from "./link-trust.ts";
+import type { JournalState } from "./journal.ts";
+import { credentialOn } from "./link-trust.ts";
 import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
-import { discard } from "./race.ts";
+import { discard, type RaceResult } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { Transports } from "./transports.ts";
@@ -232,15 +234,16 @@ export class Client {
       const token = await this.#token();
       const won = await this.#transports.dial();
       const { dialer, link } = won;
+      const credential = await this.#credential(won, token);
       if (this.#transports.turned) {
         discard(link);
         return { code: ErrorCode.LINK_LOST };
       }
-      if (token !== "" && !mayCarryToken(won)) {
+      if (credential === undefined) {
         discard(link);
         return { code: ErrorCode.LINK_NOT_TRUSTED };
       }
-      const ended = this.#start(link, token);
+      const ended = this.#start(link, credential);
       upgrade = this.#transports.watchForBetter(dialer);
       const end = await ended;
       this.#progressed ||= this.#clock.nowMs() - this.#openSinceMs >= PROGRESS_MS;
@@ -261,7 +264,7 @@ export class Client {
     }
   }
 
-  #start(link: DialledLink, token: string): Promise<LinkEnd> {
+  #start(link: DialledLink, credential: Credential): Promise<LinkEnd> {
     return new Promise((resolve) => {
       const handler: LinkHandler = {
         received: (bytes) => {
@@ -280,7 +283,7 @@ export class Client {
         link.close(ErrorCode.GOODBYE);
         resolve(end);
       };
-      this.#session.linked(token, this.#clock.nowMs());
+      this.#session.linked(credential, this.#clock.nowMs());
       link.start(handler);
       this.#pump();
     });
@@ -291,6 +294,17 @@ export class Client {
       return await tokenOf(this.#options);
     } catch (error) {
       this.#transports.dropAhead();
+      throw error;
+    }
+  }
+
+  /** A memory of logins that fails ends the client, as a journal does. */
+  async #credential(won: RaceResult, token: string): Promise<Credential | undefined> {
+    try {
+      return await credentialOn(won, token, this.#options);
+    } catch (error) {
+      discard(won.link);
+      this.#finish(error as Error);
       throw error;
     }
   }
@@ -364,10 +378,16 @@ export class Client {
     const ahead =
       this.#advanced.epoch === state.cursor.epoch && this.#advanced.seq > state.cursor.seq;
     const cursor = ahead ? this.#advanced : state.cursor;
-    this.#journal(this.#options.journal.install({ ...state, cursor }), () => {
+    this.#journal(this.#installed(welcome, { ...state, cursor }), () => {
       this.#settle(effect.settlements);
       this.#session.installed(this.#clock.nowMs());
     });
+  }
+
+  async #installed({ loginAccount }: WelcomePlain, state: JournalState): Promise<void> {
+    const { journal, login } = this.#options;
+    await journal.install(state);
+    if (loginAccount !== "") await login?.registered(loginAccount);
   }
 
   /**

@@ -4,6 +4,12 @@ export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 export { parsePin, pinText } from "../protocol/envelope/identity.ts";
 export { NOBLE_CRYPTO } from "../protocol/envelope/noble.ts";
 export { Client, connect } from "./client.ts";
+export {
+  DeviceLogin,
+  type LoginMemory,
+  type LoginState,
+  memoryLogin,
+} from "./device-login.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
 export type { ClientEvent, MessageEvent } from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";

@@ -1,3 +1,5 @@
+import type { Credential } from "../protocol/session/welcome.ts";
+import type { ClientOptions } from "./options.ts";
 import type { RaceResult } from "./race.ts";
 
 const TLS = new Set(["tls:", "wss:", "https:"]);
@@ -11,6 +13,25 @@ export function mayCarryToken({ dialer, link }: RaceResult): boolean {
   if (!URL.canParse(dialer.address)) return false;
   const url = new URL(dialer.address);
   return TLS.has(url.protocol) || isLoopback(url.hostname);
+}
+
+/**
+ * With what to attach on a link: the token where it may leave, which also registers the device; a
+ * proof of a registered one elsewhere. Undefined: nothing may leave there. [ENV-32] [ENV-55]
+ * [ENV-57]
+ */
+export async function credentialOn(
+  won: RaceResult,
+  token: string,
+  { login, deviceId }: Pick<ClientOptions, "login" | "deviceId">,
+): Promise<Credential | undefined> {
+  if (token !== "" && mayCarryToken(won)) {
+    return login === undefined ? { token } : { token, registration: await login.registration() };
+  }
+  const { channelBinding } = won.link;
+  const attempt = channelBinding && (await login?.attempt(channelBinding, deviceId));
+  if (attempt !== undefined) return { token: "", login: attempt };
+  return token === "" ? { token } : undefined;
 }
 
 function isLoopback(hostname: string): boolean {

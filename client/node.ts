@@ -2,7 +2,9 @@ import { WebSocket } from "ws";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { LinkRsaKey } from "../platform/native-rsa.ts";
 import { parsePin } from "../protocol/envelope/identity.ts";
+import { DeviceLogin } from "./device-login.ts";
 import type { Dialer } from "./dialer.ts";
+import { fileLogin } from "./file-login.ts";
 import { longPoll } from "./links/longpoll.ts";
 import { sealed } from "./links/sealed.ts";
 import { tcp } from "./links/tcp.ts";
@@ -10,6 +12,7 @@ import { type WebSocketConstructor, webSocket } from "./links/websocket.ts";
 import { ServiceEnvelope, type ServiceEnvelopeOptions } from "./service-envelope.ts";
 
 export { fileJournal } from "./file-journal.ts";
+export { fileLogin } from "./file-login.ts";
 export { tcp } from "./links/tcp.ts";
 
 const implementation = WebSocket as unknown as WebSocketConstructor;
@@ -34,6 +37,11 @@ export function nodeEnvelope(
 ): ServiceEnvelope {
   const makeRsaKey = () => LinkRsaKey.generate();
   return new ServiceEnvelope({ ...options, crypto: NATIVE_CRYPTO, makeRsaKey });
+}
+
+/** A device's login at one service, in a file, with the system's own cryptography. [ENV-55] */
+export function nodeLogin(path: string): DeviceLogin {
+  return new DeviceLogin(NATIVE_CRYPTO, fileLogin(path));
 }
 
 /** The pins in a URL's fragment: `#pin=TEXT`, more of them with `&pin=`. [ENV-28] */

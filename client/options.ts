@@ -5,6 +5,7 @@ import type { ClientSessionOptions } from "../protocol/session/client.ts";
 import type { FlowWindow } from "../protocol/session/flow.ts";
 import type { LinkTimers } from "../protocol/session/timers.ts";
 import type { BackoffLimits } from "./backoff.ts";
+import type { DeviceLogin } from "./device-login.ts";
 import type { Dialer } from "./dialer.ts";
 import type { Journal } from "./journal.ts";
 import type { Verdicts } from "./race.ts";
@@ -16,9 +17,14 @@ export interface ClientOptions {
   /**
    * The credential, or how to get a fresh one for each attach. Empty where the service runs open.
    * It leaves on TLS, on links within this machine and on such as are sealed to a pinned service;
-   * LINK_NOT_TRUSTED otherwise. [ENV-32]
+   * LINK_NOT_TRUSTED otherwise, unless there is a login. [ENV-32]
    */
   readonly token?: string | (() => string | Promise<string>);
+  /**
+   * How the device logs in on other sealed links, once it has been on one where its token may
+   * leave. [ENV-57]
+   */
+  readonly login?: DeviceLogin;
   /** Who the user is, where the service runs without authentication. */
   readonly userId?: string;
   /** The device's durable outbox and cursor. */

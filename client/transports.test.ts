@@ -31,6 +31,7 @@ const WELCOME: FrameContents["welcome"] = {
   limits: { frameBytes: 262_144, contentBytes: 1024 },
   userId: "u",
   nowMs: 1,
+  loginAccount: "",
 };
 
 /** One way to a service: it opens links, which may then be silent, or be cut. */

@@ -1,7 +1,7 @@
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import type { ClientSession } from "../protocol/session/client.ts";
 import { type Dialer, LinkError } from "./dialer.ts";
-import { mayCarryToken } from "./link-trust.ts";
+import { credentialOn } from "./link-trust.ts";
 import { type ClientOptions, tokenOf } from "./options.ts";
 import { discard, type RaceResult, raceDialers, Verdicts } from "./race.ts";
 import { sleep } from "./sleep.ts";
@@ -117,11 +117,12 @@ export class Transports {
     const token = await tokenOf(options);
     const won = await this.#race(better, signal);
     const { dialer, link } = won;
-    if (token !== "" && !mayCarryToken(won)) {
+    const credential = await credentialOn(won, token, options);
+    if (credential === undefined) {
       discard(link);
       return this.failed(dialer);
     }
-    const trial = { session: session.forTrial(), token, clock, signal };
+    const trial = { session: session.forTrial(), credential, clock, signal };
     const answers = await serviceAnswers(link, trial);
     if (signal.aborted) return;
     if (!answers) return this.failed(dialer);

@@ -1,6 +1,7 @@
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import type { DialledLink } from "../protocol/link.ts";
 import type { ClientSession } from "../protocol/session/client.ts";
+import type { Credential } from "../protocol/session/welcome.ts";
 import { sleep } from "./sleep.ts";
 import type { SteadyClock } from "./steady-clock.ts";
 
@@ -8,7 +9,7 @@ import type { SteadyClock } from "./steady-clock.ts";
 export interface Trial {
   /** Used for nothing else; {@link ClientSession.forTrial}. */
   readonly session: ClientSession;
-  readonly token: string;
+  readonly credential: Credential;
   readonly clock: SteadyClock;
   /** Ends the trial: nobody wants to know any more. */
   readonly signal: AbortSignal;
@@ -20,7 +21,7 @@ export interface Trial {
  * [SES-18]
  */
 export async function serviceAnswers(link: DialledLink, trial: Trial): Promise<boolean> {
-  const { session, token, clock, signal } = trial;
+  const { session, credential, clock, signal } = trial;
   const over = new AbortController();
   let answered = false;
   const pump = () => {
@@ -41,7 +42,7 @@ export async function serviceAnswers(link: DialledLink, trial: Trial): Promise<b
     session.received(bytes, clock.nowMs());
     pump();
   };
-  session.linked(token, clock.nowMs());
+  session.linked(credential, clock.nowMs());
   link.start({ received, drained: () => {}, closed: () => over.abort() });
   pump();
   signal.addEventListener("abort", leave, { once: true });

@@ -40,6 +40,8 @@ export const AGENT_BYTES_MAX = 128;
 export const CLOSE_DETAIL_BYTES_MAX = 256;
 /** [SES-5] */
 export const USER_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+/** [ENV-56] */
+export const LOGIN_ACCOUNT_PATTERN = /^[\x21-\x7e]{1,129}$/;
 export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 /** The largest value of a timer in milliseconds: 2^31-1. [SES-12] */
 export const TIMER_MS_MAX = 0x7fff_ffff;

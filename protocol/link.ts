@@ -70,5 +70,7 @@ export type LinkTrust = "pinned" | "seen-before" | "first-seen" | "none";
 export interface DialledLink extends Link {
   /** Undefined for a link that is not sealed. */
   readonly trust?: LinkTrust;
+  /** What logins are bound to on a sealed link. [ENV-35] */
+  readonly channelBinding?: Uint8Array | undefined;
   start(handler: LinkHandler): void;
 }

@@ -94,6 +94,11 @@ export const CONFIG_KEYS = {
       [0, 300],
       "how far the clocks of issuer and server may differ",
     ),
+    loginDays: integer(
+      30,
+      [0, 3650],
+      "for how long a device may log in by its key since it last showed a token; 0: never",
+    ),
   },
   limits: {
     linksMax: integer(100_000, [1, 1_000_000], "links at a time"),

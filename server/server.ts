@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
 import { SUITE_RSA_AES128, SUITES } from "../protocol/envelope/suites.ts";
 import type { LinkAcceptor } from "../protocol/link.ts";
@@ -23,6 +24,7 @@ import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
+import { Logins } from "./sessions/logins.ts";
 import { LmdbStore } from "./store/lmdb.ts";
 
 /** A running node. */
@@ -78,7 +80,8 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
   const limits = sessionLimitsOf(config);
   const drivers = new Set<SessionDriver>();
   let draining = false;
-  const context = { store, authenticator, hub, alarms, limits, observer };
+  const logins = loginsOf(config, store, nowMs);
+  const context = { store, authenticator, logins, hub, alarms, limits, observer };
   const begin: LinkAcceptor = (link) => {
     const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
     drivers.add(driver);
@@ -162,6 +165,7 @@ async function drainAll(
 /** New keys before any limit of the suites is near. [ENV-37] */
 const REKEY = { rekeyRecords: 2 ** 20, rekeyBytes: 2 ** 30 };
 const LINK_LIFETIME_S = 86_400;
+const DAY_MS = 86_400_000;
 
 function envelopeContextOf(
   config: Config,
@@ -223,6 +227,13 @@ async function authenticatorOf(config: Config, nowMs: () => number): Promise<Aut
     clockToleranceSeconds: auth.clockToleranceSeconds,
     nowMs,
   });
+}
+
+/** Who is not told by a token here cannot register either. [ENV-56] */
+function loginsOf(config: Config, store: LmdbStore, nowMs: () => number): Logins | undefined {
+  const { loginDays } = config.auth;
+  if (isOpen(config) || loginDays === 0) return undefined;
+  return new Logins({ store, crypto: NATIVE_CRYPTO, nowMs, lifetimeMs: loginDays * DAY_MS });
 }
 
 function tlsOf({ tls }: Config): { readonly cert: string; readonly key: string } | undefined {

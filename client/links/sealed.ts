@@ -52,6 +52,7 @@ class SealedLink implements DialledLink, LinkHandler {
   /** Resolves when the handshake is over; rejects with a LinkError that says why it is not. */
   readonly opened: Promise<void>;
   trust: LinkTrust = "none";
+  channelBinding: Uint8Array | undefined;
   readonly #inner: DialledLink;
   readonly #envelope: ServiceEnvelope;
   readonly #rsaKey: RsaKey | undefined;
@@ -186,6 +187,7 @@ class SealedLink implements DialledLink, LinkHandler {
         return;
       case "established":
         this.trust = effect.link.trust;
+        this.channelBinding = effect.link.channelBinding;
         this.#envelope.established(effect.link);
         return this.#settle.resolve();
       case "ticket":

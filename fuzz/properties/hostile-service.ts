@@ -100,7 +100,7 @@ class Bench {
   );
 
   constructor() {
-    this.#session.linked("", NOW_MS);
+    this.#session.linked({ token: "" }, NOW_MS);
     this.#obey();
     this.send({ kind: "welcome", value: WELCOME });
     assert(this.#session.open, "an honest Welcome opens");
@@ -162,6 +162,7 @@ const WELCOME: FrameContents["welcome"] = {
   limits: { frameBytes: 4096, contentBytes: 1024 },
   userId: "u",
   nowMs: NOW_MS,
+  loginAccount: "",
 };
 const RESULT = { code: 0, conversationSeq: 1, committedMs: NOW_MS, digest: 0 };
 

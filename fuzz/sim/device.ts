@@ -120,7 +120,7 @@ export class SimDevice {
 
   linked(wire: Wire): void {
     this.wire = wire;
-    this.#session.linked("", this.#nowMs);
+    this.#session.linked({ token: "" }, this.#nowMs);
     this.#to("opening", "linked");
     this.pump();
   }

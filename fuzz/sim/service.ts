@@ -7,6 +7,7 @@ import {
   type AttachOutcome,
   type AttachRequest,
   type CommitOutcome,
+  type DeviceLogin,
   type DevicePosition,
   type DeviceRef,
   type PageLimit,
@@ -124,6 +125,10 @@ export class NodeStore implements Store {
 
   get executedCount(): number {
     return this.#executed.length;
+  }
+
+  loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
+    return this.#call(() => this.#service.disk.device(device)?.login);
   }
 
   prepare(request: PrepareRequest): Promise<PrepareOutcome> {

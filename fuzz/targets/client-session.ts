@@ -81,7 +81,7 @@ class Bench {
       this.#handed = { ...RESUMABLE.cursor };
       this.#settledThrough = RESUMABLE.resultsThrough;
     }
-    this.session.linked("", OPENED_MS);
+    this.session.linked({ token: "" }, OPENED_MS);
     this.session.submit(Uint8Array.of(1));
     this.session.submit(Uint8Array.of(2));
     this.obey();
@@ -237,7 +237,7 @@ class Bench {
   #linksAgain(): void {
     this.#isClosed = false;
     this.#isCloseSent = false;
-    this.session.linked("", this.#nowMs);
+    this.session.linked({ token: "" }, this.#nowMs);
     const before = this.#writtenBytes;
     this.obey();
     ok(this.#writtenBytes > before && !this.#isClosed, "every link begins with Hello [SES-1]");
@@ -276,6 +276,7 @@ const WELCOME: FrameContents["welcome"] = {
   limits: { frameBytes: 4096, contentBytes: 1024 },
   userId: "u",
   nowMs: OPENED_MS,
+  loginAccount: "",
 };
 const RESULT = {
   code: ErrorCode.UNSPECIFIED,

@@ -69,7 +69,7 @@ export class DeviceBench {
   }
 
   link(): void {
-    this.#session.linked("", this.#nowMs);
+    this.#session.linked({ token: "" }, this.#nowMs);
     this.#pump();
   }
 

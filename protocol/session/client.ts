@@ -16,7 +16,14 @@ import { after, CLIENT_TRANSITIONS, type ClientFact, type ClientPhase } from "./
 import { Pinger } from "./pinger.ts";
 import type { TimelineCursor } from "./resume.ts";
 import { LinkClock, type LinkTimers } from "./timers.ts";
-import { type DeviceClaim, helloOf, type Installed, readWelcome } from "./welcome.ts";
+import {
+  type Credential,
+  type DeviceClaim,
+  helloOf,
+  type Installed,
+  loginFault,
+  readWelcome,
+} from "./welcome.ts";
 
 /** What a device asks for at each attach. */
 export interface ClientSessionOptions {
@@ -102,6 +109,8 @@ export class ClientSession {
   #timers: LinkTimers | undefined;
   /** The positions that this link's Hello stated; both may have moved on when Welcome comes. */
   #claimed: DeviceClaim;
+  /** Until Welcome: a login that is not answered has nothing more said on this link. [ENV-36] */
+  #credential: Credential = { token: "" };
   #window: FlowWindow = { count: 0, bytes: 0 };
   /** What the last Welcome said that is accepted. [SEQ-17] */
   #frameBytesMax = FRAME_BYTES_MAX;
@@ -162,15 +171,16 @@ export class ClientSession {
     return new ClientSession(this.#options, state);
   }
 
-  /** A fresh link is usable: asks to attach. `token` is the credential of this attach. */
-  linked(token: string, nowMs: number): void {
+  /** A fresh link is usable: asks to attach, with the credential of this attach. */
+  linked(credential: Credential, nowMs: number): void {
     this.unlinked();
     this.#clock = new LinkClock(nowMs);
     this.#delimiter = new Delimiter(FRAME_BYTES_MAX);
     this.#timers = undefined;
     this.#to("linked");
     this.#claimed = this.#claim();
-    this.#writer.push("hello", helloOf(this.#options, { token, ...this.#claimed }));
+    this.#credential = credential;
+    this.#writer.push("hello", helloOf(this.#options, this.#claimed, credential));
   }
 
   /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
@@ -255,6 +265,7 @@ export class ClientSession {
   /** The link died. */
   unlinked(): void {
     if (this.#phase !== "detached") this.#to("ended");
+    this.#credential = { token: "" };
     this.#writer.take();
     this.#outbox.relinked();
     this.#inbox.relinked();
@@ -350,6 +361,9 @@ export class ClientSession {
   }
 
   #welcomed(welcome: WelcomePlain): void {
+    const fault = loginFault(this.#credential, welcome);
+    if (fault !== undefined) return this.#close(fault);
+    this.#credential = { token: "" };
     const read = readWelcome(welcome, this.#claimed, this.#options.start);
     if ("code" in read) return this.#close(read);
     const settlements = this.#installOutbox(read);
@@ -453,10 +467,13 @@ export class ClientSession {
     if (this.#phase === "detached") return;
     const detail = because.detail.slice(0, CLOSE_DETAIL_BYTES_MAX);
     const { code, requirement } = because;
-    this.#writer.push("close", { code, detail, requirement });
+    // Whoever has not answered a login is told nothing, not even good-bye. [ENV-36]
+    const isUnanswered = this.#credential.login !== undefined;
+    if (!isUnanswered) this.#writer.push("close", { code, detail, requirement });
     const bytes = this.#writer.take();
     this.unlinked();
-    this.#pending.push({ kind: "write", bytes }, { kind: "close", because, by: "us" });
+    if (bytes.length > 0) this.#pending.push({ kind: "write", bytes });
+    this.#pending.push({ kind: "close", because, by: "us" });
   }
 }
 

@@ -65,7 +65,7 @@ class Device {
   }
 
   attach(frameBytes: number, outbox: Partial<FrameContents["welcome"]["outbox"]> = {}): void {
-    this.session.linked("", 0);
+    this.session.linked({ token: "" }, 0);
     this.receive({
       kind: "welcome",
       value: {
@@ -80,6 +80,7 @@ class Device {
         limits: { frameBytes, contentBytes: 1024 },
         userId: "u",
         nowMs: 1,
+        loginAccount: "",
       },
     });
   }

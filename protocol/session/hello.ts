@@ -1,6 +1,9 @@
 import { getTextEncoding } from "@bufbuild/protobuf/wire";
+import type { LoginProof, LoginRegistration } from "../../gen/posthorn/v1/envelope_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart, type Hello } from "../../gen/posthorn/v1/session_pb.ts";
+import { LOGIN_KEY_BYTES } from "../envelope/login.ts";
+import { HASH_BYTES } from "../envelope/provider.ts";
 import {
   AGENT_BYTES_MAX,
   DEVICE_ID_PATTERN,
@@ -32,6 +35,10 @@ export interface AttachClaim {
   readonly timers: LinkTimers | undefined;
   readonly deliveryWindow: FlowWindow;
   readonly agent: string;
+  /** Instead of a token. [ENV-57] */
+  readonly loginProof: Plain<LoginProof> | undefined;
+  /** With a token only. [ENV-55] */
+  readonly registration: Plain<LoginRegistration> | undefined;
 }
 
 /** Reads a Hello by its rules. [SES-3] [SES-5] */
@@ -53,6 +60,13 @@ export function readHello(hello: Plain<Hello>): AttachClaim | Violation {
   if (cursor === undefined || (cursor.epoch === 0 && cursor.seq !== 0)) return invalid("cursor");
   const window = hello.deliveryWindow;
   if (window === undefined) return invalid("delivery_window");
+  const { loginProof, registration } = hello;
+  if (loginProof !== undefined && (hello.token !== "" || registration !== undefined)) {
+    return invalid("login_proof");
+  }
+  if (registration !== undefined && !registrationHolds(registration)) {
+    return invalid("registration");
+  }
   const start = cursor.start === CursorStart.LATEST ? "latest" : "earliest";
   return {
     version,
@@ -64,7 +78,13 @@ export function readHello(hello: Plain<Hello>): AttachClaim | Violation {
     timers: hello.timers,
     deliveryWindow: window,
     agent: hello.agent,
+    loginProof,
+    registration,
   };
+}
+
+function registrationHolds({ loginKey, registrationSecret }: Plain<LoginRegistration>): boolean {
+  return loginKey.length === LOGIN_KEY_BYTES && registrationSecret.length === HASH_BYTES;
 }
 
 function outboxHolds(outbox: OutboxClaim): boolean {

@@ -42,6 +42,16 @@ export interface DrainNotice {
   readonly code: ErrorCode;
 }
 
+/** What Welcome is to say. */
+export interface AttachGrant {
+  readonly attachment: Durable<Attachment>;
+  readonly userId: string;
+  /** Where the device's registration is kept, durably; empty: nowhere. [ENV-56] */
+  readonly loginAccount?: string;
+  /** To the device's login proof. [ENV-36] */
+  readonly loginAnswer?: Uint8Array | undefined;
+}
+
 /** What the driver has to do, in order. */
 export type ServerEffect =
   /** Find out what Welcome is to say. */
@@ -118,13 +128,10 @@ export class ServerSession {
   }
 
   /** The store knows where the device stands: what it would be attached as. */
-  prepared(
-    grant: { readonly attachment: Durable<Attachment>; readonly userId: string },
-    nowMs: number,
-  ): void {
+  prepared(grant: AttachGrant, nowMs: number): void {
     if (this.#phase !== "preparing") return;
     const claim = this.#hello as AttachClaim;
-    const { attachment, userId } = grant;
+    const { attachment, userId, loginAccount = "", loginAnswer } = grant;
     const { outbox, timeline } = attachment;
     const timers = grantTimers(claim.timers, this.#limits.timers);
     assert(timers !== "impossible", "timers were checked with Hello");
@@ -148,6 +155,8 @@ export class ServerSession {
       limits: { frameBytes: this.#limits.frameBytes, contentBytes: this.#limits.contentBytes },
       userId,
       nowMs,
+      loginAccount,
+      ...(loginAnswer === undefined ? {} : { loginAnswer: { mac: loginAnswer } }),
     });
     this.#clock.saidMs = nowMs;
   }

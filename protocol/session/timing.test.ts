@@ -60,7 +60,7 @@ class Pair {
       },
       0,
     );
-    this.device.linked("", 0);
+    this.device.linked({ token: "" }, 0);
     this.run();
     this.up.length = 0;
     this.down.length = 0;

@@ -1,6 +1,8 @@
+import type { LoginProof, LoginRegistration } from "../../gen/posthorn/v1/envelope_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart, type Hello, type Welcome } from "../../gen/posthorn/v1/session_pb.ts";
-import { VERSION_MAX, VERSION_MIN } from "../limits.ts";
+import { equalBytes, NO_BYTES } from "../envelope/octets.ts";
+import { LOGIN_ACCOUNT_PATTERN, VERSION_MAX, VERSION_MIN } from "../limits.ts";
 import type { Plain } from "../plain.ts";
 import { type Violation, violation } from "../violation.ts";
 import type { ClientSessionOptions } from "./client.ts";
@@ -16,15 +18,31 @@ export interface DeviceClaim {
   readonly cursor: TimelineCursor;
 }
 
+/** Who a device is, for one attach. Nothing: the service runs without authentication. */
+export interface Credential {
+  /** Empty with a proof, and where the service runs without authentication. */
+  readonly token: string;
+  /** Sent with a token only. [ENV-55] */
+  readonly registration?: Plain<LoginRegistration> | undefined;
+  readonly login?: LoginAttempt | undefined;
+}
+
+/** A proof, good on one link, and the only answer that is right there. [ENV-35] [ENV-36] */
+export interface LoginAttempt {
+  readonly proof: Plain<LoginProof>;
+  readonly answerMac: Uint8Array;
+}
+
 export function helloOf(
   options: ClientSessionOptions,
-  claim: DeviceClaim & { readonly token: string },
+  claim: DeviceClaim,
+  { token, registration, login }: Credential,
 ): Plain<Hello> {
   const start = options.start === "latest" ? CursorStart.LATEST : CursorStart.EARLIEST;
   return {
     versionMin: VERSION_MIN,
     versionMax: VERSION_MAX,
-    token: claim.token,
+    token,
     userId: options.userId,
     deviceId: options.deviceId,
     outbox: claim.outbox,
@@ -32,7 +50,23 @@ export function helloOf(
     timers: options.timers,
     deliveryWindow: options.deliveryWindow,
     agent: options.agent,
+    ...(registration === undefined ? {} : { registration }),
+    ...(login === undefined ? {} : { loginProof: login.proof }),
   };
+}
+
+/** What a Welcome says wrong of a login or a registration. [ENV-36] [ENV-56] */
+export function loginFault(
+  { login, registration }: Credential,
+  { loginAccount, loginAnswer }: Plain<Welcome>,
+): Violation | undefined {
+  if (login !== undefined && !equalBytes(login.answerMac, loginAnswer?.mac ?? NO_BYTES)) {
+    const detail = "the service does not know this device on this link";
+    return violation(ErrorCode.LOGIN_PROOF_INVALID, "ENV-36", detail);
+  }
+  if (loginAccount === "") return undefined;
+  if (registration !== undefined && LOGIN_ACCOUNT_PATTERN.test(loginAccount)) return undefined;
+  return untrue("ENV-56", "an account of no registration");
 }
 
 /** What a Welcome that keeps its rules puts in force. */

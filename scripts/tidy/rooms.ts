@@ -26,6 +26,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   client: { reads: ["gen", "protocol"], packages: [PROTOBUF, "@connectrpc/connect"] },
   "client/node.ts": NODE_CLIENT,
   "client/file-journal.ts": NODE_CLIENT,
+  "client/file-login.ts": NODE_CLIENT,
   "client/links/tcp.ts": NODE_CLIENT,
 
   server: {

@@ -13,8 +13,28 @@ export interface Principal {
   readonly userId: string;
 }
 
+const ACCOUNT_PATTERN = /^(?:([A-Za-z0-9._-]{1,64})\/)?([A-Za-z0-9][A-Za-z0-9._@+-]{0,63})$/;
+
+/** How a device names a principal in its login proofs. [ENV-56] */
+export function accountOf({ tenant, userId }: Principal): string {
+  return tenant === "" ? userId : `${tenant}/${userId}`;
+}
+
+/** The principal of an account; undefined for a text that is none. */
+export function principalOf(account: string): Principal | undefined {
+  const parts = ACCOUNT_PATTERN.exec(account);
+  if (parts === null) return undefined;
+  const [, tenant = "", userId = ""] = parts;
+  return { tenant, userId };
+}
+
 export type Identity =
-  | { readonly kind: "authenticated"; readonly principal: Principal }
+  | {
+      readonly kind: "authenticated";
+      readonly principal: Principal;
+      /** To a login proof: by it the device knows the service. [ENV-36] */
+      readonly loginAnswer?: Uint8Array;
+    }
   | {
       readonly kind: "refused";
       readonly code: ErrorCode;

@@ -12,7 +12,7 @@ import {
   type ServerSessionLimits,
 } from "../../protocol/session/server.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
-import type { Authenticator } from "../auth/authenticate.ts";
+import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "../operations/plan.ts";
 import {
   type Attachment,
@@ -25,6 +25,7 @@ import {
 } from "../store/store.ts";
 import type { Alarm, Alarms } from "./alarms.ts";
 import type { Hub, HubMember } from "./hub.ts";
+import { LOGIN_INVALID, type Logins } from "./logins.ts";
 
 /** What happens in sessions, for logs and metrics. */
 export interface SessionObserver {
@@ -55,6 +56,8 @@ export interface ClosedSession {
 export interface DriverContext {
   readonly store: Store;
   readonly authenticator: Authenticator;
+  /** Undefined where devices cannot register: everybody is who they say, or proofs are off. */
+  readonly logins?: Logins | undefined;
   readonly hub: Hub;
   readonly alarms: Alarms;
   readonly limits: ServerSessionLimits;
@@ -224,8 +227,8 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   async #prepare(claim: AttachClaim): Promise<void> {
-    const { authenticator, store, alarms } = this.#context;
-    const identity = await authenticator.authenticate(claim);
+    const { store, alarms, logins } = this.#context;
+    const identity = await this.#identify(claim);
     if (this.#gone) return;
     if (identity.kind === "refused") {
       this.#session.refused(violation(identity.code, identity.requirement, identity.detail));
@@ -239,7 +242,8 @@ export class SessionDriver implements LinkHandler, HubMember {
       const detail = "the link was resumed by another device's ticket";
       return this.#session.refused(violation(ErrorCode.LOGIN_PROOF_INVALID, "ENV-45", detail));
     }
-    const outcome = await store.prepare({ device, outbox, cursor });
+    const login = logins?.registrationOf(claim);
+    const outcome = await store.prepare({ device, outbox, cursor, login });
     if (this.#gone) return;
     if (outcome.kind === "refused") {
       this.#session.refused(violation(outcome.code, outcome.requirement, "the store refused"));
@@ -248,7 +252,16 @@ export class SessionDriver implements LinkHandler, HubMember {
     const { attachment } = outcome;
     this.#sender = { tenant, userId, deviceId };
     this.#prepared = { device, attachment, agent };
-    this.#session.prepared({ attachment, userId }, alarms.nowMs());
+    const loginAccount = login === undefined ? "" : accountOf(identity.principal);
+    const { loginAnswer } = identity;
+    this.#session.prepared({ attachment, userId, loginAccount, loginAnswer }, alarms.nowMs());
+  }
+
+  /** By its token, or by its proof. [SES-4] [ENV-57] */
+  async #identify(claim: AttachClaim): Promise<Identity> {
+    const { authenticator, logins } = this.#context;
+    if (claim.loginProof === undefined) return await authenticator.authenticate(claim);
+    return (await logins?.authenticate(claim, this.#link.sealed)) ?? LOGIN_INVALID;
   }
 
   async #attach(): Promise<void> {

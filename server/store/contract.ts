@@ -65,6 +65,7 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
         }
       });
 
+    withStore("[ENV-56] the newest registration is kept, across reopen", registrations);
     withStore("[SES-6] each attach raises the generation and fences the older (P11)", fencing);
     withStore("[SEQ-4] a repeat has one effect and the same result (P19, P20)", repeats);
     withStore("[SES-18] a Hello alone disturbs nobody, a late Ready neither (P11)", overtaken);
@@ -82,6 +83,40 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
     withStore("[SEQ-3] watchers hear of what is durable already", watchers);
     withStore("[SEQ-16] a page keeps its limits and holds at least one entry", pageLimits);
   });
+}
+
+const LOGIN = {
+  publicKey: new Uint8Array(32).fill(1),
+  registrationSecret: new Uint8Array(32).fill(2),
+  registeredMs: 5_000_000,
+};
+
+async function registrations(store: Store, reopen: Reopen): Promise<void> {
+  assert.equal(await store.loadLogin(PHONE), undefined);
+  // Before it ever attaches, and refused or not, a device without one has none.
+  await prepare(store, prepareRequest(PHONE));
+  assert.equal(await store.loadLogin(PHONE), undefined);
+  await prepare(store, prepareRequest(PHONE, { login: LOGIN }));
+  assert.deepEqual(await store.loadLogin(PHONE), LOGIN);
+  assert.equal(await store.loadLogin(TABLET), undefined);
+  // Whatever else happens to the device, it stays.
+  const attachment = await attach(store, prepareRequest(PHONE));
+  await commit(store, batchOf(attachment, [sendPlan(1, "one", [ALICE])]));
+  const again = await reopen();
+  assert.deepEqual(await again.loadLogin(PHONE), LOGIN);
+  const ahead = { epoch: attachment.timeline.epoch, seq: 9, start: "earliest" } as const;
+  const fresh = { ...LOGIN, publicKey: new Uint8Array(32).fill(3) };
+  const refused = await again.prepare(prepareRequest(PHONE, { cursor: ahead, login: fresh }));
+  assert.equal(refused.kind, "refused");
+  assert.deepEqual(await again.loadLogin(PHONE), LOGIN);
+  const soon = { ...LOGIN, registeredMs: LOGIN.registeredMs + 1 };
+  await prepare(again, prepareRequest(PHONE, { login: soon }));
+  assert.deepEqual(await again.loadLogin(PHONE), LOGIN, "costs no write");
+  const later = { ...LOGIN, registeredMs: LOGIN.registeredMs + 3_600_000 };
+  for (const login of [later, fresh, { ...fresh, registrationSecret: new Uint8Array(32) }]) {
+    await prepare(again, prepareRequest(PHONE, { login }));
+    assert.deepEqual(await again.loadLogin(PHONE), login);
+  }
 }
 
 type Reopen = (options?: { readonly timelineEventsMax?: number }) => Promise<Store>;

@@ -1,4 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { equalBytes } from "../../protocol/envelope/octets.ts";
 import { COUNTER_MAX } from "../../protocol/limits.ts";
 import { cursorViolation } from "../../protocol/session/resume.ts";
 import { classify } from "../../protocol/session/sequence.ts";
@@ -6,6 +7,7 @@ import { assert, type Violation, violation } from "../../protocol/violation.ts";
 import type {
   Attachment,
   AttachOutcome,
+  DeviceLogin,
   DevicePosition,
   PlannedSubmit,
   PrepareRequest,
@@ -34,6 +36,8 @@ export interface DeviceRecord {
   readonly results: readonly SubmitOutcome[];
   /** The timeline number that the device last reported. For operators; deliveries go by Hello. */
   readonly deliveredThrough: number;
+  /** What the device last registered with. [ENV-56] */
+  readonly login?: DeviceLogin | undefined;
 }
 
 /** What an attachment would be, and the record that must be durable before a device is told. */
@@ -43,9 +47,9 @@ export interface Preparation {
 }
 
 /**
- * What an attachment of a device would be. Nothing changes but the epochs granted: a granted epoch
- * is kept, because the device may submit under it before the service hears of it again. [RES-7]
- * [RES-9] [RES-10] [RES-13]
+ * What an attachment of a device would be. Nothing changes but what the device registers with, and
+ * the epochs granted: a granted epoch is kept, because the device may submit under it before the
+ * service hears of it again. [RES-7] [RES-9] [RES-10] [RES-13] [ENV-56]
  */
 export function prepareAttachment(
   known: DeviceRecord | undefined,
@@ -56,7 +60,8 @@ export function prepareAttachment(
   const { bounds: timeline } = given;
   const ahead = cursorViolation(cursor, timeline);
   if (ahead !== undefined) return ahead;
-  const record = known ?? { ...NEVER_ATTACHED, sessionId: given.newSessionId() };
+  const held = known ?? { ...NEVER_ATTACHED, sessionId: given.newSessionId() };
+  const record = withLogin(held, request.login);
   const generation = record.generation + 1;
   if (outbox.epoch !== 0 && outbox.epoch < record.outboxEpoch) {
     const detail = `outbox epoch ${outbox.epoch} is older than ${record.outboxEpoch}`;
@@ -86,8 +91,23 @@ export function prepareAttachment(
   }
   const { sessionId, outboxEpoch: epoch, through } = record;
   const { resultsThrough, results } = dropResults(record, outbox.resultsThrough);
-  const held = { epoch, through, resultsThrough, results };
-  return { attachment: { sessionId, generation, outbox: held, timeline }, record };
+  const kept = { epoch, through, resultsThrough, results };
+  return { attachment: { sessionId, generation, outbox: kept, timeline }, record };
+}
+
+/** The same registration again is written anew so seldom that it costs no write per attach. */
+const REGISTERED_MS = 3_600_000;
+
+/** A newer registration takes the older one's place. [ENV-56] */
+function withLogin(record: DeviceRecord, login: DeviceLogin | undefined): DeviceRecord {
+  if (login === undefined) return record;
+  const { login: held } = record;
+  const isHeld =
+    held !== undefined &&
+    equalBytes(held.publicKey, login.publicKey) &&
+    equalBytes(held.registrationSecret, login.registrationSecret) &&
+    Math.abs(login.registeredMs - held.registeredMs) < REGISTERED_MS;
+  return isHeld ? record : { ...record, login };
 }
 
 /** A grant that leaves numbers out makes those before it void: only a foreign epoch does that. */

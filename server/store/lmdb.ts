@@ -44,6 +44,7 @@ import {
   type AttachOutcome,
   type AttachRequest,
   type CommitOutcome,
+  type DeviceLogin,
   type DevicePosition,
   type DeviceRef,
   type Durable,
@@ -155,6 +156,10 @@ export class LmdbStore implements Store {
 
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
     return this.#enqueue((group) => group.commit(batch)) as Promise<CommitOutcome>;
+  }
+
+  async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
+    return this.#view.device(device)?.login;
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {

@@ -6,6 +6,7 @@ import {
   type AttachOutcome,
   type AttachRequest,
   type CommitOutcome,
+  type DeviceLogin,
   type DevicePosition,
   type DeviceRef,
   type Durable,
@@ -140,6 +141,10 @@ export class MemoryStore implements Store {
 
   advance(position: DevicePosition): Promise<AdvanceOutcome> {
     return this.#inTurn((group) => group.advance(position)).catch(() => "noted" as const);
+  }
+
+  async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
+    return this.disk.device(device)?.login;
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { DeviceRecord } from "./device-record.ts";
-import type { LogRef, SubmitOutcome, TimelineBounds } from "./store.ts";
+import type { DeviceLogin, LogRef, SubmitOutcome, TimelineBounds } from "./store.ts";
 
 // How records lie on disk: varints and length-prefixed bytes, in a fixed order. The format as a
 // whole has one version.
@@ -89,6 +89,10 @@ export function encodeDevice(record: DeviceRecord): Uint8Array {
     writer.number(result.code).number(result.conversationSeq).number(result.committedMs);
     writer.number(result.digest);
   }
+  if (record.login !== undefined) {
+    const { publicKey, registrationSecret, registeredMs } = record.login;
+    writer.bytes(publicKey).bytes(registrationSecret).number(registeredMs);
+  }
   return writer.finish();
 }
 
@@ -116,7 +120,14 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
     deliveredThrough,
     results,
     resultsThrough,
+    ...(reader.ended ? {} : { login: loginFrom(reader) }),
   };
+}
+
+function loginFrom(reader: RecordReader): DeviceLogin {
+  const publicKey = new Uint8Array(reader.bytes());
+  const registrationSecret = new Uint8Array(reader.bytes());
+  return { publicKey, registrationSecret, registeredMs: reader.number() };
 }
 
 /** @param failures wrong binders so far */
@@ -194,6 +205,10 @@ class RecordReader {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
+  }
+
+  get ended(): boolean {
+    return this.#at === this.#bytes.length;
   }
 
   number(): number {

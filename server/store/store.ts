@@ -33,9 +33,9 @@ export type {
  */
 export interface Store {
   /**
-   * What an attachment of the device would be now. Creates a new user's timeline and grants a new
-   * outbox epoch where the device needs one; disturbs no other attachment: whoever asks may be long
-   * gone.
+   * What an attachment of the device would be now. Creates a new user's timeline, grants a new
+   * outbox epoch where the device needs one and keeps what it registers with; disturbs no other
+   * attachment: whoever asks may be long gone.
    */
   prepare(request: PrepareRequest): Promise<PrepareOutcome>;
   /**
@@ -43,6 +43,8 @@ export interface Store {
    * earlier ones. One that was overtaken since it was prepared does not come into force.
    */
   attach(request: AttachRequest): Promise<AttachOutcome>;
+  /** What a device has registered with, durably. [ENV-56] */
+  loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined>;
   /** What planners need to know, as of now. Commit checks again what a plan relied on. */
   loadForPlanning(reads: PlanningReads): Promise<PlanningState>;
   /**
@@ -101,6 +103,17 @@ export interface PrepareRequest {
     readonly seq: number;
     readonly start: "earliest" | "latest";
   };
+  /** Takes the place of what the device registered with before. [ENV-56] */
+  readonly login?: DeviceLogin | undefined;
+}
+
+/** With what a device shows who it is, and the service that it knows it. Never logged. */
+export interface DeviceLogin {
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes. */
+  readonly registrationSecret: Uint8Array;
+  readonly registeredMs: number;
 }
 
 export type PrepareOutcome =

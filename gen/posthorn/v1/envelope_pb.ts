@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/envelope.proto.
  */
 export const file_posthorn_v1_envelope: GenFile = /*@__PURE__*/
-  fileDesc("Chpwb3N0aG9ybi92MS9lbnZlbG9wZS5wcm90bxILcG9zdGhvcm4udjEiKwoLQ2xpZW50SGVsbG8SDAoEY29yZRgBIAEoDBIOCgZiaW5kZXIYAiABKAwi1gEKD0NsaWVudEhlbGxvQ29yZRIPCgd2ZXJzaW9uGAEgASgNEhUKDWNsaWVudF9yYW5kb20YAiABKAwSJwoGb2ZmZXJzGAMgAygLMhcucG9zdGhvcm4udjEuU3VpdGVPZmZlchIYChBwaW5uZWRfc2VydmVyX2lkGAQgASgMEhEKCXRpY2tldF9pZBgFIAEoDBIsCgtyZXN1bWVfbW9kZRgGIAEoDjIXLnBvc3Rob3JuLnYxLlJlc3VtZU1vZGUSFwoPY2xpZW50X2ZlYXR1cmVzGAcgASgNIi8KClN1aXRlT2ZmZXISDQoFc3VpdGUYASABKA0SEgoKcHVibGljX2tleRgCIAEoDCJjCgtTZXJ2ZXJIZWxsbxIMCgRjb3JlGAEgASgMEhsKE3NpZ25hdHVyZV9hbGdvcml0aG0YAiABKA0SEQoJc2lnbmF0dXJlGAMgASgMEhYKDnNlcnZlcl9jb25maXJtGAQgASgMIuUBCg9TZXJ2ZXJIZWxsb0NvcmUSDwoHdmVyc2lvbhgBIAEoDRIVCg1zZXJ2ZXJfcmFuZG9tGAIgASgMEg8KB2xpbmtfaWQYAyABKAwSDQoFc3VpdGUYBCABKA0SFgoOa2VtX2NpcGhlcnRleHQYBSABKAwSLAoLc2VydmVyX2tleXMYBiABKAsyFy5wb3N0aG9ybi52MS5TZXJ2ZXJLZXlzEhcKD3RpY2tldF9hY2NlcHRlZBgHIAEoCBIrCgZwb2xpY3kYCCABKAsyGy5wb3N0aG9ybi52MS5FbnZlbG9wZVBvbGljeSIwCgpTZXJ2ZXJLZXlzEg8KB2VkMjU1MTkYASABKAwSEQoJbWxfZHNhXzY1GAIgASgMInsKDkVudmVsb3BlUG9saWN5EhEKCW1pbl9zdWl0ZRgBIAEoDRIVCg1yZWtleV9yZWNvcmRzGAIgASgNEhMKC3Jla2V5X2J5dGVzGAMgASgNEhIKCmxpZmV0aW1lX3MYBCABKA0SFgoObmV4dF9zZXJ2ZXJfaWQYBSABKAwiKAoOQ2xpZW50RmluaXNoZWQSFgoOY2xpZW50X2NvbmZpcm0YASABKAwiHQoNRW52ZWxvcGVBbGVydBIMCgRjb2RlGAEgASgNIh4KCUtleVVwZGF0ZRIRCglyZXF1ZXN0ZWQYASABKAgiNwoORW52ZWxvcGVUaWNrZXQSEQoJdGlja2V0X2lkGAEgASgMEhIKCmxpZmV0aW1lX3MYAiABKA0iSQoKTG9naW5Qcm9vZhIPCgdhY2NvdW50GAEgASgJEhEKCWRldmljZV9pZBgCIAEoCRIXCglzaWduYXR1cmUYAyABKAxCBJC1GAEiIAoLTG9naW5BbnN3ZXISEQoDbWFjGAEgASgMQgSQtRgBKlwKClJlc3VtZU1vZGUSGwoXUkVTVU1FX01PREVfVU5TUEVDSUZJRUQQABIXChNSRVNVTUVfTU9ERV9QU0tfS0VNEAESGAoUUkVTVU1FX01PREVfUFNLX09OTFkQAkIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_options]);
+  fileDesc("Chpwb3N0aG9ybi92MS9lbnZlbG9wZS5wcm90bxILcG9zdGhvcm4udjEiKwoLQ2xpZW50SGVsbG8SDAoEY29yZRgBIAEoDBIOCgZiaW5kZXIYAiABKAwi1gEKD0NsaWVudEhlbGxvQ29yZRIPCgd2ZXJzaW9uGAEgASgNEhUKDWNsaWVudF9yYW5kb20YAiABKAwSJwoGb2ZmZXJzGAMgAygLMhcucG9zdGhvcm4udjEuU3VpdGVPZmZlchIYChBwaW5uZWRfc2VydmVyX2lkGAQgASgMEhEKCXRpY2tldF9pZBgFIAEoDBIsCgtyZXN1bWVfbW9kZRgGIAEoDjIXLnBvc3Rob3JuLnYxLlJlc3VtZU1vZGUSFwoPY2xpZW50X2ZlYXR1cmVzGAcgASgNIi8KClN1aXRlT2ZmZXISDQoFc3VpdGUYASABKA0SEgoKcHVibGljX2tleRgCIAEoDCJjCgtTZXJ2ZXJIZWxsbxIMCgRjb3JlGAEgASgMEhsKE3NpZ25hdHVyZV9hbGdvcml0aG0YAiABKA0SEQoJc2lnbmF0dXJlGAMgASgMEhYKDnNlcnZlcl9jb25maXJtGAQgASgMIuUBCg9TZXJ2ZXJIZWxsb0NvcmUSDwoHdmVyc2lvbhgBIAEoDRIVCg1zZXJ2ZXJfcmFuZG9tGAIgASgMEg8KB2xpbmtfaWQYAyABKAwSDQoFc3VpdGUYBCABKA0SFgoOa2VtX2NpcGhlcnRleHQYBSABKAwSLAoLc2VydmVyX2tleXMYBiABKAsyFy5wb3N0aG9ybi52MS5TZXJ2ZXJLZXlzEhcKD3RpY2tldF9hY2NlcHRlZBgHIAEoCBIrCgZwb2xpY3kYCCABKAsyGy5wb3N0aG9ybi52MS5FbnZlbG9wZVBvbGljeSIwCgpTZXJ2ZXJLZXlzEg8KB2VkMjU1MTkYASABKAwSEQoJbWxfZHNhXzY1GAIgASgMInsKDkVudmVsb3BlUG9saWN5EhEKCW1pbl9zdWl0ZRgBIAEoDRIVCg1yZWtleV9yZWNvcmRzGAIgASgNEhMKC3Jla2V5X2J5dGVzGAMgASgNEhIKCmxpZmV0aW1lX3MYBCABKA0SFgoObmV4dF9zZXJ2ZXJfaWQYBSABKAwiKAoOQ2xpZW50RmluaXNoZWQSFgoOY2xpZW50X2NvbmZpcm0YASABKAwiHQoNRW52ZWxvcGVBbGVydBIMCgRjb2RlGAEgASgNIh4KCUtleVVwZGF0ZRIRCglyZXF1ZXN0ZWQYASABKAgiNwoORW52ZWxvcGVUaWNrZXQSEQoJdGlja2V0X2lkGAEgASgMEhIKCmxpZmV0aW1lX3MYAiABKA0iSQoRTG9naW5SZWdpc3RyYXRpb24SEQoJbG9naW5fa2V5GAEgASgMEiEKE3JlZ2lzdHJhdGlvbl9zZWNyZXQYAiABKAxCBJC1GAEiSQoKTG9naW5Qcm9vZhIPCgdhY2NvdW50GAEgASgJEhEKCWRldmljZV9pZBgCIAEoCRIXCglzaWduYXR1cmUYAyABKAxCBJC1GAEiIAoLTG9naW5BbnN3ZXISEQoDbWFjGAEgASgMQgSQtRgBKlwKClJlc3VtZU1vZGUSGwoXUkVTVU1FX01PREVfVU5TUEVDSUZJRUQQABIXChNSRVNVTUVfTU9ERV9QU0tfS0VNEAESGAoUUkVTVU1FX01PREVfUFNLX09OTFkQAkIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_options]);
 
 /**
  * Client to server, record type 1. The first record of a link.
@@ -418,13 +418,41 @@ export const EnvelopeTicketSchema: GenMessage<EnvelopeTicket> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_envelope, 10);
 
 /**
+ * What a device and a service keep of each other, so that both can show on a later link who they are.
+ *
+ * @generated from message posthorn.v1.LoginRegistration
+ */
+export type LoginRegistration = Message<"posthorn.v1.LoginRegistration"> & {
+  /**
+   * The Ed25519 public key of the device's login proofs: 32 bytes.
+   *
+   * @generated from field: bytes login_key = 1;
+   */
+  loginKey: Uint8Array;
+
+  /**
+   * What the service will answer them with: 32 random bytes, made for this device and this service alone.
+   *
+   * @generated from field: bytes registration_secret = 2;
+   */
+  registrationSecret: Uint8Array;
+};
+
+/**
+ * Describes the message posthorn.v1.LoginRegistration.
+ * Use `create(LoginRegistrationSchema)` to create a new message.
+ */
+export const LoginRegistrationSchema: GenMessage<LoginRegistration> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_envelope, 11);
+
+/**
  * A login proof: a device shows whose it is, on this very link and on no other.
  *
  * @generated from message posthorn.v1.LoginProof
  */
 export type LoginProof = Message<"posthorn.v1.LoginProof"> & {
   /**
-   * The user. 1 to 64 bytes.
+   * The user, as Welcome's login_account has said it. 1 to 129 bytes.
    *
    * @generated from field: string account = 1;
    */
@@ -450,7 +478,7 @@ export type LoginProof = Message<"posthorn.v1.LoginProof"> & {
  * Use `create(LoginProofSchema)` to create a new message.
  */
 export const LoginProofSchema: GenMessage<LoginProof> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_envelope, 11);
+  messageDesc(file_posthorn_v1_envelope, 12);
 
 /**
  * The service's answer: it knows the device, on this very link.
@@ -471,7 +499,7 @@ export type LoginAnswer = Message<"posthorn.v1.LoginAnswer"> & {
  * Use `create(LoginAnswerSchema)` to create a new message.
  */
 export const LoginAnswerSchema: GenMessage<LoginAnswer> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_envelope, 12);
+  messageDesc(file_posthorn_v1_envelope, 13);
 
 /**
  * What a ticket is used for.

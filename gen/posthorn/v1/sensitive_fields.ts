@@ -3,6 +3,7 @@
 /** Members that must not appear in logs, traces or error texts. */
 export const SENSITIVE_FIELDS: readonly string[] = [
   "mac",
+  "registrationSecret",
   "signature",
   "token",
 ];
