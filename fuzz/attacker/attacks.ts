@@ -32,7 +32,7 @@ export function withheld(to: Side, count: number, act: (held: readonly Passing[]
   };
 }
 
-/** Passes a record on with one bit of its body changed; a negative place counts from the end. */
+/** Passes a record on with one bit of it turned over: of its body, or counted from its end. */
 export function flipBit(record: Passing, at: number): void {
   const changed = record.bytes.slice();
   const place = at < 0 ? changed.length + at : HEADER_BYTES + at;

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { type Client, connect } from "../../client/client.ts";
 import type { Dialer } from "../../client/dialer.ts";
 import { sealed } from "../../client/links/sealed.ts";
-import { memoryJournal } from "../../client/memory-journal.ts";
-import { dialersOf, nodeEnvelope } from "../../client/node.ts";
-import type { ServiceEnvelope } from "../../client/service-envelope.ts";
+import { type MemoryJournal, memoryJournal } from "../../client/memory-journal.ts";
+import { dialersOf } from "../../client/node.ts";
+import { ServiceEnvelope, type ServiceEnvelopeOptions } from "../../client/service-envelope.ts";
 import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { LinkRsaKey } from "../../platform/native-rsa.ts";
 import { parsePin } from "../../protocol/envelope/identity.ts";
 import type { LinkKind } from "../../protocol/link.ts";
 import { configFrom } from "../../server/config.ts";
@@ -75,9 +77,16 @@ export class Scene {
     return `user${this.#userCount}`;
   }
 
+  /** What a device knows of the service: its pin, unless told otherwise. */
+  envelope(asked: Partial<ServiceEnvelopeOptions> = {}): ServiceEnvelope {
+    // The smallest that is legal: they are made while a test waits.
+    const makeRsaKey = () => LinkRsaKey.generate(2048);
+    return new ServiceEnvelope({ crypto: NATIVE_CRYPTO, makeRsaKey, trust: [this.pin], ...asked });
+  }
+
   /** A device behind the relay; pins the service unless told otherwise. */
   async device(asked: Partial<DeviceOptions> = {}): Promise<Device> {
-    const envelope = asked.envelope ?? nodeEnvelope({ trust: [this.pin] });
+    const envelope = asked.envelope ?? this.envelope();
     const dialer = asked.dialer ?? sealed(this.way, envelope);
     const userId = asked.userId ?? this.user();
     const device = await Device.begin({ journal: memoryJournal(), ...asked, userId, dialer });
@@ -89,10 +98,7 @@ export class Scene {
   async stored(userId: string): Promise<string[]> {
     this.#markerCount += 1;
     const marker = `${MARKER}${this.#markerCount}`;
-    const dialer = sealed(
-      dialTo("tcp", this.service.address.port),
-      nodeEnvelope({ trust: "none" }),
-    );
+    const dialer = sealed(dialTo("tcp", this.service.address.port), this.envelope());
     const deviceId = `reader${this.#markerCount}`;
     const reader = await Device.begin({ userId, deviceId, dialer, journal: memoryJournal() });
     await reader.client.send(userId, marker);
@@ -135,7 +141,7 @@ export interface DeviceOptions {
   readonly token?: string;
   readonly dialer: Dialer;
   readonly envelope?: ServiceEnvelope;
-  readonly journal: ReturnType<typeof memoryJournal>;
+  readonly journal: MemoryJournal;
 }
 
 /** A client of the repository, and all that it was told. */
@@ -182,6 +188,11 @@ export class Device {
       this.acknowledged.push(text);
     });
     await Promise.all(sends);
+  }
+
+  /** As {@link send}, for who looks at `acknowledged` later. */
+  sendLater(...texts: readonly string[]): void {
+    this.send(...texts).catch(() => {});
   }
 
   async #read(): Promise<void> {
