@@ -323,6 +323,7 @@ const WELCOME: FrameContents["welcome"] = {
   submitWindow: { count: 8, bytes: 1_000_000 },
   limits: { frameBytes: 262_144, contentBytes: 1024 },
   userId: "somebody",
+  loginAccount: "",
   nowMs: 1,
 };
 
