@@ -177,6 +177,9 @@ async function attackRecords(
   const last = link.seenFor(other).at(-1);
   assert.deepEqual([last?.type, last?.bodyBytes], ["sealed", 80]);
   assert.equal(last?.seq, sealedCount(link, other) - 1);
+  // Nor does the transport say why. [ENV-49]
+  await until("the transport is ended", () => link.ended.has(to));
+  if (relay.kind === "websocket") assert.match(link.ended.get(to) ?? "", /status 100[05]/);
 
   const before = [...device.received];
   const acknowledged = [...device.acknowledged];

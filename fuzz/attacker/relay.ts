@@ -104,10 +104,10 @@ export class RelayedLink {
   readonly seen: Passing[] = [];
   /** All bytes that came from either side, sealed or not. */
   readonly from: Readonly<Record<Side, Uint8Array[]>> = { device: [], service: [] };
-  /** Who has ended its transport. */
-  readonly ended = new Set<Side>();
-  /** Whether an end of one side is told to the other. */
-  passesEnds = true;
+  /** Who has ended its transport, and what the transport said of it. */
+  readonly ended = new Map<Side, string>();
+  /** Called instead of passing on that the device has ended its transport. */
+  onEnd: (() => void) | undefined;
   readonly device: LinkHandler;
   readonly #relay: Relay;
   readonly #deviceLink: AcceptedLink;
@@ -115,6 +115,7 @@ export class RelayedLink {
   #isSealed: boolean | undefined;
   /** What came before the link was let go on. */
   #early: (() => void)[] | undefined = [];
+  #isCut = false;
   readonly #readers = { device: new RecordReader(), service: new RecordReader() };
 
   constructor(relay: Relay, device: AcceptedLink) {
@@ -137,7 +138,8 @@ export class RelayedLink {
 
   /** Ends both transports, and nothing that comes meanwhile goes on. */
   cut(): void {
-    this.#early = [];
+    this.#isCut = true;
+    this.#early = undefined;
     this.end("device");
     if (this.#serviceLink !== undefined) this.end("service");
   }
@@ -173,11 +175,12 @@ export class RelayedLink {
     return {
       received: (bytes) => whenAdmitted(() => this.#received(from, bytes)),
       drained: () => {},
-      closed: () => whenAdmitted(() => this.#closed(from)),
+      closed: (_, detail) => whenAdmitted(() => this.#closed(from, detail)),
     };
   }
 
   #received(from: Side, bytes: Uint8Array): void {
+    if (this.#isCut) return;
     const to = from === "device" ? "service" : "device";
     this.from[from].push(bytes);
     this.#isSealed ??= contentOf(bytes) === "records";
@@ -193,9 +196,9 @@ export class RelayedLink {
     if (fault !== undefined) this.send(to, bytes);
   }
 
-  #closed(from: Side): void {
-    this.ended.add(from);
-    if (!this.passesEnds) return;
+  #closed(from: Side, detail: string): void {
+    this.ended.set(from, detail);
+    if (from === "device" && this.onEnd !== undefined) return this.onEnd();
     const to = from === "device" ? "service" : "device";
     if (to === "device" || this.#serviceLink !== undefined) this.end(to);
   }

@@ -5,7 +5,6 @@ import { type Client, connect } from "../../client/client.ts";
 import type { Dialer } from "../../client/dialer.ts";
 import { sealed } from "../../client/links/sealed.ts";
 import { type MemoryJournal, memoryJournal } from "../../client/memory-journal.ts";
-import { dialersOf } from "../../client/node.ts";
 import { ServiceEnvelope, type ServiceEnvelopeOptions } from "../../client/service-envelope.ts";
 import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
@@ -16,7 +15,7 @@ import { configFrom } from "../../server/config.ts";
 import type { Log } from "../../server/observe.ts";
 import { createServer, type PosthornServer } from "../../server/server.ts";
 import { Relay } from "./relay.ts";
-import { dialTo } from "./transports.ts";
+import { dialTo, wayTo } from "./transports.ts";
 
 const SERVICE = { port: 0, envelope: "required", longPoll: { coalesceMs: 0 } };
 const BACKOFF = { baseMs: 10, capMs: 20 };
@@ -68,7 +67,7 @@ export class Scene {
 
   /** The way to the service that leads through the relay. */
   get way(): Dialer {
-    return dialersOf(`${SCHEMES[this.relay.kind]}://127.0.0.1:${this.relay.port}`)[0] as Dialer;
+    return wayTo(this.relay.kind, this.relay.port);
   }
 
   /** Another user's name in each test. */
@@ -128,12 +127,6 @@ export class Scene {
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
-
-const SCHEMES: Readonly<Record<LinkKind, string>> = {
-  tcp: "tcp",
-  websocket: "ws",
-  longpoll: "http",
-};
 
 export interface DeviceOptions {
   readonly userId: string;

@@ -5,6 +5,7 @@ import { type RawData, WebSocket, WebSocketServer } from "ws";
 import type { Dialer } from "../../client/dialer.ts";
 import { longPoll } from "../../client/links/longpoll.ts";
 import { tcp } from "../../client/links/tcp.ts";
+import { dialersOf } from "../../client/node.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { SocketLink } from "../../platform/socket-link.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
@@ -29,6 +30,17 @@ export interface Entrance {
 }
 
 const HOST = "127.0.0.1";
+
+const SCHEMES: Readonly<Record<LinkKind, string>> = {
+  tcp: "tcp",
+  websocket: "ws",
+  longpoll: "http",
+};
+
+/** The repository's own way to somewhere, as applications have it. */
+export function wayTo(kind: LinkKind, port: number): Dialer {
+  return dialersOf(`${SCHEMES[kind]}://${HOST}:${port}`)[0] as Dialer;
+}
 
 /** Listens on one transport; what comes is handed over as it is, whatever it holds. */
 export async function listenOn(kind: LinkKind, accept: LinkAcceptor): Promise<Entrance> {
@@ -137,7 +149,7 @@ class MessageLink implements AcceptedLink, DialledLink {
       if (this.#handler === undefined) this.#early.push(bytes);
       else this.#handler.received(bytes);
     });
-    socket.on("close", () => this.#handler?.closed(ErrorCode.LINK_LOST, ""));
+    socket.on("close", (status) => this.#handler?.closed(ErrorCode.LINK_LOST, `status ${status}`));
   }
 
   start(handler: LinkHandler): void {

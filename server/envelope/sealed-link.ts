@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { rsaEncrypt } from "../../platform/native-rsa.ts";
 import { TICKET_ID_BYTES } from "../../protocol/envelope/limits.ts";
@@ -108,7 +108,12 @@ export class SealedLink implements AcceptedLink, LinkHandler {
     this.#closing = code;
     this.#machine.close();
     this.#obeyAll();
-    this.#inner.close(code);
+    this.#endTransport();
+  }
+
+  /** A transport that can carry a code would tell everybody on the way why. [ENV-49] */
+  #endTransport(): void {
+    this.#inner.close(ErrorCode.GOODBYE);
   }
 
   #flush(): void {
@@ -144,7 +149,7 @@ export class SealedLink implements AcceptedLink, LinkHandler {
         return this.#established(effect.link);
       case "close":
         this.#end = effect.because;
-        this.#inner.close(effect.because.code);
+        this.#endTransport();
         return;
       case "encrypt": {
         const ciphertext = rsaEncrypt(effect.publicKey, effect.secret);

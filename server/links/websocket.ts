@@ -26,6 +26,8 @@ const DRAIN_POLL_MS = 20;
 const CLOSE_NORMAL = 1000;
 const CLOSE_CODE_BASE = 4000;
 const CLOSE_CODE_MAX = 4999;
+/** A record's header of version 0, which none has: an end of every sealed link. [ENV-3] */
+const NO_RECORD = Uint8Array.of(1, 0, ...new Array<number>(14).fill(0));
 
 /** Turns upgrade requests into links. [LNK-5] */
 export class WebSocketEntrance {
@@ -152,6 +154,8 @@ class WebSocketLink implements AcceptedLink {
   }
 
   #malformed(binary: boolean): void {
+    // A sealed link says nothing in the clear: whoever reads its records finds out, and says so.
+    if (this.#content === "records") return this.#handler?.received(NO_RECORD.slice());
     const detail = binary ? "a message ends inside a frame" : "a text message";
     const code = ErrorCode.FRAME_MALFORMED;
     this.write(encodeFrame({ kind: "close", value: { code, detail, requirement: "LNK-5" } }));
