@@ -60,8 +60,8 @@ export function prepareAttachment(
   const { bounds: timeline } = given;
   const ahead = cursorViolation(cursor, timeline);
   if (ahead !== undefined) return ahead;
-  const held = known ?? { ...NEVER_ATTACHED, sessionId: given.newSessionId() };
-  const record = withLogin(held, request.login);
+  const before = known ?? { ...NEVER_ATTACHED, sessionId: given.newSessionId() };
+  const record = withLogin(before, request.login);
   const generation = record.generation + 1;
   if (outbox.epoch !== 0 && outbox.epoch < record.outboxEpoch) {
     const detail = `outbox epoch ${outbox.epoch} is older than ${record.outboxEpoch}`;
@@ -91,8 +91,8 @@ export function prepareAttachment(
   }
   const { sessionId, outboxEpoch: epoch, through } = record;
   const { resultsThrough, results } = dropResults(record, outbox.resultsThrough);
-  const kept = { epoch, through, resultsThrough, results };
-  return { attachment: { sessionId, generation, outbox: kept, timeline }, record };
+  const held = { epoch, through, resultsThrough, results };
+  return { attachment: { sessionId, generation, outbox: held, timeline }, record };
 }
 
 /** The same registration again is written anew so seldom that it costs no write per attach. */
