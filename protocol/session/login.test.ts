@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
 import { Delimiter } from "../delimit.ts";
@@ -125,6 +126,33 @@ describe("a device that logs in by proof", () => {
     const leaving = device(LOGIN);
     leaving.session.close(ErrorCode.GOODBYE);
     assert.deepEqual(kindsOf(leaving.session.effects(NOW_MS)), ["close"]);
+  });
+
+  test("[ENV-36] is silent whatever comes before the answer, however it is cut", () => {
+    const frames = fc.record({
+      loginAnswer: fc.record({ mac: fc.uint8Array({ maxLength: 33 }) }),
+      loginAccount: fc.string({ maxLength: 3 }),
+      userId: fc.string({ maxLength: 3 }),
+    });
+    const pieces = fc.array(
+      fc.oneof(
+        frames.map((part) => encodeFrame(welcome(part))),
+        fc.uint8Array({ maxLength: 40 }),
+        fc.constant(encodeFrame({ kind: "ping", value: PING })),
+      ),
+      { maxLength: 6 },
+    );
+    const silent = fc.property(pieces, fc.nat(80), (all, cutAt) => {
+      const { session } = device(LOGIN);
+      const bytes = Buffer.concat(all);
+      for (const piece of [bytes.subarray(0, cutAt), bytes.subarray(cutAt)]) {
+        session.received(new Uint8Array(piece), NOW_MS);
+        session.probe(NOW_MS);
+        const effects = kindsOf(session.effects(NOW_MS));
+        assert.ok(effects.every((kind) => kind === "close"));
+      }
+    });
+    fc.assert(silent, { numRuns: 500 });
   });
 
   test("[SES-1] is as talkative as any on its next link", () => {

@@ -12,6 +12,7 @@ import { sealed } from "../../client/links/sealed.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
 import { dialersOf, nodeEnvelope } from "../../client/node.ts";
 import type { ClientOptions } from "../../client/options.ts";
+import { Verdicts } from "../../client/race.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { Frame } from "../../protocol/frames.ts";
@@ -238,6 +239,48 @@ describe("a login that is bound to its link", () => {
     await assert.rejects(again, { code: ErrorCode.LINK_NOT_TRUSTED });
   });
 
+  test("[LNK-15] [ENV-57] a better link that is not pinned is tried with a proof", async () => {
+    const memory = await registered("ws", "better");
+    const token = await tokenOf("better");
+    for (const login of [loginOf(memory), undefined]) {
+      const [preferred, sure] = [unpinned("tcp"), pinned("ws")];
+      let trials = 0;
+      const counted = {
+        ...preferred,
+        dial: (signal: AbortSignal) => {
+          trials += 1;
+          return preferred.dial(signal);
+        },
+      };
+      const verdicts = new Verdicts([[`tcp ${preferred.address}`, Date.now() + 300]]);
+      const dialers = [counted, sure];
+      const part = { dialers, token, verdicts, upgradeMs: 50, ...(login && { login }) };
+      const client = await attached(sure, part);
+      await client.send("better", "x");
+      assert.equal(client.status.link, "websocket");
+      await until(() => trials > 0 && (login === undefined || client.status.link === "tcp"));
+      await client.send("better", "x");
+      assert.equal(client.status.trust, login === undefined ? "pinned" : "none");
+      await client.close();
+    }
+  });
+
+  test("[ENV-55] a memory that fails is the end, and nothing leaves", async () => {
+    const broken = new Error("the disk is gone");
+    const failing: LoginMemory = {
+      load: () => Promise.reject(broken),
+      save: () => Promise.reject(broken),
+    };
+    const full: LoginMemory = { load: async () => undefined, save: failing.save };
+    for (const memory of [failing, full]) {
+      const token = await tokenOf("broken");
+      const client = await attached(pinned("tcp"), { token, login: loginOf(memory) });
+      await assert.rejects(client.send("broken", "x"), broken);
+      assert.equal(client.status.state, "closed");
+      await client.close();
+    }
+  });
+
   test("[AUT-7] an operator may do without", async () => {
     const memory = await registered("tcp", "off");
     await server.close();
@@ -251,6 +294,13 @@ describe("a login that is bound to its link", () => {
     server = await start();
   });
 });
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let turn = 0; !isSo(); turn += 1) {
+    assert.ok(turn < 2_000, "not so after ten seconds");
+    await setTimeout(5);
+  }
+}
 
 function middle(part: Partial<Mischief> & { readonly seen: Frame[] }): Mischief {
   const { seen, up = (frame) => [frame], down = (frame) => [frame] } = part;
