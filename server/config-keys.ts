@@ -97,7 +97,7 @@ export const CONFIG_KEYS = {
     loginDays: integer(
       30,
       [0, 3650],
-      "for how long a device may log in by its key since it last showed a token; 0: never",
+      "days for which a device that showed a token logs in without, blocked or not; 0: none",
     ),
   },
   limits: {
