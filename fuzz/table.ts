@@ -1,5 +1,6 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
 import { envelopeImpostor } from "./properties/envelope-impostor.ts";
@@ -46,6 +47,7 @@ export const PROPERTIES: readonly Property[] = [
   envelopeRsaOracle,
   envelopeTickets,
   envelopeLogin,
+  deviceLogin,
   envelopeRecords,
   envelopePadding,
   envelopeProviders,
