@@ -7,13 +7,14 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { Message as Message$1 } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEiOAoFRXZlbnQSJwoHbWVzc2FnZRgBIAEoCzIULnBvc3Rob3JuLnYxLk1lc3NhZ2VIAEIGCgRraW5kInsKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQiMwoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSABCBgoEa2luZEIFkgMCCAJiCGVkaXRpb25zcOgH");
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEiqgEKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSABCBgoEa2luZCKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQiewoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudCIzCgdDb250ZW50Eg4KBHRleHQYASABKAlIABIQCgZjdXN0b20YAiABKAxIAEIGCgRraW5kQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_options]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -34,6 +35,22 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: Message;
     case: "message";
+  } | {
+    /**
+     * A packet of a secure chat came, for one device of the user.
+     *
+     * @generated from field: posthorn.v1.PacketArrived packet_arrived = 2;
+     */
+    value: PacketArrived;
+    case: "packetArrived";
+  } | {
+    /**
+     * The devices of a user, or its account key, are others than before.
+     *
+     * @generated from field: posthorn.v1.DirectoryChanged directory_changed = 3;
+     */
+    value: DirectoryChanged;
+    case: "directoryChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -43,6 +60,85 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 0);
+
+/**
+ * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
+ * event or the packet has expired, get the event without the packet.
+ *
+ * @generated from message posthorn.v1.PacketArrived
+ */
+export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
+  /**
+   * The authenticated sender, as the service says. Proves nothing: the packet does.
+   *
+   * @generated from field: string sender_user_id = 1;
+   */
+  senderUserId: string;
+
+  /**
+   * The device it was sent from, likewise.
+   *
+   * @generated from field: string sender_device_id = 2;
+   */
+  senderDeviceId: string;
+
+  /**
+   * Whom it is for.
+   *
+   * @generated from field: string to_device_id = 3;
+   */
+  toDeviceId: string;
+
+  /**
+   * The service keeps it no longer, Unix milliseconds.
+   *
+   * @generated from field: uint64 expires_ms = 4;
+   */
+  expiresMs: bigint;
+
+  /**
+   * An encoded posthorn.v1.SecurePacket. Empty: for another device, or gone.
+   *
+   * @generated from field: bytes packet = 5;
+   */
+  packet: Uint8Array;
+};
+
+/**
+ * Describes the message posthorn.v1.PacketArrived.
+ * Use `create(PacketArrivedSchema)` to create a new message.
+ */
+export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 1);
+
+/**
+ * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
+ * with it.
+ *
+ * @generated from message posthorn.v1.DirectoryChanged
+ */
+export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Of the directory from now on.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.DirectoryChanged.
+ * Use `create(DirectoryChangedSchema)` to create a new message.
+ */
+export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 2);
 
 /**
  * A message in a conversation. Set by the service from the sender's operation and authenticated identity.
@@ -84,7 +180,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 1);
+  messageDesc(file_posthorn_v1_event, 3);
 
 /**
  * What a message says.
@@ -121,5 +217,5 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 2);
+  messageDesc(file_posthorn_v1_event, 4);
 

@@ -13,7 +13,9 @@ export type ColdFrameKind =
   | "pong"
   | "credit"
   | "drain"
-  | "close";
+  | "close"
+  | "call"
+  | "reply";
 export type FrameKind = HotFrameKind | ColdFrameKind;
 export type FrameSender = "client" | "server" | "both";
 export type FramePhase = "opening" | "joining" | "open";
@@ -128,6 +130,22 @@ export const FRAME_RULES: Readonly<Record<FrameKind, FrameRule>> = {
     number: 12,
     sender: "both",
     phases: ["opening", "joining", "open"],
+    counter: "none",
+    hot: false,
+  },
+  call: {
+    kind: "call",
+    number: 13,
+    sender: "client",
+    phases: ["open"],
+    counter: "none",
+    hot: false,
+  },
+  reply: {
+    kind: "reply",
+    number: 14,
+    sender: "server",
+    phases: ["open"],
     counter: "none",
     hot: false,
   },

@@ -9,13 +9,16 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Content } from "./event_pb.ts";
 import { file_posthorn_v1_event } from "./event_pb.ts";
+import { file_posthorn_v1_options } from "./options_pb.ts";
+import type { DeviceCertificate, SecurePublicKeys } from "./secure_pb.ts";
+import { file_posthorn_v1_secure } from "./secure_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/operation.proto.
  */
 export const file_posthorn_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIkMKCU9wZXJhdGlvbhIuCgtzZW5kX2RpcmVjdBgBIAEoCzIXLnBvc3Rob3JuLnYxLlNlbmREaXJlY3RIAEIGCgRraW5kIkcKClNlbmREaXJlY3QSEgoKdG9fdXNlcl9pZBgBIAEoCRIlCgdjb250ZW50GAIgASgLMhQucG9zdGhvcm4udjEuQ29udGVudEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_event]);
+  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIt0BCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAQgYKBGtpbmQiWwoKU2VuZFBhY2tldBISCgp0b191c2VyX2lkGAEgASgJEhQKDHRvX2RldmljZV9pZBgCIAEoCRIUCgZwYWNrZXQYAyABKAxCBJC1GAESDQoFdHRsX3MYBCABKA0iigEKDVB1Ymxpc2hEZXZpY2USEAoIcmV2aXNpb24YASABKAQSMgoLYWNjb3VudF9rZXkYAiABKAsyHS5wb3N0aG9ybi52MS5TZWN1cmVQdWJsaWNLZXlzEjMKC2NlcnRpZmljYXRlGAMgASgLMh4ucG9zdGhvcm4udjEuRGV2aWNlQ2VydGlmaWNhdGUiMwoMUmV2b2tlRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEhEKCWRldmljZV9pZBgCIAEoCSJHCgpTZW5kRGlyZWN0EhIKCnRvX3VzZXJfaWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnRCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure]);
 
 /**
  * One operation. Exactly one kind is set; set by the device.
@@ -36,6 +39,30 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
      */
     value: SendDirect;
     case: "sendDirect";
+  } | {
+    /**
+     * Send a packet of a secure chat to one device.
+     *
+     * @generated from field: posthorn.v1.SendPacket send_packet = 2;
+     */
+    value: SendPacket;
+    case: "sendPacket";
+  } | {
+    /**
+     * Put a device into the user's directory.
+     *
+     * @generated from field: posthorn.v1.PublishDevice publish_device = 3;
+     */
+    value: PublishDevice;
+    case: "publishDevice";
+  } | {
+    /**
+     * Take a device out of the user's directory.
+     *
+     * @generated from field: posthorn.v1.RevokeDevice revoke_device = 4;
+     */
+    value: RevokeDevice;
+    case: "revokeDevice";
   } | { case: undefined; value?: undefined };
 };
 
@@ -45,6 +72,112 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_operation, 0);
+
+/**
+ * Sends a packet of a secure chat to one device. No other device is delivered its bytes, the sender's own neither.
+ *
+ * @generated from message posthorn.v1.SendPacket
+ */
+export type SendPacket = Message<"posthorn.v1.SendPacket"> & {
+  /**
+   * The receiver. May be the sender, for a chat between two devices of one user.
+   *
+   * @generated from field: string to_user_id = 1;
+   */
+  toUserId: string;
+
+  /**
+   * One of the receiver's devices that its directory lists. Not the sending device.
+   *
+   * @generated from field: string to_device_id = 2;
+   */
+  toDeviceId: string;
+
+  /**
+   * An encoded posthorn.v1.SecurePacket with a kind, at most 73,728 bytes.
+   *
+   * @generated from field: bytes packet = 3;
+   */
+  packet: Uint8Array;
+
+  /**
+   * How long the service keeps it for the device, seconds: 1 to 604,800.
+   *
+   * @generated from field: uint32 ttl_s = 4;
+   */
+  ttlS: number;
+};
+
+/**
+ * Describes the message posthorn.v1.SendPacket.
+ * Use `create(SendPacketSchema)` to create a new message.
+ */
+export const SendPacketSchema: GenMessage<SendPacket> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 1);
+
+/**
+ * Puts a device into the user's directory, in place of an earlier certificate of the same device.
+ *
+ * @generated from message posthorn.v1.PublishDevice
+ */
+export type PublishDevice = Message<"posthorn.v1.PublishDevice"> & {
+  /**
+   * The revision of the directory that this changes. 0: the user has none.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * The account key that has signed the certificate. Another one than the directory's takes its place, and takes all other
+   * devices out: every peer is told.
+   *
+   * @generated from field: posthorn.v1.SecurePublicKeys account_key = 2;
+   */
+  accountKey?: SecurePublicKeys | undefined;
+
+  /**
+   * The device's certificate.
+   *
+   * @generated from field: posthorn.v1.DeviceCertificate certificate = 3;
+   */
+  certificate?: DeviceCertificate | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.PublishDevice.
+ * Use `create(PublishDeviceSchema)` to create a new message.
+ */
+export const PublishDeviceSchema: GenMessage<PublishDevice> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 2);
+
+/**
+ * Takes a device out of the user's directory. Packets that wait for it are erased.
+ *
+ * @generated from message posthorn.v1.RevokeDevice
+ */
+export type RevokeDevice = Message<"posthorn.v1.RevokeDevice"> & {
+  /**
+   * The revision of the directory that this changes.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * The device. One that is not listed is refused with DEVICE_UNKNOWN.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.RevokeDevice.
+ * Use `create(RevokeDeviceSchema)` to create a new message.
+ */
+export const RevokeDeviceSchema: GenMessage<RevokeDevice> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 3);
 
 /**
  * Sends a message to one user's devices and to the sender's other devices.
@@ -72,5 +205,5 @@ export type SendDirect = Message<"posthorn.v1.SendDirect"> & {
  * Use `create(SendDirectSchema)` to create a new message.
  */
 export const SendDirectSchema: GenMessage<SendDirect> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 1);
+  messageDesc(file_posthorn_v1_operation, 4);
 

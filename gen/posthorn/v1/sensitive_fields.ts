@@ -2,8 +2,13 @@
 
 /** Members that must not appear in logs, traces or error texts. */
 export const SENSITIVE_FIELDS: readonly string[] = [
+  "custom",
   "mac",
+  "packet",
   "registrationSecret",
+  "request",
+  "response",
   "signature",
+  "text",
   "token",
 ];

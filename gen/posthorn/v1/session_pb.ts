@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/session.proto.
  */
 export const file_posthorn_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Chlwb3N0aG9ybi92MS9zZXNzaW9uLnByb3RvEgtwb3N0aG9ybi52MSKKAwoFSGVsbG8SEwoLdmVyc2lvbl9taW4YASABKA0SEwoLdmVyc2lvbl9tYXgYAiABKA0SEwoFdG9rZW4YAyABKAlCBJC1GAESDwoHdXNlcl9pZBgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSKwoGb3V0Ym94GAYgASgLMhsucG9zdGhvcm4udjEuT3V0Ym94UG9zaXRpb24SKwoGY3Vyc29yGAcgASgLMhsucG9zdGhvcm4udjEuQ3Vyc29yUG9zaXRpb24SIwoGdGltZXJzGAggASgLMhMucG9zdGhvcm4udjEuVGltZXJzEiwKD2RlbGl2ZXJ5X3dpbmRvdxgJIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxINCgVhZ2VudBgKIAEoCRIsCgtsb2dpbl9wcm9vZhgLIAEoCzIXLnBvc3Rob3JuLnYxLkxvZ2luUHJvb2YSNAoMcmVnaXN0cmF0aW9uGAwgASgLMh4ucG9zdGhvcm4udjEuTG9naW5SZWdpc3RyYXRpb24iRgoOT3V0Ym94UG9zaXRpb24SDQoFZXBvY2gYASABKAQSFwoPcmVzdWx0c190aHJvdWdoGAIgASgEEgwKBG5leHQYAyABKAQiVQoOQ3Vyc29yUG9zaXRpb24SDQoFZXBvY2gYASABKAQSCwoDc2VxGAIgASgEEicKBXN0YXJ0GAMgASgOMhgucG9zdGhvcm4udjEuQ3Vyc29yU3RhcnQiPwoGVGltZXJzEhQKDGtlZXBhbGl2ZV9tcxgBIAEoDRIPCgdpZGxlX21zGAIgASgNEg4KBmFnZV9tcxgDIAEoDSImCgZXaW5kb3cSDQoFY291bnQYASABKA0SDQoFYnl0ZXMYAiABKA0iowMKB1dlbGNvbWUSDwoHdmVyc2lvbhgBIAEoDRISCgpzZXNzaW9uX2lkGAIgASgMEhIKCmdlbmVyYXRpb24YAyABKAQSKAoGb3V0Ym94GAQgASgLMhgucG9zdGhvcm4udjEuT3V0Ym94U3RhdGUSLAoIdGltZWxpbmUYBSABKAsyGi5wb3N0aG9ybi52MS5UaW1lbGluZVN0YXRlEikKBnJlc3VtZRgGIAEoCzIZLnBvc3Rob3JuLnYxLlJlc3VtZVJlc3VsdBIjCgZ0aW1lcnMYByABKAsyEy5wb3N0aG9ybi52MS5UaW1lcnMSKgoNc3VibWl0X3dpbmRvdxgIIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxIjCgZsaW1pdHMYCSABKAsyEy5wb3N0aG9ybi52MS5MaW1pdHMSDwoHdXNlcl9pZBgKIAEoCRIOCgZub3dfbXMYCyABKAQSFQoNbG9naW5fYWNjb3VudBgMIAEoCRIuCgxsb2dpbl9hbnN3ZXIYDSABKAsyGC5wb3N0aG9ybi52MS5Mb2dpbkFuc3dlciJyCgtPdXRib3hTdGF0ZRINCgVlcG9jaBgBIAEoBBIPCgd0aHJvdWdoGAIgASgEEhcKD3Jlc3VsdHNfdGhyb3VnaBgDIAEoBBIqCgdyZXN1bHRzGAQgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0IjsKDVRpbWVsaW5lU3RhdGUSDQoFZXBvY2gYASABKAQSDAoEaGVhZBgCIAEoBBINCgVmbG9vchgDIAEoBCLcAQoMUmVzdW1lUmVzdWx0Eg4KBmN1cnNvchgBIAEoBBInCgdyZXN1bWVkGAIgASgLMhQucG9zdGhvcm4udjEuUmVzdW1lZEgAEisKCXJlcGxheWluZxgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlcGxheWluZ0gAEiEKBGxvc3QYBCABKAsyES5wb3N0aG9ybi52MS5Mb3N0SAASMgoNZXBvY2hfY2hhbmdlZBgFIAEoCzIZLnBvc3Rob3JuLnYxLkVwb2NoQ2hhbmdlZEgAQgkKB291dGNvbWVKBAgGEAciCQoHUmVzdW1lZCIaCglSZXBsYXlpbmcSDQoFY291bnQYASABKAQiSQoETG9zdBIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEicKBnJlYXNvbhgDIAEoDjIXLnBvc3Rob3JuLnYxLkxvc3RSZWFzb24iIQoMRXBvY2hDaGFuZ2VkEhEKCW9sZF9lcG9jaBgBIAEoBCI0CgZMaW1pdHMSEwoLZnJhbWVfYnl0ZXMYASABKA0SFQoNY29udGVudF9ieXRlcxgCIAEoDSIHCgVSZWFkeSIoCgZTdWJtaXQSCwoDc2VxGAEgASgEEhEKCW9wZXJhdGlvbhgCIAEoDCJICglTdWJtaXRBY2sSDwoHdGhyb3VnaBgBIAEoBBIqCgdyZXN1bHRzGAIgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0InQKDFN1Ym1pdFJlc3VsdBIkCgRjb2RlGAEgASgOMhYucG9zdGhvcm4udjEuRXJyb3JDb2RlEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSFAoMY29tbWl0dGVkX21zGAMgASgEEg4KBmRpZ2VzdBgEIAEoByJVCgdEZWxpdmVyEgsKA3NlcRgBIAEoBBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEhQKDGNvbW1pdHRlZF9tcxgDIAEoBBINCgVldmVudBgEIAEoDCI5CgNBY2sSGQoRZGVsaXZlcmVkX3Rocm91Z2gYASABKAQSFwoPcmVzdWx0c190aHJvdWdoGAIgASgEIigKBFBpbmcSCgoCaWQYASABKA0SFAoMc2VudF90aHJvdWdoGAIgASgEIigKBFBvbmcSCgoCaWQYASABKA0SFAoMc2VudF90aHJvdWdoGAIgASgEIi0KBkNyZWRpdBIjCgZ3aW5kb3cYASABKAsyEy5wb3N0aG9ybi52MS5XaW5kb3ciQAoFRHJhaW4SDwoHc2xvdF9tcxgBIAEoDRIQCghncmFjZV9tcxgCIAEoDRIUCgxhbHRlcm5hdGl2ZXMYAyADKAkiUgoFQ2xvc2USJAoEY29kZRgBIAEoDjIWLnBvc3Rob3JuLnYxLkVycm9yQ29kZRIOCgZkZXRhaWwYAiABKAkSEwoLcmVxdWlyZW1lbnQYAyABKAkqXwoLQ3Vyc29yU3RhcnQSHAoYQ1VSU09SX1NUQVJUX1VOU1BFQ0lGSUVEEAASGQoVQ1VSU09SX1NUQVJUX0VBUkxJRVNUEAESFwoTQ1VSU09SX1NUQVJUX0xBVEVTVBACKkQKCkxvc3RSZWFzb24SGwoXTE9TVF9SRUFTT05fVU5TUEVDSUZJRUQQABIZChVMT1NUX1JFQVNPTl9SRVRFTlRJT04QAUIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_envelope, file_posthorn_v1_error, file_posthorn_v1_options]);
+  fileDesc("Chlwb3N0aG9ybi92MS9zZXNzaW9uLnByb3RvEgtwb3N0aG9ybi52MSKKAwoFSGVsbG8SEwoLdmVyc2lvbl9taW4YASABKA0SEwoLdmVyc2lvbl9tYXgYAiABKA0SEwoFdG9rZW4YAyABKAlCBJC1GAESDwoHdXNlcl9pZBgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSKwoGb3V0Ym94GAYgASgLMhsucG9zdGhvcm4udjEuT3V0Ym94UG9zaXRpb24SKwoGY3Vyc29yGAcgASgLMhsucG9zdGhvcm4udjEuQ3Vyc29yUG9zaXRpb24SIwoGdGltZXJzGAggASgLMhMucG9zdGhvcm4udjEuVGltZXJzEiwKD2RlbGl2ZXJ5X3dpbmRvdxgJIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxINCgVhZ2VudBgKIAEoCRIsCgtsb2dpbl9wcm9vZhgLIAEoCzIXLnBvc3Rob3JuLnYxLkxvZ2luUHJvb2YSNAoMcmVnaXN0cmF0aW9uGAwgASgLMh4ucG9zdGhvcm4udjEuTG9naW5SZWdpc3RyYXRpb24iRgoOT3V0Ym94UG9zaXRpb24SDQoFZXBvY2gYASABKAQSFwoPcmVzdWx0c190aHJvdWdoGAIgASgEEgwKBG5leHQYAyABKAQiVQoOQ3Vyc29yUG9zaXRpb24SDQoFZXBvY2gYASABKAQSCwoDc2VxGAIgASgEEicKBXN0YXJ0GAMgASgOMhgucG9zdGhvcm4udjEuQ3Vyc29yU3RhcnQiPwoGVGltZXJzEhQKDGtlZXBhbGl2ZV9tcxgBIAEoDRIPCgdpZGxlX21zGAIgASgNEg4KBmFnZV9tcxgDIAEoDSImCgZXaW5kb3cSDQoFY291bnQYASABKA0SDQoFYnl0ZXMYAiABKA0iowMKB1dlbGNvbWUSDwoHdmVyc2lvbhgBIAEoDRISCgpzZXNzaW9uX2lkGAIgASgMEhIKCmdlbmVyYXRpb24YAyABKAQSKAoGb3V0Ym94GAQgASgLMhgucG9zdGhvcm4udjEuT3V0Ym94U3RhdGUSLAoIdGltZWxpbmUYBSABKAsyGi5wb3N0aG9ybi52MS5UaW1lbGluZVN0YXRlEikKBnJlc3VtZRgGIAEoCzIZLnBvc3Rob3JuLnYxLlJlc3VtZVJlc3VsdBIjCgZ0aW1lcnMYByABKAsyEy5wb3N0aG9ybi52MS5UaW1lcnMSKgoNc3VibWl0X3dpbmRvdxgIIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxIjCgZsaW1pdHMYCSABKAsyEy5wb3N0aG9ybi52MS5MaW1pdHMSDwoHdXNlcl9pZBgKIAEoCRIOCgZub3dfbXMYCyABKAQSFQoNbG9naW5fYWNjb3VudBgMIAEoCRIuCgxsb2dpbl9hbnN3ZXIYDSABKAsyGC5wb3N0aG9ybi52MS5Mb2dpbkFuc3dlciJyCgtPdXRib3hTdGF0ZRINCgVlcG9jaBgBIAEoBBIPCgd0aHJvdWdoGAIgASgEEhcKD3Jlc3VsdHNfdGhyb3VnaBgDIAEoBBIqCgdyZXN1bHRzGAQgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0IjsKDVRpbWVsaW5lU3RhdGUSDQoFZXBvY2gYASABKAQSDAoEaGVhZBgCIAEoBBINCgVmbG9vchgDIAEoBCLcAQoMUmVzdW1lUmVzdWx0Eg4KBmN1cnNvchgBIAEoBBInCgdyZXN1bWVkGAIgASgLMhQucG9zdGhvcm4udjEuUmVzdW1lZEgAEisKCXJlcGxheWluZxgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlcGxheWluZ0gAEiEKBGxvc3QYBCABKAsyES5wb3N0aG9ybi52MS5Mb3N0SAASMgoNZXBvY2hfY2hhbmdlZBgFIAEoCzIZLnBvc3Rob3JuLnYxLkVwb2NoQ2hhbmdlZEgAQgkKB291dGNvbWVKBAgGEAciCQoHUmVzdW1lZCIaCglSZXBsYXlpbmcSDQoFY291bnQYASABKAQiSQoETG9zdBIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEicKBnJlYXNvbhgDIAEoDjIXLnBvc3Rob3JuLnYxLkxvc3RSZWFzb24iIQoMRXBvY2hDaGFuZ2VkEhEKCW9sZF9lcG9jaBgBIAEoBCJDCgZMaW1pdHMSEwoLZnJhbWVfYnl0ZXMYASABKA0SFQoNY29udGVudF9ieXRlcxgCIAEoDRINCgVjYWxscxgDIAEoDSIHCgVSZWFkeSIoCgZTdWJtaXQSCwoDc2VxGAEgASgEEhEKCW9wZXJhdGlvbhgCIAEoDCJICglTdWJtaXRBY2sSDwoHdGhyb3VnaBgBIAEoBBIqCgdyZXN1bHRzGAIgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0InQKDFN1Ym1pdFJlc3VsdBIkCgRjb2RlGAEgASgOMhYucG9zdGhvcm4udjEuRXJyb3JDb2RlEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSFAoMY29tbWl0dGVkX21zGAMgASgEEg4KBmRpZ2VzdBgEIAEoByJVCgdEZWxpdmVyEgsKA3NlcRgBIAEoBBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEhQKDGNvbW1pdHRlZF9tcxgDIAEoBBINCgVldmVudBgEIAEoDCI5CgNBY2sSGQoRZGVsaXZlcmVkX3Rocm91Z2gYASABKAQSFwoPcmVzdWx0c190aHJvdWdoGAIgASgEIjkKBENhbGwSCgoCaWQYASABKAQSDgoGbWV0aG9kGAIgASgJEhUKB3JlcXVlc3QYAyABKAxCBJC1GAEiUQoFUmVwbHkSCgoCaWQYASABKAQSJAoEY29kZRgCIAEoDjIWLnBvc3Rob3JuLnYxLkVycm9yQ29kZRIWCghyZXNwb25zZRgDIAEoDEIEkLUYASIoCgRQaW5nEgoKAmlkGAEgASgNEhQKDHNlbnRfdGhyb3VnaBgCIAEoBCIoCgRQb25nEgoKAmlkGAEgASgNEhQKDHNlbnRfdGhyb3VnaBgCIAEoBCItCgZDcmVkaXQSIwoGd2luZG93GAEgASgLMhMucG9zdGhvcm4udjEuV2luZG93IkAKBURyYWluEg8KB3Nsb3RfbXMYASABKA0SEAoIZ3JhY2VfbXMYAiABKA0SFAoMYWx0ZXJuYXRpdmVzGAMgAygJIlIKBUNsb3NlEiQKBGNvZGUYASABKA4yFi5wb3N0aG9ybi52MS5FcnJvckNvZGUSDgoGZGV0YWlsGAIgASgJEhMKC3JlcXVpcmVtZW50GAMgASgJKl8KC0N1cnNvclN0YXJ0EhwKGENVUlNPUl9TVEFSVF9VTlNQRUNJRklFRBAAEhkKFUNVUlNPUl9TVEFSVF9FQVJMSUVTVBABEhcKE0NVUlNPUl9TVEFSVF9MQVRFU1QQAipECgpMb3N0UmVhc29uEhsKF0xPU1RfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVTE9TVF9SRUFTT05fUkVURU5USU9OEAFCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_envelope, file_posthorn_v1_error, file_posthorn_v1_options]);
 
 /**
  * Client to server. Asks to attach a device and states both of its positions.
@@ -608,6 +608,13 @@ export type Limits = Message<"posthorn.v1.Limits"> & {
    * @generated from field: uint32 content_bytes = 2;
    */
   contentBytes: number;
+
+  /**
+   * Calls without a reply. 0: none are served.
+   *
+   * @generated from field: uint32 calls = 3;
+   */
+  calls: number;
 };
 
 /**
@@ -803,6 +810,76 @@ export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_session, 19);
 
 /**
+ * Client to server. A question to a service, outside of all sequences: it ends with its link, and the device asks again.
+ *
+ * @generated from message posthorn.v1.Call
+ */
+export type Call = Message<"posthorn.v1.Call"> & {
+  /**
+   * Chosen by the device: 1 for the first of a link, then +1.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * A service's full name, "/" and its method: posthorn.v1.KeyDirectoryService/ListDevices. At most 128 bytes.
+   *
+   * @generated from field: string method = 2;
+   */
+  method: string;
+
+  /**
+   * The method's encoded request.
+   *
+   * @generated from field: bytes request = 3;
+   */
+  request: Uint8Array;
+};
+
+/**
+ * Describes the message posthorn.v1.Call.
+ * Use `create(CallSchema)` to create a new message.
+ */
+export const CallSchema: GenMessage<Call> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_session, 20);
+
+/**
+ * Server to client. The answer to a Call. Answers come in any order.
+ *
+ * @generated from message posthorn.v1.Reply
+ */
+export type Reply = Message<"posthorn.v1.Reply"> & {
+  /**
+   * The id of the Call.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * Why there is none. UNSPECIFIED: there is.
+   *
+   * @generated from field: posthorn.v1.ErrorCode code = 2;
+   */
+  code: ErrorCode;
+
+  /**
+   * The method's encoded response.
+   *
+   * @generated from field: bytes response = 3;
+   */
+  response: Uint8Array;
+};
+
+/**
+ * Describes the message posthorn.v1.Reply.
+ * Use `create(ReplySchema)` to create a new message.
+ */
+export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_session, 21);
+
+/**
  * Either direction. Asks for a Pong, and states the sender's positions so that a loss on a quiet link is noticed.
  *
  * @generated from message posthorn.v1.Ping
@@ -828,7 +905,7 @@ export type Ping = Message<"posthorn.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 20);
+  messageDesc(file_posthorn_v1_session, 22);
 
 /**
  * Either direction. The answer to a Ping.
@@ -856,7 +933,7 @@ export type Pong = Message<"posthorn.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 21);
+  messageDesc(file_posthorn_v1_session, 23);
 
 /**
  * Either direction. Replaces the window that the sender granted before.
@@ -877,7 +954,7 @@ export type Credit = Message<"posthorn.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 22);
+  messageDesc(file_posthorn_v1_session, 24);
 
 /**
  * Server to client. Please move.
@@ -912,7 +989,7 @@ export type Drain = Message<"posthorn.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 23);
+  messageDesc(file_posthorn_v1_session, 25);
 
 /**
  * Either direction. The last frame of a link.
@@ -947,7 +1024,7 @@ export type Close = Message<"posthorn.v1.Close"> & {
  * Use `create(CloseSchema)` to create a new message.
  */
 export const CloseSchema: GenMessage<Close> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 24);
+  messageDesc(file_posthorn_v1_session, 26);
 
 /**
  * Where a device without a cursor begins.
