@@ -1,7 +1,5 @@
-import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { readIfThere, replacePrivately } from "../platform/private-file.ts";
 import { HASH_BYTES } from "../protocol/envelope/provider.ts";
 import type { LoginMemory, LoginState } from "./device-login.ts";
 import { JournalError } from "./journal.ts";
@@ -15,51 +13,19 @@ import { JournalError } from "./journal.ts";
 export function fileLogin(path: string): LoginMemory {
   return {
     load: async () => {
-      const text = await readIfThere(path);
+      const text = await readIfThere(path).catch((cause: unknown) => {
+        throw new JournalError(ErrorCode.DATA_DAMAGED, `${path} cannot be read`, { cause });
+      });
       return text === undefined ? undefined : stateFrom(path, text);
     },
     save: async (state) => {
       try {
-        await replace(path, textOf(state));
+        await replacePrivately(path, textOf(state));
       } catch (cause) {
         throw new JournalError(ErrorCode.DATA_UNWRITABLE, `${path} cannot be written`, { cause });
       }
     },
   };
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === "ENOENT") return undefined;
-    throw new JournalError(ErrorCode.DATA_DAMAGED, `${path} cannot be read`, { cause });
-  }
-}
-
-/** Whole or not at all, whatever instruction the process dies at. */
-async function replace(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const fresh = `${path}.${randomUUID()}`;
-  try {
-    await withFile(await open(fresh, "wx", 0o600), async (file) => {
-      await file.writeFile(text);
-      await file.sync();
-    });
-    await rename(fresh, path);
-  } catch (error) {
-    await rm(fresh, { force: true });
-    throw error;
-  }
-  await withFile(await open(dirname(path), "r"), (folder) => folder.sync());
-}
-
-async function withFile(file: FileHandle, work: (file: FileHandle) => Promise<void>) {
-  try {
-    await work(file);
-  } finally {
-    await file.close();
-  }
 }
 
 function textOf({ seed, registrationSecret, account }: LoginState): string {

@@ -27,6 +27,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "client/node.ts": NODE_CLIENT,
   "client/file-journal.ts": NODE_CLIENT,
   "client/file-login.ts": NODE_CLIENT,
+  "client/secure/secret-files.ts": NODE_CLIENT,
   "client/links/tcp.ts": NODE_CLIENT,
 
   server: {

@@ -1,0 +1,140 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
+import {
+  accountFingerprint,
+  areSecureKeys,
+  type CertifiedDevice,
+  readCertificate,
+  type SecureKeys,
+  sameKeys,
+} from "../../protocol/secure/identity.ts";
+import type { Client } from "../client.ts";
+import { RefusedError } from "../results.ts";
+import type { SecureIdentity } from "./identity.ts";
+
+/** As the directory carries it. */
+export interface SecureCertificate {
+  readonly core: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** What a service says of somebody's devices, as far as it is true by its own signatures. */
+export interface PeerDevices {
+  readonly userId: string;
+  readonly revision: number;
+  readonly account: SecureKeys;
+  /** AFP. */
+  readonly fingerprint: Uint8Array;
+  /** Those whose certificates hold; without repeats. */
+  readonly devices: readonly CertifiedDevice[];
+}
+
+/** Changes of the own directory that came in between, after which publishing gives up. */
+const ATTEMPTS_MAX = 5;
+
+/** Asks for somebody's devices; undefined: nothing is published. [SEC-9] */
+export async function lookUp(
+  client: Client,
+  crypto: CryptoProvider,
+  { userId, nowMs }: Whose,
+): Promise<PeerDevices | undefined> {
+  const { listDevices } = KeyDirectoryService.method;
+  const { revision, accountKey, devices } = await client.call(listDevices, { userId });
+  if (accountKey === undefined || !areSecureKeys(accountKey)) return undefined;
+  const account = { ed25519: accountKey.ed25519, mlDsa65: accountKey.mlDsa65 };
+  const certified = new Map<string, CertifiedDevice>();
+  for (const certificate of devices) {
+    const device = readCertificate(crypto, certificate, { account, userId, nowMs });
+    if (!("code" in device)) certified.set(device.deviceId, device);
+  }
+  return {
+    userId,
+    revision: Number(revision),
+    account,
+    fingerprint: accountFingerprint(crypto, account),
+    devices: [...certified.values()],
+  };
+}
+
+/**
+ * Puts this device into its user's directory, unless it is there.
+ *
+ * @param how `replaceAccount`: where the directory has another account key, put this one in its
+ *   place. All other devices fall out, and every peer is told that the account is another one.
+ * @throws RefusedError PEER_IDENTITY_CHANGED where the directory has another account key;
+ *   CERTIFICATE_INVALID where another device has to vouch for this one first
+ */
+export async function publish(
+  client: Client,
+  crypto: CryptoProvider,
+  { identity, nowMs, replaceAccount }: Publishing,
+): Promise<void> {
+  const certificate = await identity.certificate(nowMs);
+  const { accountKey } = identity;
+  if (certificate === undefined || accountKey === undefined) {
+    throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
+  }
+  const { userId, deviceId, keys } = identity.device;
+  await change(client, crypto, { userId, nowMs }, (listed) => {
+    const isSame = listed !== undefined && sameKeys(listed.account, accountKey);
+    if (listed !== undefined && !isSame && !replaceAccount) {
+      throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
+    }
+    const own = isSame ? listed.devices.find((device) => device.deviceId === deviceId) : undefined;
+    if (own !== undefined && sameKeys(own.keys, keys)) return undefined;
+    const revision = BigInt(listed?.revision ?? 0);
+    return { case: "publishDevice", value: { revision, accountKey, certificate } };
+  });
+}
+
+export interface Publishing {
+  readonly identity: SecureIdentity;
+  readonly nowMs: number;
+  readonly replaceAccount: boolean;
+}
+
+/**
+ * Takes a device out of its user's directory.
+ *
+ * @throws RefusedError DEVICE_UNKNOWN when it is not in it
+ */
+export async function revoke(
+  client: Client,
+  crypto: CryptoProvider,
+  { deviceId, ...whose }: Whose & { readonly deviceId: string },
+): Promise<void> {
+  await change(client, crypto, whose, (listed) => {
+    const revision = BigInt(listed?.revision ?? 0);
+    return { case: "revokeDevice", value: { revision, deviceId } };
+  });
+}
+
+interface Whose {
+  readonly userId: string;
+  readonly nowMs: number;
+}
+
+type DirectoryChange = Exclude<MessageInitShape<typeof OperationSchema>["kind"], undefined>;
+
+/** Makes a change for the directory as it is: read again when somebody else was quicker. */
+async function change(
+  client: Client,
+  crypto: CryptoProvider,
+  whose: Whose,
+  changeFor: (listed: PeerDevices | undefined) => DirectoryChange | undefined,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const kind = changeFor(await lookUp(client, crypto, whose));
+    if (kind === undefined) return;
+    try {
+      await client.submit(toBinary(OperationSchema, create(OperationSchema, { kind })));
+      return;
+    } catch (error) {
+      const code = error instanceof RefusedError ? error.code : undefined;
+      if (code !== ErrorCode.DIRECTORY_CHANGED || attempt >= ATTEMPTS_MAX) throw error;
+    }
+  }
+}

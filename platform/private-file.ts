@@ -1,0 +1,41 @@
+import { randomUUID } from "node:crypto";
+import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** The text of a file; undefined when there is none. @throws what the system says otherwise */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code === "ENOENT") return undefined;
+    throw cause;
+  }
+}
+
+/**
+ * Writes a file that nobody but its owner may read: whole or not at all, whatever instruction the
+ * process dies at, and durable when it resolves. Makes its folder.
+ */
+export async function replacePrivately(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const fresh = `${path}.${randomUUID()}`;
+  try {
+    await withFile(await open(fresh, "wx", 0o600), async (file) => {
+      await file.writeFile(text);
+      await file.sync();
+    });
+    await rename(fresh, path);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw error;
+  }
+  await withFile(await open(dirname(path), "r"), (folder) => folder.sync());
+}
+
+async function withFile(file: FileHandle, work: (file: FileHandle) => Promise<void>) {
+  try {
+    await work(file);
+  } finally {
+    await file.close();
+  }
+}
