@@ -25,7 +25,7 @@ const WELCOME: FrameContents["welcome"] = {
   resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
   timers: { keepaliveMs: 10_000, idleMs: 30_000, ageMs: 0 },
   submitWindow: { count: 8, bytes: 1_000_000 },
-  limits: { frameBytes: 262_144, contentBytes: 1024 },
+  limits: { frameBytes: 262_144, contentBytes: 1024, calls: 16 },
   userId: "u",
   nowMs: 1,
   loginAccount: "",
@@ -180,7 +180,7 @@ test("[SEQ-17] what no service takes is refused at once, and in the way of nothi
 });
 
 test("[SEQ-18] a limit that was lowered is in the way of no other message", async () => {
-  const limits = { frameBytes: 16_384, contentBytes: 1024 };
+  const limits = { frameBytes: 16_384, contentBytes: 1024, calls: 16 };
   const journal = memoryJournal();
   const device = await client(new Service({ limits }), journal);
   // Before Welcome: nothing is known of the limit.

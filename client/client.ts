@@ -1,22 +1,26 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
-import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
 import type { DialledLink, LinkHandler } from "../protocol/link.ts";
-import {
-  type ClientEffect,
-  ClientSession,
-  type Settlement,
-  type WelcomePlain,
-} from "../protocol/session/client.ts";
+import { ClientSession } from "../protocol/session/client.ts";
+import type { ClientEffect, WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
+import type { Settlement } from "../protocol/session/settlement.ts";
 import type { Credential } from "../protocol/session/welcome.ts";
 import { unreachable } from "../protocol/violation.ts";
+import { orAborted } from "./abortable.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
+import { Calls } from "./calls.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
 import type { JournalState } from "./journal.ts";
 import { credentialOn } from "./link-trust.ts";
+import { sendDirect } from "./operations.ts";
 import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
 import { discard, type RaceResult } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
@@ -59,6 +63,7 @@ export class Client {
   readonly #backoff: Backoff;
   readonly #over = new AbortController();
   readonly #events: EventQueue;
+  readonly #calls: Calls;
   readonly #waiting = new Map<number, { resolve(r: SendResult): void; reject(e: Error): void }>();
   readonly #statusListeners = new Set<(status: ClientStatus) => void>();
   readonly #finished: Promise<void>;
@@ -85,6 +90,7 @@ export class Client {
   constructor(options: ClientOptions, session: ClientSession) {
     this.#options = options;
     this.#session = session;
+    this.#calls = new Calls(session.calls, () => this.#pump());
     this.#transports = new Transports({
       options,
       clock: this.#clock,
@@ -134,14 +140,7 @@ export class Client {
     content: string | Uint8Array,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<SendResult> {
-    const kind =
-      typeof content === "string"
-        ? { case: "text" as const, value: content }
-        : { case: "custom" as const, value: content };
-    const operation = create(OperationSchema, {
-      kind: { case: "sendDirect", value: { toUserId, content: { kind } } },
-    });
-    return await this.submit(toBinary(OperationSchema, operation), options);
+    return await this.submit(sendDirect(toUserId, content), options);
   }
 
   /** Submits an encoded Operation; see {@link send}. */
@@ -163,6 +162,20 @@ export class Client {
     });
     this.#pump();
     return await orAborted(result, options.signal);
+  }
+
+  /**
+   * Asks the service; asked again on the next link when one ends first. [RPC-3]
+   *
+   * @throws RefusedError with the service's code; otherwise as {@link send}
+   */
+  async call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<MessageShape<O>> {
+    if (this.#over.signal.aborted) throw this.#failure ?? new SessionError(ErrorCode.GOODBYE);
+    return await this.#calls.call(method, request, options.signal);
   }
 
   /**
@@ -346,6 +359,8 @@ export class Client {
           this.#session.settled(resultsThrough, this.#clock.nowMs());
         });
       }
+      case "answer":
+        return this.#calls.answered(effect.answer);
       case "write":
         this.#link?.write(effect.bytes);
         return;
@@ -470,24 +485,10 @@ export class Client {
     this.#over.abort(reason);
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();
+    this.#calls.end(reason);
     for (const resolve of this.#room) resolve();
     this.#events.end(failure);
     if (failure instanceof SessionError) this.#error = failure.code;
     this.#setState("closed");
-  }
-}
-
-/** Waits for a result or the signal, and leaves nothing behind at a signal that lives on. */
-async function orAborted<Result>(result: Promise<Result>, signal?: AbortSignal): Promise<Result> {
-  if (signal === undefined) return await result;
-  let abandon = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abandon = () => reject(signal.reason);
-    signal.addEventListener("abort", abandon, { once: true });
-  });
-  try {
-    return await Promise.race([result, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abandon);
   }
 }

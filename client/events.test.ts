@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { WelcomePlain } from "../protocol/session/client.ts";
+import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import { EventQueue } from "./events.ts";
 
 const delivery = (seq: number) => ({

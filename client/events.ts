@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { EventSchema } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
-import type { WelcomePlain } from "../protocol/session/client.ts";
+import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
 
 /**

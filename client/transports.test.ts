@@ -28,7 +28,7 @@ const WELCOME: FrameContents["welcome"] = {
   resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
   timers: { keepaliveMs: 10_000, idleMs: 30_000, ageMs: 0 },
   submitWindow: { count: 8, bytes: 1_000_000 },
-  limits: { frameBytes: 262_144, contentBytes: 1024 },
+  limits: { frameBytes: 262_144, contentBytes: 1024, calls: 16 },
   userId: "u",
   nowMs: 1,
   loginAccount: "",

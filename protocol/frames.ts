@@ -18,6 +18,8 @@ import {
 } from "../gen/posthorn/v1/hot_codecs.ts";
 import {
   AckSchema,
+  type Call,
+  CallSchema,
   type Close,
   CloseSchema,
   type Credit,
@@ -33,6 +35,8 @@ import {
   PongSchema,
   type Ready,
   ReadySchema,
+  type Reply,
+  ReplySchema,
   SubmitAckSchema,
   SubmitSchema,
   type Welcome,
@@ -56,6 +60,8 @@ export interface FrameContents {
   readonly credit: Plain<Credit>;
   readonly drain: Plain<Drain>;
   readonly close: Plain<Close>;
+  readonly call: Plain<Call>;
+  readonly reply: Plain<Reply>;
 }
 
 /** One decoded frame. */
@@ -84,6 +90,8 @@ const SCHEMAS: { readonly [Kind in FrameKind]: DescMessage } = {
   credit: CreditSchema,
   drain: DrainSchema,
   close: CloseSchema,
+  call: CallSchema,
+  reply: ReplySchema,
 };
 
 const WIRE_TYPE_BYTES = 2;
@@ -245,8 +253,18 @@ interface HotCodec {
 
 /** How long the frame of a submit is, without its length prefix. [FRM-3] */
 export function submitFrameBytes(submit: SubmitPlain): number {
-  const contentBytes = sizeSubmit(submit);
+  return framedBytes(sizeSubmit(submit));
+}
+
+/** With the tag and the length of a frame's one field. */
+function framedBytes(contentBytes: number): number {
   return 1 + lengthPrefixBytes(contentBytes) + contentBytes;
+}
+
+/** How long the frame of a call or a reply is, without its length prefix. [FRM-3] */
+export function callFrameBytes(call: Plain<Call> | Plain<Reply>): number {
+  const kind = "method" in call ? "call" : "reply";
+  return framedBytes(encodePlain(SCHEMAS[kind], call).length);
 }
 
 /** One frame with its length prefix. */

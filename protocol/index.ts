@@ -20,7 +20,8 @@ export {
 export { type ClientTicket, type ServerTicket, TicketBook } from "./envelope/ticket.ts";
 export { decodeFrame, encodeFrame, type Frame, FrameWriter, isViolation } from "./frames.ts";
 export type { DialledLink, Link, LinkHandler, LinkKind } from "./link.ts";
-export { type ClientEffect, ClientSession } from "./session/client.ts";
+export { ClientSession } from "./session/client.ts";
+export type { ClientEffect } from "./session/client-effects.ts";
 export { type ServerEffect, ServerSession } from "./session/server.ts";
 export { PREFACE, sniff } from "./sniff.ts";
 export type { Violation } from "./violation.ts";

@@ -43,10 +43,17 @@ export const USER_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
 /** [ENV-56] */
 export const LOGIN_ACCOUNT_PATTERN = /^[\x21-\x7e]{1,129}$/;
 export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+/** Calls of a link that wait for their reply. [RPC-2] */
+export const CALLS_MAX = 16;
+/** A longer name is no method's. [RPC-4] */
+export const METHOD_BYTES_MAX = 128;
 /** The largest value of a timer in milliseconds: 2^31-1. [SES-12] */
 export const TIMER_MS_MAX = 0x7fff_ffff;
 
 // --- ours ---
+
+/** Calls of a device that wait for a link or for room on it. */
+export const CALLS_WAITING_MAX = 1_024;
 
 /** Content of a message by default, leaving room for the rest of the frame. */
 export const CONTENT_BYTES_MAX = 200 * 1024;

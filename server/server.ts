@@ -21,6 +21,7 @@ import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import { Services } from "./services/service.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
@@ -81,7 +82,8 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
   const drivers = new Set<SessionDriver>();
   let draining = false;
   const logins = loginsOf(config, store, nowMs);
-  const context = { store, authenticator, logins, hub, alarms, limits, observer };
+  const services = new Services();
+  const context = { store, authenticator, services, logins, hub, alarms, limits, observer };
   const begin: LinkAcceptor = (link) => {
     const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
     drivers.add(driver);

@@ -50,7 +50,7 @@ const WELCOME: FrameContents["welcome"] = {
   resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
   timers: { keepaliveMs: 1_000, idleMs: 3_000, ageMs: 0 },
   submitWindow: WINDOW,
-  limits: { frameBytes: 4096, contentBytes: 1024 },
+  limits: { frameBytes: 4096, contentBytes: 1024, calls: 16 },
   userId: "ann",
   nowMs: NOW_MS,
   loginAccount: "",

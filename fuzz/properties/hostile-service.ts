@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { encodeFrame, type Frame, type FrameContents } from "../../protocol/frames.ts";
-import { type ClientEffect, ClientSession } from "../../protocol/session/client.ts";
+import { ClientSession } from "../../protocol/session/client.ts";
+import type { ClientEffect } from "../../protocol/session/client-effects.ts";
 import { assert } from "../../protocol/violation.ts";
 import { property, type Seen } from "../property.ts";
 import { NO_STATE } from "../sim/device.ts";
@@ -159,7 +160,7 @@ const WELCOME: FrameContents["welcome"] = {
   resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
   timers: { keepaliveMs: 1_000, idleMs: 3_000, ageMs: 0 },
   submitWindow: SUBMIT_WINDOW,
-  limits: { frameBytes: 4096, contentBytes: 1024 },
+  limits: { frameBytes: 4096, contentBytes: 1024, calls: 16 },
   userId: "u",
   nowMs: NOW_MS,
   loginAccount: "",

@@ -3,15 +3,11 @@ import { SteadyClock } from "../../client/steady-clock.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
-import {
-  type ClientEffect,
-  ClientSession,
-  type ClientSessionOptions,
-  type DeviceState,
-  type Settlement,
-} from "../../protocol/session/client.ts";
+import { ClientSession, type ClientSessionOptions } from "../../protocol/session/client.ts";
+import type { ClientEffect, DeviceState } from "../../protocol/session/client-effects.ts";
 import type { ClientFact, ClientPhase } from "../../protocol/session/phases.ts";
 import type { TimelineCursor } from "../../protocol/session/resume.ts";
+import type { Settlement } from "../../protocol/session/settlement.ts";
 import { assert } from "../../protocol/violation.ts";
 import type { Wire } from "./wire.ts";
 

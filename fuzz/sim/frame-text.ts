@@ -37,6 +37,10 @@ export function frameText(frame: Frame): string {
       return `Close ${codeText(frame.value.code)} ${frame.value.requirement}`;
     case "drain":
       return `Drain, slot ${frame.value.slotMs} ms`;
+    case "call":
+      return `Call ${frame.value.id} ${frame.value.method}`;
+    case "reply":
+      return `Reply ${frame.value.id} ${codeText(frame.value.code)}`;
     case "ready":
       return "Ready";
     case "credit":

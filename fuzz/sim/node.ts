@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
+import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
 import { Hub } from "../../server/sessions/hub.ts";
@@ -57,6 +58,7 @@ export class SimNode {
     const context: DriverContext = {
       store: this.store,
       authenticator: openAuthenticator(),
+      services: new Services(),
       hub: new Hub(this.store),
       alarms: this.alarms,
       limits: NODE_LIMITS,

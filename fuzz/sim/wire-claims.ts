@@ -8,7 +8,7 @@ import type {
 } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
 import type { Frame, FrameContents } from "../../protocol/frames.ts";
-import type { WelcomePlain } from "../../protocol/session/client.ts";
+import type { WelcomePlain } from "../../protocol/session/client-effects.ts";
 import type { TimelineBounds } from "../../protocol/session/facts.ts";
 import type { ServerFact, ServerPhase } from "../../protocol/session/phases.ts";
 import { assert } from "../../protocol/violation.ts";

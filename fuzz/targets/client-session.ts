@@ -4,12 +4,9 @@ import { crc32 } from "../../protocol/crc32.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
 import { encodeFrame, type Frame, type FrameContents } from "../../protocol/frames.ts";
 import { TIMER_MS_MAX } from "../../protocol/limits.ts";
-import {
-  type ClientEffect,
-  ClientSession,
-  type DeviceState,
-  type Settlement,
-} from "../../protocol/session/client.ts";
+import { ClientSession } from "../../protocol/session/client.ts";
+import type { ClientEffect, DeviceState } from "../../protocol/session/client-effects.ts";
+import type { Settlement } from "../../protocol/session/settlement.ts";
 import { Choices } from "../coverage/choices.ts";
 import { NO_STATE } from "../sim/device.ts";
 import { frameIn } from "../sim/frame-reader.ts";
@@ -273,7 +270,7 @@ const WELCOME: FrameContents["welcome"] = {
   resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
   timers: { keepaliveMs: 1_000, idleMs: 3_000, ageMs: 0 },
   submitWindow: { count: 4, bytes: 300 },
-  limits: { frameBytes: 4096, contentBytes: 1024 },
+  limits: { frameBytes: 4096, contentBytes: 1024, calls: 16 },
   userId: "u",
   nowMs: OPENED_MS,
   loginAccount: "",

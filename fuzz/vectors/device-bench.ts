@@ -1,7 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
-import { type ClientEffect, ClientSession } from "../../protocol/session/client.ts";
+import { ClientSession } from "../../protocol/session/client.ts";
+import type { ClientEffect } from "../../protocol/session/client-effects.ts";
 import { unreachable } from "../../protocol/violation.ts";
 import { codeText } from "../sim/frame-text.ts";
 import { bytesOf, framesIn, hexOf, kindOf } from "./frames.ts";
@@ -158,6 +159,7 @@ export class DeviceBench {
         this.#ended = effect.because.code;
         return;
       case "opened":
+      case "answer":
         return;
       default:
         unreachable(effect);

@@ -3,6 +3,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
+import { Services } from "../../server/services/service.ts";
 import { Alarms, TICK_MS } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
 import { Hub } from "../../server/sessions/hub.ts";
@@ -76,6 +77,7 @@ export class ServiceBench {
     this.#context = {
       store,
       authenticator: openAuthenticator(),
+      services: new Services(),
       hub: new Hub(store),
       alarms: this.#alarms,
       limits: limitsOf(setup, given),

@@ -1,20 +1,25 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
-import type { DeliverPlain, SubmitAckPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
-import type { Drain, Welcome } from "../../gen/posthorn/v1/session_pb.ts";
-import { crc32 } from "../crc32.ts";
+import type { SubmitAckPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { Delimiter } from "../delimit.ts";
 import { decodeFrame, type Frame, FrameWriter, isViolation, submitFrameBytes } from "../frames.ts";
 import { CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX } from "../limits.ts";
-import type { Plain } from "../plain.ts";
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
+import { AskedCalls, type ReplyPlain } from "./calls.ts";
+import type { ClientEffect, DeviceState, WelcomePlain } from "./client-effects.ts";
 import { DeliveryInbox } from "./delivery-inbox.ts";
 import type { SubmitOutcome } from "./facts.ts";
 import type { FlowWindow } from "./flow.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
-import { after, CLIENT_TRANSITIONS, type ClientFact, type ClientPhase } from "./phases.ts";
+import {
+  after,
+  CLIENT_FRAME_PHASES,
+  CLIENT_TRANSITIONS,
+  type ClientFact,
+  type ClientPhase,
+} from "./phases.ts";
 import { Pinger } from "./pinger.ts";
 import type { TimelineCursor } from "./resume.ts";
+import { type Settlement, settlementOf } from "./settlement.ts";
 import { LinkClock, type LinkTimers } from "./timers.ts";
 import {
   type Credential,
@@ -44,55 +49,6 @@ export interface ClientSessionOptions {
   readonly handshakeMs: number;
 }
 
-/** What the journal holds: a device's whole state between lives. */
-export interface DeviceState {
-  readonly outboxEpoch: number;
-  readonly resultsThrough: number;
-  readonly next: number;
-  readonly pending: readonly { readonly seq: number; readonly operation: Uint8Array }[];
-  readonly cursor: TimelineCursor;
-}
-
-/** A submit and the one result that it has for ever. [SEQ-4] */
-export interface Settlement {
-  readonly entry: OutboxEntry;
-  /** "rolled-back": it cannot be known whether it took effect. [RES-12] */
-  readonly outcome: SubmitOutcome | "rolled-back";
-}
-
-export type WelcomePlain = Plain<Welcome>;
-
-/** What the driver has to do, in order. Journal effects are confirmed one by one, in order. */
-export type ClientEffect =
-  /** Make the submit durable, then call `appended`. */
-  | { readonly kind: "append"; readonly entry: OutboxEntry }
-  /** Make the whole state durable at once, tell the application, then call `installed`. */
-  | {
-      readonly kind: "install";
-      readonly state: DeviceState;
-      readonly welcome: WelcomePlain;
-      readonly settlements: readonly Settlement[];
-      /** The cursor moved: forget deliveries that the application has not handled. [RES-6] */
-      readonly cursorMoved: boolean;
-    }
-  /** Ready is sent: the session is open. */
-  | { readonly kind: "opened" }
-  /**
-   * Hand these to the application; call `handled` when it has handled them, `applied` when that is
-   * durable.
-   */
-  | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
-  /** Make the results durable, tell the application, then call `settled`. */
-  | {
-      readonly kind: "settle";
-      readonly resultsThrough: number;
-      readonly settlements: readonly Settlement[];
-    }
-  | { readonly kind: "write"; readonly bytes: Uint8Array }
-  | { readonly kind: "drain"; readonly notice: Plain<Drain> }
-  /** The link is to be closed; `by` says who said so. */
-  | { readonly kind: "close"; readonly because: Violation; readonly by: "us" | "peer" };
-
 /**
  * The device's half of a session; outlives its links. Sans-I/O: give it facts, obey its effects.
  * [SES] [SEQ] [RES]
@@ -102,6 +58,7 @@ export class ClientSession {
   readonly #writer = new FrameWriter();
   readonly #outbox: Outbox;
   readonly #inbox: DeliveryInbox;
+  readonly #calls = new AskedCalls();
   readonly #pinger = new Pinger();
   #delimiter = new Delimiter(FRAME_BYTES_MAX);
   #phase: ClientPhase = "detached";
@@ -114,6 +71,7 @@ export class ClientSession {
   #window: FlowWindow = { count: 0, bytes: 0 };
   /** What the last Welcome said that is accepted. [SEQ-17] */
   #frameBytesMax = FRAME_BYTES_MAX;
+  #callsMax = 0;
   /** Results received, results durable here, results acknowledged on this link. */
   #resultsReceived: number;
   #resultsThrough: number;
@@ -225,6 +183,11 @@ export class ClientSession {
     return entry;
   }
 
+  /** Calls of the application, which go on over links until each is answered. [RPC-3] */
+  get calls(): Pick<AskedCalls, "ask" | "forget" | "count"> {
+    return this.#calls;
+  }
+
   /** The journal holds the submit of the oldest unconfirmed effect `append`. */
   appended(): void {
     this.#outbox.appended();
@@ -269,6 +232,7 @@ export class ClientSession {
     this.#writer.take();
     this.#outbox.relinked();
     this.#inbox.relinked();
+    this.#calls.relinked();
     this.#pinger.relinked();
   }
 
@@ -314,7 +278,7 @@ export class ClientSession {
   }
 
   #frame(from: Uint8Array, range: { at: number; end: number }, nowMs: number): void {
-    const phase = framePhaseOf(this.#phase);
+    const phase = CLIENT_FRAME_PHASES[this.#phase];
     const frame = decodeFrame(from, range, { sender: "server", phase });
     if (isViolation(frame)) this.#close(frame);
     else this.#obey(frame, nowMs);
@@ -336,6 +300,8 @@ export class ClientSession {
       case "pong":
         this.#pinger.ponged(frame.value.id, nowMs);
         return this.#audited(frame.value.sentThrough);
+      case "reply":
+        return this.#replied(frame.value);
       case "credit":
         this.#window = frame.value.window ?? { count: 0, bytes: 0 };
         return;
@@ -353,6 +319,7 @@ export class ClientSession {
       case "ready":
       case "submit":
       case "ack":
+      case "call":
         assert(false, "the frame rules let no service send this [FRM-7]");
         return;
       default:
@@ -369,6 +336,7 @@ export class ClientSession {
     const settlements = this.#installOutbox(read);
     this.#outbox.withhold(read.frameBytes);
     this.#frameBytesMax = read.frameBytes;
+    this.#callsMax = read.calls;
     const cursorMoved = this.#inbox.install(read.cursor);
     this.#timers = read.timers;
     this.#window = read.submitWindow;
@@ -413,6 +381,13 @@ export class ClientSession {
     this.#pending.push({ kind: "settle", resultsThrough: through, settlements });
   }
 
+  #replied(reply: ReplyPlain): void {
+    const answer = this.#calls.replied(reply);
+    if (answer === undefined) return;
+    if ("requirement" in answer) this.#close(answer);
+    else this.#pending.push({ kind: "answer", answer });
+  }
+
   #audited(sentThrough: number): void {
     if (sentThrough <= this.#inbox.linkThrough) return;
     const detail = `deliveries through ${sentThrough} sent, ${this.#inbox.linkThrough} here`;
@@ -424,6 +399,7 @@ export class ClientSession {
    * submits.
    */
   #flush(nowMs: number): void {
+    this.#ask();
     const sending = this.#outbox.canSend(this.#window, this.#resultsThrough);
     const { acks } = this.#inbox;
     const riding = acks.waiting && (sending || !this.#writer.empty);
@@ -433,6 +409,19 @@ export class ClientSession {
       const submit = this.#outbox.take(this.#window, this.#resultsAcked);
       if (submit === undefined) return;
       this.#writer.push("submit", submit);
+    }
+  }
+
+  #ask(): void {
+    if (this.#calls.count === 0) return;
+    const link = { calls: this.#callsMax, frameBytes: this.#frameBytesMax };
+    for (const answer of this.#calls.unservable(link)) {
+      this.#pending.push({ kind: "answer", answer });
+    }
+    for (;;) {
+      const call = this.#calls.next(this.#callsMax);
+      if (call === undefined) return;
+      this.#writer.push("call", call);
     }
   }
 
@@ -475,15 +464,4 @@ export class ClientSession {
     if (bytes.length > 0) this.#pending.push({ kind: "write", bytes });
     this.#pending.push({ kind: "close", because, by: "us" });
   }
-}
-
-/** A withheld submit was too large, unless an older attachment had it committed. [SEQ-18] */
-function settlementOf(entry: OutboxEntry, outcome: SubmitOutcome): Settlement {
-  if (!entry.withheld || outcome.digest === crc32(entry.operation)) return { entry, outcome };
-  return { entry, outcome: { ...outcome, code: ErrorCode.MESSAGE_TOO_LARGE } };
-}
-
-function framePhaseOf(phase: ClientPhase): FramePhase {
-  if (phase === "installing") return "joining";
-  return phase === "open" ? "open" : "opening";
 }

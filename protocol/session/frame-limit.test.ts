@@ -12,7 +12,9 @@ import {
 } from "../frames.ts";
 import { FRAME_BYTES_MAX } from "../limits.ts";
 import { Defect } from "../violation.ts";
-import { type ClientEffect, ClientSession, type DeviceState, type Settlement } from "./client.ts";
+import { ClientSession } from "./client.ts";
+import type { ClientEffect, DeviceState } from "./client-effects.ts";
+import type { Settlement } from "./settlement.ts";
 
 const EMPTY: DeviceState = {
   outboxEpoch: 0,
@@ -77,7 +79,7 @@ class Device {
         resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
         timers: { keepaliveMs: 1_000, idleMs: 3_000, ageMs: 0 },
         submitWindow: { count: 8, bytes: 1_000_000 },
-        limits: { frameBytes, contentBytes: 1024 },
+        limits: { frameBytes, contentBytes: 1024, calls: 16 },
         userId: "u",
         nowMs: 1,
         loginAccount: "",

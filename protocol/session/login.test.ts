@@ -5,7 +5,8 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
 import { Delimiter } from "../delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../frames.ts";
-import { type ClientEffect, ClientSession } from "./client.ts";
+import { ClientSession } from "./client.ts";
+import type { ClientEffect } from "./client-effects.ts";
 import { readHello } from "./hello.ts";
 import type { Credential } from "./welcome.ts";
 
@@ -27,7 +28,7 @@ const WELCOME: Welcome = {
   resume: { cursor: 0, outcome: { case: "resumed", value: {} } },
   timers: { keepaliveMs: 1_000, idleMs: 3_000, ageMs: 0 },
   submitWindow: WINDOW,
-  limits: { frameBytes: 4096, contentBytes: 1024 },
+  limits: { frameBytes: 4096, contentBytes: 1024, calls: 16 },
   userId: "ann",
   nowMs: NOW_MS,
   loginAccount: "",

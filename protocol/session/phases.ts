@@ -1,3 +1,4 @@
+import type { FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
 import { assert } from "../violation.ts";
 
 /**
@@ -26,6 +27,14 @@ export const CLIENT_TRANSITIONS: Transitions<ClientPhase, ClientFact> = {
   welcomed: { opening: "installing" },
   installed: { installing: "open" },
   ended: { opening: "detached", installing: "detached", open: "detached" },
+};
+
+/** What a phase of the device's half is to the frame rules. [FRM-8] */
+export const CLIENT_FRAME_PHASES: Readonly<Record<ClientPhase, FramePhase>> = {
+  detached: "opening",
+  opening: "opening",
+  installing: "joining",
+  open: "open",
 };
 
 /** The service's half of one link. It ends with the link; what outlives it is in the store. */

@@ -3,8 +3,9 @@ import type { FramePhase } from "../../gen/posthorn/v1/frame_rules.ts";
 import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { Delimiter } from "../delimit.ts";
 import { decodeFrame, type Frame, FrameWriter, isViolation } from "../frames.ts";
-import { CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX_OPENING } from "../limits.ts";
+import { CALLS_MAX, CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX_OPENING } from "../limits.ts";
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
+import { type CallPlain, ReceivedCalls, type ReplyPlain } from "./calls.ts";
 import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
 import { type FlowWindow, Outstanding } from "./flow.ts";
 import { type AttachClaim, readHello } from "./hello.ts";
@@ -65,6 +66,8 @@ export type ServerEffect =
       readonly deliveredThrough: number;
       readonly resultsThrough: number;
     }
+  /** Answer it once with `replied`. */
+  | { readonly kind: "call"; readonly call: CallPlain }
   | { readonly kind: "write"; readonly bytes: Uint8Array }
   | { readonly kind: "close"; readonly because: Violation };
 
@@ -83,6 +86,7 @@ export class ServerSession {
   readonly #delimiter = new Delimiter(FRAME_BYTES_MAX_OPENING);
   readonly #writer = new FrameWriter();
   readonly #submits: SubmitQueue;
+  readonly #calls = new ReceivedCalls();
   readonly #deliveries: Outstanding;
   #phase: ServerPhase = "opening";
   #timers: LinkTimers | undefined;
@@ -152,7 +156,7 @@ export class ServerSession {
       resume,
       timers,
       submitWindow: this.#limits.submitWindow,
-      limits: { frameBytes: this.#limits.frameBytes, contentBytes: this.#limits.contentBytes },
+      limits: welcomeLimits(this.#limits),
       userId,
       nowMs,
       loginAccount,
@@ -205,6 +209,15 @@ export class ServerSession {
       this.#sentThrough = entry.seq;
     }
     this.#full = (page.entries.at(-1)?.seq ?? 0) > this.#sentThrough;
+    this.#clock.saidMs = nowMs;
+  }
+
+  /** What a call came to; the answer to effect `call`. [RPC-5] */
+  replied(reply: ReplyPlain, nowMs: number): void {
+    if (this.#phase !== "open") return;
+    const answer = this.#calls.answered(reply, this.#limits.frameBytes);
+    if (answer === undefined) return;
+    this.#writer.push("reply", answer);
     this.#clock.saidMs = nowMs;
   }
 
@@ -277,6 +290,10 @@ export class ServerSession {
       const resultsThrough = this.#submits.resultsThrough;
       effects.push({ kind: "advance", deliveredThrough, resultsThrough });
     }
+    // Replies are larger than calls: a device that does not read is not answered. [RPC-2]
+    if (this.#inForce && this.#phase === "open" && !this.#paused) {
+      for (const call of this.#calls.take()) effects.push({ kind: "call", call });
+    }
     const load = this.#nextLoad();
     if (load !== undefined) effects.push(load);
     if (!this.#writer.empty) effects.push({ kind: "write", bytes: this.#writer.take() });
@@ -341,6 +358,10 @@ export class ServerSession {
         return this.#audited(frame.value.sentThrough);
       case "pong":
         return this.#audited(frame.value.sentThrough);
+      case "call": {
+        const fault = this.#calls.received(frame.value);
+        return fault && this.#close(fault);
+      }
       case "credit":
         this.#deliveries.window = this.#bounded(frame.value.window ?? { count: 0, bytes: 0 });
         this.#full = false;
@@ -354,6 +375,7 @@ export class ServerSession {
       case "submitAck":
       case "deliver":
       case "drain":
+      case "reply":
         assert(false, "the frame rules let no device send this [FRM-7]");
         return;
       default:
@@ -433,6 +455,10 @@ export class ServerSession {
     this.#writer.push("close", { code, detail, requirement });
     this.#end = because;
   }
+}
+
+function welcomeLimits({ frameBytes, contentBytes }: ServerSessionLimits) {
+  return { frameBytes, contentBytes, calls: CALLS_MAX };
 }
 
 function framePhaseOf(phase: ServerPhase): FramePhase {

@@ -81,6 +81,8 @@ export interface Installed {
   readonly timers: LinkTimers;
   readonly submitWindow: FlowWindow;
   readonly frameBytes: number;
+  /** Calls that may be without a reply. [RPC-2] */
+  readonly calls: number;
 }
 
 /** Reads a Welcome against the Hello it answers. [RES-1] [RES-9] [SES-3] [SES-11] */
@@ -107,6 +109,7 @@ export function readWelcome(
     timers,
     submitWindow,
     frameBytes: limits.frameBytes,
+    calls: limits.calls,
   };
 }
 

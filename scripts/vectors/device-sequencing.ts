@@ -148,7 +148,7 @@ const WINDOWS: readonly DeviceVector[] = [
 ];
 
 const LARGE = `0a62${"61".repeat(98)}`;
-const SMALL_FRAMES = { limits: { frameBytes: 64, contentBytes: 32 } };
+const SMALL_FRAMES = { limits: { frameBytes: 64, contentBytes: 32, calls: 16 } };
 const tooLarge = { operation_hex: LARGE, outcome: "MESSAGE_TOO_LARGE" };
 const nothing = { code: "ERROR_CODE_OPERATION_MALFORMED" };
 const largeCommitted = { ...result(2), digest: crc32(Buffer.from(LARGE, "hex")) };
@@ -439,7 +439,7 @@ const ENDING: readonly DeviceVector[] = [
     GIVEN,
     linked(),
     when(
-      welcome({ limits: { frameBytes: 1000, contentBytes: 100 } }),
+      welcome({ limits: { frameBytes: 1000, contentBytes: 100, calls: 16 } }),
       READY,
       submitted(2, op(2)),
       submitted(3, op(3)),

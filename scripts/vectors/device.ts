@@ -92,7 +92,7 @@ const WELCOME = {
   resume: { cursor: "3", resumed: {} },
   timers: { keepaliveMs: 1000, idleMs: 3000 },
   submitWindow: { count: 4, bytes: 10_000 },
-  limits: { frameBytes: 262_144, contentBytes: 1024 },
+  limits: { frameBytes: 262_144, contentBytes: 1024, calls: 16 },
   userId: "alice",
   nowMs: "1",
 };

@@ -39,6 +39,7 @@ export function readsOf(decoded: readonly DecodedOperation[], sender: Sender): P
   const users = new Set<UserRef>();
   for (const item of decoded) {
     if (item.kind === "refuse") continue;
+    if (item.operation.case !== "sendDirect") continue;
     for (const user of sendDirectReads(item.operation.value, sender)) users.add(user);
   }
   return { users: [...users] };
@@ -55,5 +56,7 @@ export function planOperation(
   switch (decoded.operation.case) {
     case "sendDirect":
       return planSendDirect(decoded.operation.value, sender, state, limits);
+    default:
+      return { kind: "refuse", code: ErrorCode.OPERATION_MALFORMED };
   }
 }

@@ -6,6 +6,7 @@ import { Delimiter } from "../../protocol/delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
 import { openAuthenticator } from "../auth/open.ts";
+import { Services } from "../services/service.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
 import { type DriverContext, SessionDriver } from "./driver.ts";
@@ -48,6 +49,7 @@ function nodeOf(store: MemoryStore): DriverContext {
   return {
     store,
     authenticator: openAuthenticator(),
+    services: new Services(),
     hub: new Hub(store),
     alarms: new Alarms({ nowMs: () => 1, timer: () => () => {} }),
     limits: LIMITS,

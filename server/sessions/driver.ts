@@ -3,6 +3,7 @@ import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { crc32 } from "../../protocol/crc32.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
 import type { AcceptedLink, Link, LinkHandler } from "../../protocol/link.ts";
+import type { CallPlain } from "../../protocol/session/calls.ts";
 import type { FlowWindow } from "../../protocol/session/flow.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
 import {
@@ -14,6 +15,7 @@ import {
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "../operations/plan.ts";
+import type { Services } from "../services/service.ts";
 import {
   type Attachment,
   type CommitOutcome,
@@ -60,6 +62,8 @@ export interface DriverContext {
   readonly logins?: Logins | undefined;
   readonly hub: Hub;
   readonly alarms: Alarms;
+  /** What calls can ask. */
+  readonly services: Services;
   readonly limits: ServerSessionLimits;
   readonly observer: SessionObserver;
 }
@@ -201,6 +205,9 @@ export class SessionDriver implements LinkHandler, HubMember {
         void this.#advance(position);
         return;
       }
+      case "call":
+        void this.#answer(effect.call);
+        return;
       case "write":
         if (!this.#link.write(effect.bytes)) this.#session.paused(true);
         return;
@@ -211,6 +218,18 @@ export class SessionDriver implements LinkHandler, HubMember {
       default:
         unreachable(effect);
     }
+  }
+
+  /** A call that cannot be answered costs its caller the answer, not the link. [RPC-5] */
+  async #answer({ id, method, request }: CallPlain): Promise<void> {
+    const { services, observer, alarms } = this.#context;
+    const nothing = { code: ErrorCode.CALL_FAILED, response: new Uint8Array(0) };
+    const answering = services.answer(method, request, this.#sender as Sender);
+    const result = await answering.catch((error: unknown) => {
+      observer.failed("call", error);
+      return nothing;
+    });
+    this.#feed(() => this.#session.replied({ id, ...result }, alarms.nowMs()));
   }
 
   /** Trouble outside becomes a temporary code here and nowhere else. */
