@@ -7,6 +7,7 @@ import {
   type SecureDevice,
   type SecureKeys,
   SecureSigner,
+  sameKeys,
 } from "../../protocol/secure/identity.ts";
 import type { SecureCertificate } from "./directory.ts";
 
@@ -18,7 +19,8 @@ export interface SecureSeeds {
 
 /** Who a device is in secure chats. */
 export interface SecureIdentityState {
-  readonly device: SecureSeeds;
+  /** Undefined before its first use. */
+  readonly device: SecureSeeds | undefined;
   /** Of the user. Undefined on a device that another one vouches for. */
   readonly account: SecureSeeds | undefined;
   /** What vouches for the device, once there is one, and by which account key. */
@@ -27,12 +29,12 @@ export interface SecureIdentityState {
 
 /** Where that is kept, for one device of one user. Durable when it resolves. */
 export interface SecureIdentityMemory {
-  load(): Promise<SecureIdentityState | undefined>;
+  load(): Promise<SecureIdentityState>;
   save(state: SecureIdentityState): Promise<void>;
 }
 
 /** As long as its process lives, or as whoever gives the state keeps it. */
-export function memorySecureIdentity(state?: SecureIdentityState): SecureIdentityMemory {
+export function memorySecureIdentity(state: SecureIdentityState = NOBODY): SecureIdentityMemory {
   let kept = state;
   return {
     load: async () => kept,
@@ -41,6 +43,8 @@ export function memorySecureIdentity(state?: SecureIdentityState): SecureIdentit
     },
   };
 }
+
+const NOBODY = { device: undefined, account: undefined, certificate: undefined };
 
 export const SEED_BYTES = 32;
 /** How long a certificate holds: it is renewed by then, or the device falls out of use. */
@@ -55,7 +59,10 @@ export class SecureIdentity {
   readonly signer: SecureSigner;
   readonly #crypto: CryptoProvider;
   readonly #memory: SecureIdentityMemory;
-  #state: SecureIdentityState;
+  #certificate: SecureIdentityState["certificate"];
+  readonly #seeds: SecureSeeds;
+  /** Undefined on a device that another one vouches for. */
+  #account: { readonly seeds: SecureSeeds; readonly signer: SecureSigner } | undefined;
 
   /**
    * Loads a device's identity, or makes one with an account key of its own and keeps it.
@@ -67,37 +74,42 @@ export class SecureIdentity {
     memory: SecureIdentityMemory,
     name: { readonly userId: string; readonly deviceId: string },
   ): Promise<SecureIdentity> {
-    let state = await memory.load();
-    if (state === undefined) {
-      state = { device: drawSeeds(), account: drawSeeds(), certificate: undefined };
-      await memory.save(state);
-    }
+    const { device, account, certificate } = await memory.load();
+    const isNew = device === undefined;
+    const state = {
+      device: device ?? drawSeeds(),
+      account: account ?? (isNew ? drawSeeds() : undefined),
+      certificate,
+    };
+    if (isNew) await memory.save(state);
     return new SecureIdentity(crypto, memory, { state, ...name });
   }
 
-  private constructor(
-    crypto: CryptoProvider,
-    memory: SecureIdentityMemory,
-    of: { readonly state: SecureIdentityState; readonly userId: string; readonly deviceId: string },
-  ) {
+  private constructor(crypto: CryptoProvider, memory: SecureIdentityMemory, of: Opened) {
+    const { device, account, certificate } = of.state;
     this.#crypto = crypto;
     this.#memory = memory;
-    this.#state = of.state;
-    this.signer = signerOf(crypto, of.state.device);
+    this.#seeds = device;
+    this.#certificate = certificate;
+    const signer = account && signerOf(crypto, account);
+    // Devices of one user may share a file, and not all of them its account.
+    const isOurs = certificate === undefined || sameAccount(signer, certificate.accountKey);
+    if (account !== undefined && signer !== undefined && isOurs) {
+      this.#account = { seeds: account, signer };
+    }
+    this.signer = signerOf(crypto, device);
     this.device = { userId: of.userId, deviceId: of.deviceId, keys: this.signer.keys };
     this.fingerprint = deviceFingerprint(crypto, encodeDevice(this.device));
   }
 
   /** The account's public keys; undefined before the device belongs to an account. */
   get accountKey(): SecureKeys | undefined {
-    const { account, certificate } = this.#state;
-    if (certificate !== undefined) return certificate.accountKey;
-    return account === undefined ? undefined : signerOf(this.#crypto, account).keys;
+    return this.#certificate?.accountKey ?? this.#account?.signer.keys;
   }
 
   /** Whether this device can vouch for others of its user. */
   get certifies(): boolean {
-    return this.#state.account !== undefined;
+    return this.#account !== undefined;
   }
 
   /**
@@ -106,12 +118,13 @@ export class SecureIdentity {
    * @returns undefined where only another device can make it
    */
   async certificate(nowMs: number): Promise<SecureCertificate | undefined> {
-    const { certificate, account } = this.#state;
-    if (certificate !== undefined && this.#holds(certificate, nowMs)) return certificate;
-    if (account === undefined) return undefined;
+    const kept = this.#certificate;
+    if (kept !== undefined && this.#holds(kept, nowMs)) {
+      return { core: kept.core, signature: kept.signature };
+    }
+    if (this.#account === undefined) return undefined;
     const fresh = this.certify(this.device, nowMs);
-    const accountKey = signerOf(this.#crypto, account).keys;
-    await this.#save({ ...this.#state, certificate: { ...fresh, accountKey } });
+    await this.#keep({ ...fresh, accountKey: this.#account.signer.keys });
     return fresh;
   }
 
@@ -122,24 +135,28 @@ export class SecureIdentity {
    * @throws TypeError without the account's key; RangeError for what is no device of this user
    */
   certify(device: SecureDevice, nowMs: number): SecureCertificate {
-    const { account } = this.#state;
-    if (account === undefined) throw new TypeError("this device does not have the account's key");
+    if (this.#account === undefined) throw new TypeError("the account's key is on another device");
     if (device.userId !== this.device.userId) throw new RangeError("device: of another user");
     const expiresMs = nowMs + CERTIFICATE_DAYS * DAY_MS;
     const input = { device, createdMs: nowMs, expiresMs };
-    return certify(this.#crypto, signerOf(this.#crypto, account), input);
+    return certify(this.#crypto, this.#account.signer, input);
   }
 
   /**
    * Takes what another device of the user has made for this one. The account key that this device
-   * made for itself is forgotten.
+   * had is not used any more.
    *
    * @throws RangeError when it does not vouch for this device
    */
-  async adopt(certificate: SecureCertificate, accountKey: SecureKeys, nowMs: number) {
+  async adopt(
+    certificate: SecureCertificate,
+    accountKey: SecureKeys,
+    nowMs: number,
+  ): Promise<void> {
     const adopted = { ...certificate, accountKey };
     if (!this.#holds(adopted, nowMs)) throw new RangeError("certificate: not for this device");
-    await this.#save({ ...this.#state, account: undefined, certificate: adopted });
+    if (!sameAccount(this.#account?.signer, accountKey)) this.#account = undefined;
+    await this.#keep(adopted);
   }
 
   #holds(certificate: SecureCertificate & { accountKey: SecureKeys }, nowMs: number): boolean {
@@ -148,15 +165,26 @@ export class SecureIdentity {
     const read = readCertificate(this.#crypto, certificate, expected);
     if ("code" in read || read.deviceId !== deviceId) return false;
     const ends = read.expiresMs === 0 ? Number.POSITIVE_INFINITY : read.expiresMs;
-    const isOurs = read.fingerprint.every((byte, at) => byte === this.fingerprint[at]);
+    const isOurs = sameKeys(read.keys, this.device.keys);
     // Renewed early: a device must not fall out of its chats for a day's delay.
     return isOurs && ends - nowMs > (CERTIFICATE_DAYS / 12) * DAY_MS;
   }
 
-  async #save(state: SecureIdentityState): Promise<void> {
-    await this.#memory.save(state);
-    this.#state = state;
+  async #keep(certificate: NonNullable<SecureIdentityState["certificate"]>): Promise<void> {
+    const account = this.#account?.seeds;
+    await this.#memory.save({ device: this.#seeds, account, certificate });
+    this.#certificate = certificate;
   }
+}
+
+interface Opened {
+  readonly state: SecureIdentityState & { readonly device: SecureSeeds };
+  readonly userId: string;
+  readonly deviceId: string;
+}
+
+function sameAccount(signer: SecureSigner | undefined, keys: SecureKeys): boolean {
+  return signer !== undefined && sameKeys(signer.keys, keys);
 }
 
 function signerOf(crypto: CryptoProvider, { ed25519, mlDsa65 }: SecureSeeds): SecureSigner {

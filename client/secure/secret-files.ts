@@ -21,12 +21,8 @@ export function fileSecureIdentity(path: string, accountPath: string): SecureIde
     load: async () => {
       const account = seedsFrom(await membersOf(accountPath), accountPath);
       const members = await membersOf(path);
-      if (members === undefined) {
-        // The first chat of this device, and not of its user.
-        return account === undefined ? undefined : fresh(account);
-      }
-      const device = seedsFrom(members, path) as SecureSeeds;
-      return { device, account, certificate: certificateFrom(members, path) };
+      const certificate = members && certificateFrom(members, path);
+      return { device: seedsFrom(members, path), account, certificate };
     },
     save: async ({ device, account, certificate }) => {
       if (account !== undefined) await write(accountPath, { version: 1, ...hexOf(account) });
@@ -35,14 +31,10 @@ export function fileSecureIdentity(path: string, accountPath: string): SecureIde
         signature: hex(certificate.signature),
         accountKey: hexOf(certificate.accountKey),
       };
+      if (device === undefined) return;
       await write(path, { version: 1, ...hexOf(device), certificate: said });
     },
   };
-}
-
-function fresh(account: SecureSeeds): SecureIdentityState {
-  const drawn = () => globalThis.crypto.getRandomValues(new Uint8Array(SEED_BYTES));
-  return { device: { ed25519: drawn(), mlDsa65: drawn() }, account, certificate: undefined };
 }
 
 /**
