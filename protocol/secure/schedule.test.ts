@@ -13,6 +13,7 @@ import {
   messageKeys,
   nextChainKey,
   nextRoot,
+  nextRootSalt,
   SECURE_LABEL,
   secureHash,
   sessionRoot,
@@ -103,10 +104,10 @@ for (const crypto of [NOBLE_CRYPTO, NATIVE_CRYPTO]) {
     assert.ok(isComposite(crypto, keysOf(DRAFT.id_r), accept));
   });
 
-  test(`[SEC-40] [SEC-50] chains and epochs of the design come out, by ${crypto.name}`, () => {
+  test(`[SEC-40] [SEC-57] chains and epochs of the design come out, by ${crypto.name}`, () => {
     const { ek_seed, ct, ss, rk2 } = DRAFT.epoch;
     const made = nextRoot(crypto, {
-      root: draft("rk1"),
+      salt: nextRootSalt(crypto, draft("rk1"), 2),
       sessionId: draft("sid"),
       epoch: 2,
       ratchetKey: crypto.xwingPublicKey(bytes(ek_seed)),

@@ -146,28 +146,35 @@ export function messageKeys(crypto: CryptoProvider, secret: Uint8Array): Message
 }
 
 /**
+ * What is kept of a root for the next one: from it neither the root nor a key of the epoch is
+ * found. [SEC-41]
+ *
+ * @param epoch the next one's number
+ */
+export function nextRootSalt(crypto: CryptoProvider, root: Uint8Array, epoch: number): Uint8Array {
+  return expandSecret(crypto, { secret: root, label: "derived", context: u32(epoch) });
+}
+
+/**
  * The root of the next epoch. Session, epoch, key and ciphertext are in it: no reliance on a KEM
- * that binds its secret to them. [SEC-50]
+ * that binds its secret to them. [SEC-57]
  *
  * Source: Miculan and Vitacolonna, "Automated verification of Telegram's MTProto 2.0", found an
  * unknown key share where a rekeying left them out.
  */
 export function nextRoot(crypto: CryptoProvider, input: NextRootInput): Uint8Array {
-  const { root, sessionId, epoch, ratchetKey, ciphertext, secret } = input;
-  const next = u32(epoch);
-  const items = [sessionId, next, ratchetKey, ciphertext];
+  const { salt, sessionId, epoch, ratchetKey, ciphertext, secret } = input;
+  const items = [sessionId, u32(epoch), ratchetKey, ciphertext];
   const transcript = secureHash(crypto, `${SECURE_LABEL} epoch`, items);
-  const salt = expandSecret(crypto, { secret: root, label: "derived", context: next });
   const extracted = extractSecret(crypto, salt, secret);
   const made = expandSecret(crypto, { secret: extracted, label: "epoch", context: transcript });
-  salt.fill(0);
   extracted.fill(0);
   return made;
 }
 
 export interface NextRootInput {
-  /** Of the epoch before. */
-  readonly root: Uint8Array;
+  /** Of the epoch before: see nextRootSalt. */
+  readonly salt: Uint8Array;
   readonly sessionId: Uint8Array;
   /** The new one's number. */
   readonly epoch: number;
