@@ -30,6 +30,8 @@ export interface PeerDevices {
   readonly fingerprint: Uint8Array;
   /** Those whose certificates hold; without repeats. */
   readonly devices: readonly CertifiedDevice[];
+  /** Of all that are listed, as they came. */
+  readonly certificates: readonly SecureCertificate[];
 }
 
 /** Changes of the own directory that came in between, after which publishing gives up. */
@@ -56,6 +58,7 @@ export async function lookUp(
     account,
     fingerprint: accountFingerprint(crypto, account),
     devices: [...certified.values()],
+    certificates: devices.map(({ core, signature }) => ({ core, signature })),
   };
 }
 

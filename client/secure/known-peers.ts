@@ -1,4 +1,5 @@
 import { equalBytes } from "../../protocol/envelope/octets.ts";
+import type { Continuity } from "../../protocol/secure/peer.ts";
 
 /** What a device remembers of somebody's account. */
 export interface KnownPeer {
@@ -37,18 +38,19 @@ export type PeerTrust =
   /** It is somebody else than before: nothing is sent until the user says so. */
   | "changed";
 
-/** What an account that is shown now is to this device. Remembers one that it has not seen. */
+/** What an account that is shown now is to this device. Nothing is remembered by looking. */
 export async function judgePeer(
   memory: PeerMemory,
   userId: string,
-  shown: { readonly fingerprint: Uint8Array; readonly nowMs: number },
+  fingerprint: Uint8Array,
 ): Promise<PeerTrust> {
   const known = await memory.load(userId);
-  if (known === undefined) {
-    const { fingerprint, nowMs } = shown;
-    await memory.save(userId, { fingerprint, verified: false, firstSeenMs: nowMs });
-    return "first-seen";
-  }
-  if (!equalBytes(known.fingerprint, shown.fingerprint)) return "changed";
+  if (known === undefined) return "first-seen";
+  if (!equalBytes(known.fingerprint, fingerprint)) return "changed";
   return known.verified ? "verified" : "seen-before";
+}
+
+/** What the machine of the chats is to know of that. [SEC-11] */
+export function continuityOf(trust: PeerTrust): Continuity {
+  return trust === "changed" || trust === "first-seen" ? trust : "known";
 }
