@@ -1,3 +1,4 @@
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
@@ -78,6 +79,7 @@ export class ServiceBench {
       store,
       authenticator: openAuthenticator(),
       services: new Services(),
+      crypto: NATIVE_CRYPTO,
       hub: new Hub(store),
       alarms: this.#alarms,
       limits: limitsOf(setup, given),

@@ -1,3 +1,4 @@
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
