@@ -33,6 +33,8 @@ export const NATIVE_CRYPTO: CryptoProvider = {
   name: "node",
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
   hmacSha256: (key, bytes) => createHmac("sha256", key).update(bytes).digest(),
+  sha512: (bytes) => createHash("sha512").update(bytes).digest(),
+  hmacSha512: (key, bytes) => createHmac("sha512", key).update(bytes).digest(),
   aead: nativeAead,
   xwingPublicKey: (seed) => xwingKeyOf(seed).publicKey,
   xwingEncapsulate,

@@ -73,6 +73,14 @@ function askHash({ key, bytes }: Question & { kind: "hash" }): void {
     "hmac",
     PROVIDERS.map((crypto) => crypto.hmacSha256(key, bytes)),
   );
+  same(
+    "sha512",
+    PROVIDERS.map((crypto) => crypto.sha512(bytes)),
+  );
+  same(
+    "hmac of sha512",
+    PROVIDERS.map((crypto) => crypto.hmacSha512(key, bytes)),
+  );
 }
 
 function askAead(question: Question & { kind: "aead" }, seen: Seen): void {

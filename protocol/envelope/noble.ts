@@ -2,7 +2,7 @@ import { gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
+import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { ml_kem768_x25519 as xwing } from "@noble/post-quantum/hybrid.js";
 import { ml_dsa65 } from "@noble/post-quantum/ml-dsa.js";
 import { copyOf } from "./octets.ts";
@@ -25,6 +25,8 @@ export const NOBLE_CRYPTO: CryptoProvider = {
   name: "noble",
   sha256: (bytes) => sha256(bytes),
   hmacSha256: (key, bytes) => hmac(sha256, key, bytes),
+  sha512: (bytes) => sha512(bytes),
+  hmacSha512: (key, bytes) => hmac(sha512, key, bytes),
   aead: nobleAead,
   xwingPublicKey: (seed) => xwing.keygen(seed).publicKey,
   xwingEncapsulate,

@@ -51,6 +51,9 @@ export interface CryptoProvider {
 
   sha256(bytes: Uint8Array): Uint8Array;
   hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /** 64 bytes; of secure chats. [SEC-1] */
+  sha512(bytes: Uint8Array): Uint8Array;
+  hmacSha512(key: Uint8Array, bytes: Uint8Array): Uint8Array;
 
   /** @param key 16 bytes for AES-128, otherwise 32; throws RangeError for another length */
   aead(name: AeadName, key: Uint8Array): Aead;
