@@ -1,5 +1,5 @@
-import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";

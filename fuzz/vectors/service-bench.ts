@@ -1,6 +1,6 @@
-import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";

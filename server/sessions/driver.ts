@@ -309,7 +309,8 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#session.attached();
     // An acknowledgement may have been lost with the last link: what was read is erased. [SEC-93]
     const { resultsThrough } = attachment.outbox;
-    void this.#advance({ ...this.#position, deliveredThrough: heldThrough, resultsThrough });
+    const held = { ...this.#position, deliveredThrough: heldThrough, resultsThrough };
+    if (heldThrough > 0) void this.#advance(held);
     // Joined before the first load: a wake-up between the two would otherwise be lost.
     this.#leave = hub.join(this);
     const { generation, sessionId } = attachment;
