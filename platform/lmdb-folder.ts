@@ -82,7 +82,7 @@ function prepare(folder: string): () => void {
 }
 
 /** New files survive a power cut once the folder that names them is flushed (fsync(2)). */
-function syncNames(folder: string): void {
+export function syncNames(folder: string): void {
   // Windows flushes names with files, and cannot open a folder.
   if (process.platform === "win32") return;
   const names = openSync(folder, "r");

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
@@ -21,11 +22,13 @@ import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import { keyDirectory } from "./services/key-directory.ts";
 import { Services } from "./services/service.ts";
 import { Alarms } from "./sessions/alarms.ts";
-import { SessionDriver } from "./sessions/driver.ts";
+import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
 import { Logins } from "./sessions/logins.ts";
+import { Sweeper } from "./sessions/sweeper.ts";
 import { LmdbStore } from "./store/lmdb.ts";
 
 /** A running node. */
@@ -73,17 +76,29 @@ interface Parts {
   readonly nowMs: () => number;
 }
 
-async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<PosthornServer> {
-  const authenticator = await authenticatorOf(config, nowMs);
+/** What all sessions of the node share. */
+async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
+  const { config, log, metrics, store, nowMs } = parts;
+  return {
+    store,
+    authenticator: await authenticatorOf(config, nowMs),
+    services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
+    crypto: NATIVE_CRYPTO,
+    logins: loginsOf(config, store, nowMs),
+    hub: new Hub(store),
+    alarms,
+    limits: sessionLimitsOf(config),
+    observer: observeSessions(log, metrics),
+  };
+}
+
+async function listen(parts: Parts): Promise<PosthornServer> {
+  const { config, log, metrics, store } = parts;
   const alarms = new Alarms({ nowMs: steadyMs });
-  const hub = new Hub(store);
-  const observer = observeSessions(log, metrics);
-  const limits = sessionLimitsOf(config);
+  const context = await contextOf(parts, alarms);
   const drivers = new Set<SessionDriver>();
   let draining = false;
-  const logins = loginsOf(config, store, nowMs);
-  const services = new Services();
-  const context = { store, authenticator, services, logins, hub, alarms, limits, observer };
+  const sweeper = new Sweeper(context);
   const begin: LinkAcceptor = (link) => {
     const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
     drivers.add(driver);
@@ -136,6 +151,7 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
       await drainAll(drivers, config.drain);
       longPolls.closeAll();
       await listener.close();
+      await sweeper.stop();
       alarms.close();
       await store.close();
       log.info("server.stopped", {});

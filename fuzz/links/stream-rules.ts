@@ -3,6 +3,8 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   type Ack,
   AckSchema,
+  type Call,
+  CallSchema,
   CloseSchema,
   CreditSchema,
   type Hello,
@@ -19,6 +21,7 @@ import { LIMITS } from "./limits.ts";
 
 const COUNTER_MAX = 2n ** 53n - 1n;
 const LENGTH_BYTES_MAX = 5;
+const CALLS_MAX = 16n;
 
 /** "joining": Welcome has come. "helloed": Hello is out, and nobody knows whether Welcome is. */
 type Phase = "opening" | "helloed" | "joining" | "open" | "over";
@@ -33,9 +36,10 @@ const UP: ReadonlyMap<number, readonly [DescMessage, ...Phase[]]> = new Map([
   [9, [PongSchema, "open"]],
   [10, [CreditSchema, "open"]],
   [12, [CloseSchema, "opening", "helloed", "joining", "open"]],
+  [13, [CallSchema, "open"]],
 ]);
 /** What only a service may. */
-const DOWN: ReadonlySet<number> = new Set([2, 5, 6, 11]);
+const DOWN: ReadonlySet<number> = new Set([2, 5, 6, 11, 14]);
 
 /** How a link may end: with a code, by its device's own Close, or not at all. */
 export type Ending = ErrorCode | "goodbye" | "open";
@@ -58,6 +62,7 @@ export class StreamRules {
   #resultsThrough = 0n;
   #submitCount = 0;
   #submitBytes = 0;
+  #calls = 0n;
 
   /** @param phase of a device that never submitted and whose user's timeline is empty */
   constructor(phase: "opening" | "joining") {
@@ -156,6 +161,8 @@ export class StreamRules {
           this.#end(ErrorCode.SEQUENCE_GAP);
         }
         return;
+      case CallSchema:
+        return this.#call(message as Call);
       case CloseSchema:
         return this.#end("goodbye");
     }
@@ -185,6 +192,13 @@ export class StreamRules {
     const known = this.#submits.get(seq);
     if (known === undefined) this.#submits.set(seq, content);
     else if (!known.equals(content)) this.#will.add(ErrorCode.SUBMIT_CONFLICT);
+  }
+
+  #call({ id }: Call): void {
+    if (id !== this.#calls + 1n) return this.#end(ErrorCode.SEQUENCE_GAP);
+    this.#calls = id;
+    // How many have no reply depends on how quick the service was. [RPC-2]
+    if (id > CALLS_MAX) this.#may.add(ErrorCode.CREDIT_EXCEEDED);
   }
 
   #ack({ deliveredThrough, resultsThrough }: Ack): void {

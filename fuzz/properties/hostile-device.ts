@@ -193,7 +193,10 @@ class Bench {
       }
       case "load": {
         const { after, limit } = effect;
-        return session.loaded(this.#service.disk.page({ user: USER, after, limit }), NOW_MS);
+        return session.loaded(
+          this.#service.disk.page({ user: USER, after, limit, nowMs: NOW_MS }),
+          NOW_MS,
+        );
       }
       case "advance": {
         const { deliveredThrough, resultsThrough } = effect;

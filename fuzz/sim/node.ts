@@ -1,4 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
@@ -59,6 +60,7 @@ export class SimNode {
       store: this.store,
       authenticator: openAuthenticator(),
       services: new Services(),
+      crypto: NATIVE_CRYPTO,
       hub: new Hub(this.store),
       alarms: this.alarms,
       limits: NODE_LIMITS,

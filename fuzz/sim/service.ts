@@ -47,7 +47,7 @@ export class Service {
   /** Decides on what is durable now and makes the outcome durable, in one step. */
   write<Decision>(decide: (group: CommitGroup) => Decision): Decision {
     const group = new CommitGroup(this.disk, {
-      nowMs: () => this.nowMs() + this.skewMs,
+      nowMs: () => this.wallMs(),
       newSessionId: () => new Uint8Array(16).fill(this.newId()),
       newTimelineEpoch: () => this.newId(),
     });
@@ -86,6 +86,11 @@ export class Service {
   /** Another service stands where this one stood: it knows nobody. [RES-9] */
   beginAnew(): void {
     this.disk = new MemoryDisk();
+  }
+
+  /** The store's wall clock. */
+  wallMs(): number {
+    return this.nowMs() + this.skewMs;
   }
 
   newId(): number {
@@ -160,7 +165,7 @@ export class NodeStore implements Store {
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
     const { disk } = this.#service;
-    return { knownUsers: new Set(reads.users.filter((user) => disk.users.has(user))) };
+    return disk.planning(reads, this.#service.wallMs());
   }
 
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
@@ -179,9 +184,15 @@ export class NodeStore implements Store {
     });
   }
 
-  loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
+  loadTimeline(
+    user: UserRef,
+    after: number,
+    limit: PageLimit,
+    readerId?: string,
+  ): Promise<TimelinePage> {
     return this.#call(() => {
-      const page = this.#service.disk.page({ user, after, limit });
+      const nowMs = this.#service.wallMs();
+      const page = this.#service.disk.page({ user, after, limit, readerId, nowMs });
       if (page.entries.length > 0)
         this.#countLoad(`${user} ${after} ${limit.count} ${limit.bytes}`);
       return page;
@@ -195,8 +206,13 @@ export class NodeStore implements Store {
       const isOld = before !== undefined && position.generation < before.generation;
       const isUnchanged = this.#service.disk.device(position.device) === before;
       assert(!isOld || isUnchanged, "an old generation has no effect [SES-6]");
+      this.#service.disk.passed(position);
       return outcome;
     }).catch(() => "noted");
+  }
+
+  async sweep(): Promise<void> {
+    this.#service.disk.sweep(this.#service.wallMs());
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
@@ -78,6 +79,7 @@ export class ServiceBench {
       store,
       authenticator: openAuthenticator(),
       services: new Services(),
+      crypto: NATIVE_CRYPTO,
       hub: new Hub(store),
       alarms: this.#alarms,
       limits: limitsOf(setup, given),

@@ -173,7 +173,7 @@ const SHAPES: readonly DecodingVector[] = [
   refused("empty", "No kind.", []),
   refused("tag-alone", "A tag and nothing behind it.", [0x3a]),
   refused("kind-0", "Field 0 is none.", [0x02, 0x00]),
-  refused("unknown-kind", "Field 13 of Frame.", bytesField(13, [8, 1])),
+  refused("unknown-kind", "Field 15 of Frame.", bytesField(15, [8, 1])),
   refused("unknown-kind-large", "Field 2^29-1 of Frame.", bytesField(2 ** 29 - 1, [1])),
   twice("two-kinds", "Two members of the oneof.", [...ACK, ...PING]),
   twice("two-kinds-reversed", "Two members of the oneof.", [...PING, ...ACK]),
@@ -308,6 +308,8 @@ const RULES: readonly (readonly [
     "device service",
     "opening joining open",
   ],
+  ["call", bytesField(13, field(1, 1)), { call: { id: "1" } }, "device", "open"],
+  ["reply", bytesField(14, field(1, 1)), { reply: { id: "1" } }, "service", "open"],
 ];
 
 export const FRAME_RULE_VECTORS: readonly DecodingVector[] = RULES.flatMap(

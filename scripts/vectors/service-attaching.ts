@@ -405,10 +405,10 @@ const FIRST_FRAMES: readonly ServiceVector[] = [
     when(raw([0x84, 0x00]), close("LENGTH_INVALID")),
   ),
   service(
-    named("FRM-6", "unknown-kind", "Field 13 of Frame."),
+    named("FRM-6", "unknown-kind", "Field 15 of Frame."),
     KNOWN,
     ...ATTACHED,
-    when(raw(delimited(bytesField(13, field(1, 1)))), close("FRAME_MALFORMED")),
+    when(raw(delimited(bytesField(15, field(1, 1)))), close("FRAME_MALFORMED")),
   ),
   service(named("SES-2 FRM-8", "hello-twice", "A second Hello behind the first."), KNOWN, {
     ...when([hello(), hello()], close("FRAME_WRONG_PHASE")),

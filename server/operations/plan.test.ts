@@ -4,12 +4,17 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { userRefOf } from "../store/store.ts";
 import { decodeOperation, planOperation, readsOf } from "./plan.ts";
 
 const SENDER = { tenant: "", userId: "alice", deviceId: "phone" };
-const LIMITS = { contentBytes: 1_000 };
-const KNOWN = { knownUsers: new Set([userRefOf("", "alice"), userRefOf("", "bob")]) };
+const LIMITS = { contentBytes: 1_000, frameBytes: 262_144, crypto: NATIVE_CRYPTO };
+const KNOWN = {
+  knownUsers: new Set([userRefOf("", "alice"), userRefOf("", "bob")]),
+  documents: new Map(),
+  nowMs: 1_800_000_000_000,
+};
 
 function operationOf(toUserId: string, text: string): Uint8Array {
   const content = { kind: { case: "text" as const, value: text } };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
@@ -50,6 +51,7 @@ function nodeOf(store: MemoryStore): DriverContext {
     store,
     authenticator: openAuthenticator(),
     services: new Services(),
+    crypto: NATIVE_CRYPTO,
     hub: new Hub(store),
     alarms: new Alarms({ nowMs: () => 1, timer: () => () => {} }),
     limits: LIMITS,

@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SubmitPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { crc32 } from "../../protocol/crc32.ts";
+import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
 import type { AcceptedLink, Link, LinkHandler } from "../../protocol/link.ts";
 import type { CallPlain } from "../../protocol/session/calls.ts";
@@ -14,13 +15,14 @@ import {
 } from "../../protocol/session/server.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
-import { decodeOperation, planOperation, readsOf, type Sender } from "../operations/plan.ts";
+import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { Services } from "../services/service.ts";
 import {
   type Attachment,
   type CommitOutcome,
   type DevicePosition,
   type DeviceRef,
+  type Plan,
   type Store,
   StoreError,
   userRefOf,
@@ -62,6 +64,8 @@ export interface DriverContext {
   readonly logins?: Logins | undefined;
   readonly hub: Hub;
   readonly alarms: Alarms;
+  /** For certificates. */
+  readonly crypto: CryptoProvider;
   /** What calls can ask. */
   readonly services: Services;
   readonly limits: ServerSessionLimits;
@@ -69,10 +73,10 @@ export interface DriverContext {
 }
 
 /**
- * A plan's precondition can fail only when users vanish between reading and committing: twice is a
- * defect.
+ * A plan's precondition fails when somebody changed a document between reading and committing. Only
+ * a user's own devices change its directory, at most as many as submit at once.
  */
-const PLANNING_ATTEMPTS_MAX = 3;
+const PLANNING_ATTEMPTS_MAX = 32;
 
 /**
  * Feeds one {@link ServerSession} and obeys its effects: the only place where session effects
@@ -85,7 +89,13 @@ export class SessionDriver implements LinkHandler, HubMember {
   readonly #alarm: Alarm;
   #sender: Sender | undefined;
   #prepared:
-    | { readonly device: DeviceRef; readonly attachment: Attachment; readonly agent: string }
+    | {
+        readonly device: DeviceRef;
+        readonly attachment: Attachment;
+        readonly agent: string;
+        /** What the device says that it holds. */
+        readonly heldThrough: number;
+      }
     | undefined;
   #leave: (() => void) | undefined;
   #ended: Violation | undefined;
@@ -270,7 +280,8 @@ export class SessionDriver implements LinkHandler, HubMember {
     }
     const { attachment } = outcome;
     this.#sender = { tenant, userId, deviceId };
-    this.#prepared = { device, attachment, agent };
+    const heldThrough = cursor.epoch === attachment.timeline.epoch ? cursor.seq : 0;
+    this.#prepared = { device, attachment, agent, heldThrough };
     const loginAccount = login === undefined ? "" : accountOf(identity.principal);
     const { loginAnswer } = identity;
     this.#session.prepared({ attachment, userId, loginAccount, loginAnswer }, alarms.nowMs());
@@ -285,7 +296,7 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   async #attach(): Promise<void> {
     const { store, hub, observer } = this.#context;
-    const { device, attachment, agent } = this.#attachment;
+    const { device, attachment, agent, heldThrough } = this.#attachment;
     const outcome = await store.attach({ device, attachment });
     // Its own link may be gone, and what it fenced off is fenced off all the same.
     hub.fence(device, outcome.generation);
@@ -296,6 +307,10 @@ export class SessionDriver implements LinkHandler, HubMember {
       return;
     }
     this.#session.attached();
+    // An acknowledgement may have been lost with the last link: what was read is erased. [SEC-93]
+    const { resultsThrough } = attachment.outbox;
+    const held = { ...this.#position, deliveredThrough: heldThrough, resultsThrough };
+    if (heldThrough > 0) void this.#advance(held);
     // Joined before the first load: a wake-up between the two would otherwise be lost.
     this.#leave = hub.join(this);
     const { generation, sessionId } = attachment;
@@ -325,7 +340,8 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
-    const { store, limits } = this.#context;
+    const { store, limits, crypto } = this.#context;
+    const rules = { ...limits, crypto };
     const sender = this.#sender as Sender;
     const decoded = submits.map((submit) => decodeOperation(submit.operation));
     const digests = submits.map((submit) => crc32(submit.operation));
@@ -333,10 +349,11 @@ export class SessionDriver implements LinkHandler, HubMember {
     let outcome: CommitOutcome = { kind: "stale" };
     for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
       const state = await store.loadForPlanning(reads);
+      const plans = planOperations(decoded, sender, state, rules);
       const planned = submits.map(({ seq }, index) => ({
         seq,
         digest: digests[index] as number,
-        plan: planOperation(decoded[index] as (typeof decoded)[number], sender, state, limits),
+        plan: plans[index] as Plan,
       }));
       outcome = await store.commit({ ...this.#position, submits: planned });
       if (outcome.kind !== "stale") break;
@@ -352,7 +369,8 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   async #load(after: number, limit: FlowWindow): Promise<void> {
     const { store, observer, alarms } = this.#context;
-    const page = await store.loadTimeline(this.device.user, after, limit);
+    const { user, deviceId } = this.device;
+    const page = await store.loadTimeline(user, after, limit, deviceId);
     if (this.#gone) return;
     observer.delivered(page.entries.length);
     this.#session.loaded(page, alarms.nowMs());

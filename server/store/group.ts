@@ -16,18 +16,24 @@ import {
   prepareAttachment,
   resultsFrom,
 } from "./device-record.ts";
+import { hasRoom, type NumberedPerishable, type QueueUse, queueName } from "./perishables.ts";
 import type { TimelineRun } from "./records.ts";
-import type {
-  AdvanceOutcome,
-  AttachOutcome,
-  AttachRequest,
-  DevicePosition,
-  DeviceRef,
-  LogRef,
-  PlannedSubmit,
-  PrepareRequest,
-  SubmitBatch,
-  UserRef,
+import {
+  type AdvanceOutcome,
+  type AttachOutcome,
+  type AttachRequest,
+  type DevicePosition,
+  type DeviceRef,
+  DocumentChanges,
+  type DocumentRef,
+  type LogRef,
+  type PerishableContent,
+  type PlannedSubmit,
+  type PrepareRequest,
+  type StoredDocument,
+  type SubmitBatch,
+  toldSeq,
+  type UserRef,
 } from "./store.ts";
 
 /** What is durable, as a group begins. */
@@ -36,6 +42,14 @@ export interface DurableView {
   device(device: DeviceRef): DeviceRecord | undefined;
   /** The number of a log's newest entry; 0: none. */
   logHead(log: LogRef): number;
+  document(ref: DocumentRef): StoredDocument;
+  /** What waits for devices, by queue. */
+  readonly perishables: PerishableView;
+}
+
+export interface PerishableView {
+  readonly room: number;
+  used(queue: string): QueueUse;
 }
 
 /** Randomness and the clock, given from outside. */
@@ -82,18 +96,29 @@ export class CommitGroup {
   readonly devices = new Map<string, { readonly device: DeviceRef; record: DeviceRecord }>();
   readonly logs = new Map<LogRef, LogAppend>();
   readonly timelines = new Map<UserRef, TimelineAppend>();
+  /** What was added for devices that were not taken out since. */
+  perishables: NumberedPerishable[] = [];
+  /** Devices whose perishable content from before this group is to go. */
+  readonly erased = new Map<string, DeviceRef>();
+  readonly #added = new Map<string, QueueUse>();
+  readonly #documents: DocumentChanges;
   readonly #view: DurableView;
   readonly #sources: GroupSources;
 
   constructor(view: DurableView, sources: GroupSources) {
     this.#view = view;
     this.#sources = sources;
+    this.#documents = new DocumentChanges((ref) => view.document(ref));
     this.committedMs = sources.nowMs();
   }
 
   /** Whether there is anything to make durable. */
   get empty(): boolean {
     return this.newUsers.size === 0 && this.devices.size === 0 && this.logs.size === 0;
+  }
+
+  get documents(): ReadonlyMap<DocumentRef, StoredDocument> {
+    return this.#documents.changed;
   }
 
   prepare(request: PrepareRequest): PrepareDecision {
@@ -123,7 +148,7 @@ export class CommitGroup {
     const record = this.#device(batch.device);
     const verdict = judgeBatch(record, batch);
     if (verdict.kind !== "accepted") return verdict;
-    if (!verdict.fresh.every((submit) => this.#holds(submit))) return { kind: "stale" };
+    if (!this.#hold(verdict.fresh)) return { kind: "stale" };
     const outcomes = verdict.fresh.map((submit) => this.#apply(submit));
     const next = addResults(record as DeviceRecord, outcomes);
     if (outcomes.length > 0) this.#setDevice(batch.device, next);
@@ -148,17 +173,54 @@ export class CommitGroup {
 
   #apply({ plan, digest }: PlannedSubmit): SubmitOutcome {
     const committedMs = this.committedMs;
+    this.#documents.apply(plan);
     switch (plan.kind) {
       case "refuse":
         return { code: plan.code, conversationSeq: 0, committedMs, digest };
       case "append": {
-        const conversationSeq = this.#append(plan.log, plan.event);
-        for (const user of plan.timelines) this.#index(user, plan.log, conversationSeq);
+        const { perishable } = plan;
+        if (perishable !== undefined && !this.#hasRoom(perishable)) {
+          return { code: perishable.full, conversationSeq: 0, committedMs, digest };
+        }
+        const logSeq = this.#append(plan.log, plan.event);
+        for (const user of plan.timelines) this.#index(user, plan.log, logSeq);
+        if (perishable !== undefined) this.#keep(perishable);
+        for (const device of plan.erases ?? []) this.#erase(device);
+        const conversationSeq = toldSeq(plan.log, logSeq);
         return { code: ErrorCode.UNSPECIFIED, conversationSeq, committedMs, digest };
       }
       default:
         return unreachable(plan);
     }
+  }
+
+  #hasRoom(content: PerishableContent): boolean {
+    const { perishables } = this.#view;
+    if (this.perishables.length >= perishables.room) return false;
+    return hasRoom(content, (queue) => {
+      const { count, bytes } = perishables.used(queue);
+      const added = this.#added.get(queue) ?? { count: 0, bytes: 0 };
+      return { count: count + added.count, bytes: bytes + added.bytes };
+    });
+  }
+
+  #keep(content: PerishableContent): void {
+    const { user } = content.device;
+    this.perishables.push({ user, seq: this.boundsAfter(user).head, content });
+    for (const { name } of content.queues) {
+      const queue = queueName(content.device, name);
+      const { count, bytes } = this.#added.get(queue) ?? { count: 0, bytes: 0 };
+      this.#added.set(queue, { count: count + 1, bytes: bytes + content.event.length });
+    }
+  }
+
+  /** Queues count on as if they were full still: until the group is durable they are. */
+  #erase(device: DeviceRef): void {
+    const name = deviceName(device);
+    this.erased.set(name, device);
+    this.perishables = this.perishables.filter(
+      ({ content }) => deviceName(content.device) !== name,
+    );
   }
 
   #append(log: LogRef, event: Uint8Array): number {
@@ -185,9 +247,15 @@ export class CommitGroup {
     }
   }
 
-  #holds({ plan }: PlannedSubmit): boolean {
-    if (plan.kind === "refuse") return true;
-    return plan.timelines.every((user) => this.#bounds(user) !== undefined);
+  /** Each on what those before it would leave. */
+  #hold(submits: readonly PlannedSubmit[]): boolean {
+    const documents = new DocumentChanges((ref) => this.#documents.get(ref));
+    return submits.every(({ plan }) => {
+      if (!documents.hold(plan)) return false;
+      documents.apply(plan);
+      if (plan.kind === "refuse") return true;
+      return plan.timelines.every((user) => this.#bounds(user) !== undefined);
+    });
   }
 
   #bounds(user: UserRef): TimelineBounds | undefined {

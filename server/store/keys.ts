@@ -1,4 +1,4 @@
-import type { DeviceRef, LogRef, UserRef } from "./store.ts";
+import type { DeviceRef, DocumentRef, LogRef, UserRef } from "./store.ts";
 
 // Keys sort by kind, then by owner, then by number. Names hold no NUL, so it ends them; numbers are
 // eight bytes, big-endian, so that byte order is numeric order.
@@ -10,6 +10,8 @@ const KIND = {
   timeline: 0x54,
   log: 0x4c,
   ticket: 0x4b,
+  document: 0x46,
+  perishable: 0x50,
 } as const;
 
 export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
@@ -22,6 +24,23 @@ export function userKey(user: UserRef): Buffer {
 
 export function deviceKey(device: DeviceRef): Buffer {
   return named(KIND.device, `${device.user}\0${device.deviceId}`, 0);
+}
+
+export function documentKey(ref: DocumentRef): Buffer {
+  return named(KIND.document, ref, 0);
+}
+
+export const PERISHABLES_START: Buffer = Buffer.from([KIND.perishable]);
+export const PERISHABLES_END: Buffer = Buffer.from([KIND.perishable + 1]);
+
+/** Of a user's timeline entry. */
+export function perishableKey(user: UserRef, seq: number): Buffer {
+  return numbered(KIND.perishable, user, seq);
+}
+
+/** Whose a timeline or perishable key is. */
+export function userOf(key: Buffer): UserRef {
+  return key.toString("utf8", 1, key.length - 9) as UserRef;
 }
 
 export const TICKETS_START: Buffer = Buffer.from([KIND.ticket]);

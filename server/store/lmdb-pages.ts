@@ -2,13 +2,14 @@ import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { firstSeqOf, logKey, timelineKey } from "./keys.ts";
 import { decodeLog, decodeTimeline, type LogRecord, type TimelineRun } from "./records.ts";
-import type {
-  LogRef,
-  PageLimit,
-  TimelineBounds,
-  TimelineEntry,
-  TimelinePage,
-  UserRef,
+import {
+  type LogRef,
+  type PageLimit,
+  type TimelineBounds,
+  type TimelineEntry,
+  type TimelinePage,
+  toldSeq,
+  type UserRef,
 } from "./store.ts";
 
 export interface FoundRecord {
@@ -32,6 +33,8 @@ export function loadPage(
     readonly after: number;
     readonly limit: PageLimit;
     readonly bounds: TimelineBounds;
+    /** Perishable content for whoever reads. */
+    readonly contentAt?: ((seq: number) => Uint8Array | undefined) | undefined;
   },
 ): TimelinePage {
   const { user, limit, bounds } = page;
@@ -42,10 +45,11 @@ export function loadPage(
   let bytes = 0;
   for (const { seq, log, logSeq } of indexFrom(env, user, from)) {
     if (seq > bounds.head || entries.length >= limit.count) break;
-    const { committedMs, event } = logs.entry(log, logSeq);
+    const { committedMs, event: stub } = logs.entry(log, logSeq);
+    const event = page.contentAt?.(seq) ?? stub;
     bytes += event.length;
     if (entries.length > 0 && bytes > limit.bytes) break;
-    entries.push({ seq, conversationSeq: logSeq, committedMs, event });
+    entries.push({ seq, conversationSeq: toldSeq(log, logSeq), committedMs, event });
   }
   return { bounds, entries };
 }

@@ -7,33 +7,27 @@ import {
   openDataFolder,
 } from "../../platform/lmdb-folder.ts";
 import { GroupWrites } from "../../platform/lmdb-writes.ts";
-import { BoundedCache } from "./bounded-cache.ts";
-import { type DeviceRecord, isFenced } from "./device-record.ts";
-import {
-  CommitGroup,
-  type DurableView,
-  deviceName,
-  type GroupSources,
-  runsLength,
-} from "./group.ts";
+import { isFenced } from "./device-record.ts";
+import { CommitGroup, deviceName, type GroupSources } from "./group.ts";
 import {
   deviceKey,
+  documentKey,
   FORMAT_KEY,
   FRAME_BYTES_KEY,
   firstSeqOf,
   logKey,
+  perishableKey,
   timelineKey,
   userKey,
 } from "./keys.ts";
-import { lastRecord, loadPage } from "./lmdb-pages.ts";
+import { loadPage } from "./lmdb-pages.ts";
+import { LmdbPerishables } from "./lmdb-perishables.ts";
 import { LmdbTickets } from "./lmdb-tickets.ts";
+import { CachedView } from "./lmdb-view.ts";
 import { logRecords, timelineRecords } from "./record-bounds.ts";
 import {
-  decodeDevice,
-  decodeLog,
-  decodeTimeline,
-  decodeUser,
   encodeDevice,
+  encodeDocument,
   encodeLog,
   encodeTimeline,
   encodeUser,
@@ -48,7 +42,6 @@ import {
   type DevicePosition,
   type DeviceRef,
   type Durable,
-  type LogRef,
   type PageLimit,
   type PlanningReads,
   type PlanningState,
@@ -75,11 +68,6 @@ export interface LmdbStoreOptions {
   readonly onGroup?: (requestCount: number, putCount: number, durationMs: number) => void;
 }
 
-/**
- * How many devices, timelines and logs have their positions in memory. Each costs well under a
- * kilobyte.
- */
-const CACHED_COUNT_MAX = 20_000;
 /** Requests of one group: bounds the work of one turn and of one transaction. */
 const GROUP_REQUESTS_MAX = 4096;
 /**
@@ -108,6 +96,7 @@ export class LmdbStore implements Store {
   readonly #folder: DataFolder;
   readonly #env: Env;
   readonly #view: CachedView;
+  readonly #perishables: LmdbPerishables;
   readonly #sources: GroupSources;
   readonly tickets: LmdbTickets;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
@@ -126,18 +115,19 @@ export class LmdbStore implements Store {
     try {
       const opened = await openDataFolder(folder, format);
       await keepFrameBytes(opened, options.frameBytes ?? 0);
-      return new LmdbStore(options, opened);
+      return new LmdbStore(options, opened, await openPerishables(opened, folder));
     } catch (error) {
       if (!(error instanceof FolderError)) throw error;
       throw new StoreError(error.code, error.message, { cause: error.cause });
     }
   }
 
-  private constructor(options: LmdbStoreOptions, folder: DataFolder) {
+  private constructor(options: LmdbStoreOptions, folder: DataFolder, perishables: LmdbPerishables) {
     this.#options = options;
     this.#folder = folder;
     this.#env = folder.env;
-    this.#view = new CachedView(folder.env);
+    this.#perishables = perishables;
+    this.#view = new CachedView(folder.env, perishables.index);
     this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
       nowMs: options.nowMs,
@@ -164,21 +154,39 @@ export class LmdbStore implements Store {
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
     const known = reads.users.filter((user) => this.#view.bounds(user) !== undefined);
-    return { knownUsers: new Set(known) };
+    const documents = new Map(reads.documents?.map((ref) => [ref, this.#view.document(ref)]));
+    return { knownUsers: new Set(known), documents, nowMs: this.#options.nowMs() };
   }
 
-  async loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
+  async loadTimeline(
+    user: UserRef,
+    after: number,
+    limit: PageLimit,
+    readerId = "",
+  ): Promise<TimelinePage> {
     const bounds = this.#view.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
-    return loadPage(this.#env, { user, after, limit, bounds });
+    const reader = { user, deviceId: readerId };
+    const contentAt = this.#perishables.contentFor(reader, this.#options.nowMs());
+    return loadPage(this.#env, { user, after, limit, bounds, contentAt });
   }
 
   async advance(position: DevicePosition): Promise<AdvanceOutcome> {
     if (this.#closed) return "noted";
     // A fenced session's late note must not take the place of its successor's. [SES-6]
-    if (isFenced(this.#view.device(position.device), position)) return "fenced";
+    const record = this.#view.device(position.device);
+    if (isFenced(record, position)) return "fenced";
+    if (record?.generation === position.generation && record.outboxEpoch === position.outboxEpoch) {
+      const { index } = this.#perishables;
+      index.condemn(index.of(position.device, position.deliveredThrough));
+    }
     this.#positions.set(deviceName(position.device), position);
     return "noted";
+  }
+
+  async sweep(): Promise<void> {
+    if (this.#closed) return;
+    await this.#perishables.sweep(this.#options.nowMs(), this.#options.mapBytes);
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {
@@ -197,6 +205,7 @@ export class LmdbStore implements Store {
     this.#closed = true;
     while (this.#running !== undefined) await this.#running;
     if (this.#positions.size > 0) await this.#flushPositions();
+    await this.#perishables.close();
     await this.#folder.close();
   }
 
@@ -272,7 +281,15 @@ export class LmdbStore implements Store {
   async #write(group: CommitGroup): Promise<number> {
     const { committedMs } = group;
     const moved = this.#movedFloors(group);
+    const sealed = await this.#perishables.seal(group.perishables);
+    const { index } = this.#perishables;
+    const erased = [...group.erased.values()].flatMap((device) => index.of(device));
     const writes = new GroupWrites(this.#env);
+    for (const { key, value } of sealed.puts) writes.put(key, value);
+    for (const { user, seq } of erased) writes.remove(perishableKey(user, seq));
+    for (const [ref, document] of group.documents) {
+      writes.put(documentKey(ref), encodeDocument(document));
+    }
     for (const [user, bounds] of group.newUsers) writes.put(userKey(user), encodeUser(bounds));
     for (const { device, record } of group.devices.values()) {
       writes.put(deviceKey(device), encodeDevice(record));
@@ -291,9 +308,19 @@ export class LmdbStore implements Store {
       writes.put(userKey(user), encodeUser(bounds));
       for (const key of removals) writes.remove(key);
     }
-    await writes.commit(this.#options.mapBytes);
+    try {
+      await writes.commit(this.#options.mapBytes);
+    } catch (error) {
+      await this.#perishables.abandon(sealed);
+      throw error;
+    }
     this.#view.publish(group);
-    for (const { user, bounds } of moved) this.#view.setBounds(user, bounds);
+    index.condemn(erased);
+    for (const entry of sealed.entries) index.add(entry);
+    for (const { user, bounds } of moved) {
+      this.#view.setBounds(user, bounds);
+      index.condemnBelow(user, bounds.floor);
+    }
     return writes.putCount;
   }
 
@@ -336,6 +363,16 @@ export class LmdbStore implements Store {
   }
 }
 
+async function openPerishables(opened: DataFolder, folder: string): Promise<LmdbPerishables> {
+  try {
+    return await LmdbPerishables.open(opened.env, folder);
+  } catch (cause) {
+    await opened.close();
+    const why = `${folder} has a file of keys that cannot be used`;
+    throw new FolderError(ErrorCode.DATA_UNWRITABLE, why, { cause });
+  }
+}
+
 /** Remembers the largest frame size. @throws StoreError when it was larger once */
 async function keepFrameBytes(folder: DataFolder, frameBytes: number): Promise<void> {
   const stored = folder.env.getBinary(FRAME_BYTES_KEY)?.readUInt32BE() ?? 0;
@@ -348,63 +385,4 @@ async function keepFrameBytes(folder: DataFolder, frameBytes: number): Promise<v
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(frameBytes);
   await folder.env.put(FRAME_BYTES_KEY, bytes);
-}
-
-/** What is durable, read through bounded caches. Only published groups change it. */
-class CachedView implements DurableView {
-  readonly #env: Env;
-  readonly #bounds = new BoundedCache<UserRef, TimelineBounds>(CACHED_COUNT_MAX);
-  readonly #devices = new BoundedCache<string, DeviceRecord>(CACHED_COUNT_MAX);
-  readonly #logHeads = new BoundedCache<LogRef, number>(CACHED_COUNT_MAX);
-
-  constructor(env: Env) {
-    this.#env = env;
-  }
-
-  bounds(user: UserRef): TimelineBounds | undefined {
-    const cached = this.#bounds.get(user);
-    if (cached !== undefined) return cached;
-    const stored = this.#env.getBinary(userKey(user));
-    if (stored === undefined) return undefined;
-    const last = lastRecord(this.#env, timelineKey(user, 0), timelineKey(user, 2 ** 53));
-    const head = last ? last.firstSeq - 1 + runsLength(decodeTimeline(last.value)) : 0;
-    const bounds = { ...decodeUser(stored), head };
-    this.#bounds.set(user, bounds);
-    return bounds;
-  }
-
-  device(device: DeviceRef): DeviceRecord | undefined {
-    const name = deviceName(device);
-    const cached = this.#devices.get(name);
-    if (cached !== undefined) return cached;
-    const stored = this.#env.getBinary(deviceKey(device));
-    if (stored === undefined) return undefined;
-    const record = decodeDevice(stored);
-    this.#devices.set(name, record);
-    return record;
-  }
-
-  logHead(log: LogRef): number {
-    const cached = this.#logHeads.get(log);
-    if (cached !== undefined) return cached;
-    const last = lastRecord(this.#env, logKey(log, 0), logKey(log, 2 ** 53));
-    const head = last ? last.firstSeq - 1 + decodeLog(last.value).events.length : 0;
-    this.#logHeads.set(log, head);
-    return head;
-  }
-
-  setBounds(user: UserRef, bounds: TimelineBounds): void {
-    this.#bounds.set(user, bounds);
-  }
-
-  /** The group is durable. */
-  publish(group: CommitGroup): void {
-    for (const user of new Set([...group.newUsers.keys(), ...group.timelines.keys()])) {
-      this.#bounds.set(user, group.boundsAfter(user));
-    }
-    for (const [name, { record }] of group.devices) this.#devices.set(name, record);
-    for (const [log, { firstSeq, events }] of group.logs) {
-      this.#logHeads.set(log, firstSeq + events.length - 1);
-    }
-  }
 }

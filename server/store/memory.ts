@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
+import { entryOf, type PerishableEntry, Perishables } from "./perishables.ts";
 import {
   type AdvanceOutcome,
   type AttachOutcome,
@@ -9,24 +10,32 @@ import {
   type DeviceLogin,
   type DevicePosition,
   type DeviceRef,
+  type DocumentRef,
   type Durable,
   type LogRef,
+  NO_DOCUMENT,
   type PageLimit,
   type PlanningReads,
   type PlanningState,
   type PrepareOutcome,
   type PrepareRequest,
   type Store,
+  type StoredDocument,
   StoreError,
   type SubmitBatch,
   type TimelineBounds,
   type TimelineEntry,
   type TimelinePage,
+  toldSeq,
   type UserRef,
 } from "./store.ts";
 
 interface LogEntry {
   readonly committedMs: number;
+  readonly event: Uint8Array;
+}
+
+export interface MemoryPerishable extends PerishableEntry {
   readonly event: Uint8Array;
 }
 
@@ -37,6 +46,9 @@ export class MemoryDisk implements DurableView {
   readonly logs = new Map<LogRef, LogEntry[]>();
   /** From number 1, whatever the floor. */
   readonly timelines = new Map<UserRef, { readonly log: LogRef; readonly logSeq: number }[]>();
+
+  readonly documents = new Map<DocumentRef, StoredDocument>();
+  readonly perishables = new Perishables<MemoryPerishable>();
 
   bounds(user: UserRef): TimelineBounds | undefined {
     return this.users.get(user);
@@ -50,12 +62,23 @@ export class MemoryDisk implements DurableView {
     return this.logs.get(log)?.length ?? 0;
   }
 
+  document(ref: DocumentRef): StoredDocument {
+    return this.documents.get(ref) ?? NO_DOCUMENT;
+  }
+
+  planning(reads: PlanningReads, nowMs: number): PlanningState {
+    const knownUsers = new Set(reads.users.filter((user) => this.users.has(user)));
+    const documents = new Map(reads.documents?.map((ref) => [ref, this.document(ref)]));
+    return { knownUsers, documents, nowMs };
+  }
+
   /** A timeline entry joined with its content. */
   entry(user: UserRef, seq: number) {
     const index = this.timelines.get(user)?.[seq - 1];
     const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
     if (entry === undefined) throw new RangeError("a timeline entry is missing");
-    return { conversationSeq: index?.logSeq ?? 0, ...entry };
+    const conversationSeq = index === undefined ? 0 : toldSeq(index.log, index.logSeq);
+    return { conversationSeq, ...entry };
   }
 
   /** @throws StoreError when there is no such user */
@@ -63,14 +86,20 @@ export class MemoryDisk implements DurableView {
     readonly user: UserRef;
     readonly after: number;
     readonly limit: PageLimit;
+    readonly readerId?: string | undefined;
+    readonly nowMs: number;
   }): TimelinePage {
-    const { user, after, limit } = asked;
+    const { user, after, limit, readerId = "", nowMs } = asked;
+    const readers = this.perishables.readerOf({ user, deviceId: readerId }, nowMs);
     const bounds = this.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const entries: TimelineEntry[] = [];
     let bytes = 0;
     for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { conversationSeq, committedMs, event } = this.entry(user, seq);
+      const { conversationSeq, committedMs, event: stub } = this.entry(user, seq);
+      const own = readers?.(seq)?.event;
+      // A copy: what is swept is written over in place.
+      const event = own === undefined ? stub : Uint8Array.from(own);
       bytes += event.length;
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
       entries.push({ seq, conversationSeq, committedMs, event });
@@ -78,8 +107,29 @@ export class MemoryDisk implements DurableView {
     return { bounds, entries };
   }
 
+  /** A device has passed a number: only what is in force counts. */
+  passed({ device, generation, outboxEpoch, deliveredThrough }: DevicePosition): void {
+    const record = this.device(device);
+    if (record?.generation !== generation || record.outboxEpoch !== outboxEpoch) return;
+    this.perishables.condemn(this.perishables.of(device, deliveredThrough));
+  }
+
+  sweep(nowMs: number): void {
+    this.perishables.condemnExpired(nowMs);
+    for (const { event } of this.perishables.dying) event.fill(0);
+    this.perishables.erased(this.perishables.dying);
+  }
+
   /** Takes in a whole group. */
   write(group: CommitGroup, timelineEventsMax: number): void {
+    for (const [ref, document] of group.documents) this.documents.set(ref, document);
+    for (const device of group.erased.values()) {
+      this.perishables.condemn(this.perishables.of(device));
+    }
+    for (const { user, seq, content } of group.perishables) {
+      const event = Uint8Array.from(content.event);
+      this.perishables.add({ ...entryOf({ user, seq, content }), event });
+    }
     for (const [user, bounds] of group.newUsers) this.users.set(user, bounds);
     for (const { device, record } of group.devices.values()) {
       this.devices.set(deviceName(device), record);
@@ -99,7 +149,9 @@ export class MemoryDisk implements DurableView {
       this.timelines.set(user, entries);
       const { epoch, floor } = this.users.get(user) as TimelineBounds;
       const head = entries.length;
-      this.users.set(user, { epoch, head, floor: Math.max(floor, head - timelineEventsMax + 1) });
+      const raised = Math.max(floor, head - timelineEventsMax + 1);
+      this.users.set(user, { epoch, head, floor: raised });
+      this.perishables.condemnBelow(user, raised);
     }
   }
 }
@@ -140,7 +192,11 @@ export class MemoryStore implements Store {
   }
 
   advance(position: DevicePosition): Promise<AdvanceOutcome> {
-    return this.#inTurn((group) => group.advance(position)).catch(() => "noted" as const);
+    const noted = this.#inTurn((group) => group.advance(position)).then((outcome) => {
+      this.disk.passed(position);
+      return outcome;
+    });
+    return noted.catch(() => "noted" as const);
   }
 
   async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
@@ -148,11 +204,20 @@ export class MemoryStore implements Store {
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
-    return { knownUsers: new Set(reads.users.filter((user) => this.disk.users.has(user))) };
+    return this.disk.planning(reads, this.#options.nowMs());
   }
 
-  async loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage> {
-    return this.disk.page({ user, after, limit });
+  async loadTimeline(
+    user: UserRef,
+    after: number,
+    limit: PageLimit,
+    readerId?: string,
+  ): Promise<TimelinePage> {
+    return this.disk.page({ user, after, limit, readerId, nowMs: this.#options.nowMs() });
+  }
+
+  async sweep(): Promise<void> {
+    this.disk.sweep(this.#options.nowMs());
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

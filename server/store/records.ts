@@ -1,7 +1,13 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { DeviceRecord } from "./device-record.ts";
-import type { DeviceLogin, LogRef, SubmitOutcome, TimelineBounds } from "./store.ts";
+import type {
+  DeviceLogin,
+  LogRef,
+  StoredDocument,
+  SubmitOutcome,
+  TimelineBounds,
+} from "./store.ts";
 
 // How records lie on disk: varints and length-prefixed bytes, in a fixed order. The format as a
 // whole has one version.
@@ -128,6 +134,44 @@ function loginFrom(reader: RecordReader): DeviceLogin {
   const publicKey = new Uint8Array(reader.bytes());
   const registrationSecret = new Uint8Array(reader.bytes());
   return { publicKey, registrationSecret, registeredMs: reader.number() };
+}
+
+export function encodeDocument({ revision, bytes }: StoredDocument): Uint8Array {
+  return new RecordWriter().number(revision).bytes(bytes).finish();
+}
+
+export function decodeDocument(stored: Uint8Array): StoredDocument {
+  const reader = new RecordReader(stored);
+  const revision = reader.number();
+  return { revision, bytes: Uint8Array.from(reader.bytes()) };
+}
+
+/** Perishable content as it lies on disk: sealed under the key in its slot. */
+export interface PerishableRecord {
+  readonly deviceId: string;
+  readonly expiresMs: number;
+  readonly bytes: number;
+  readonly queues: readonly string[];
+  readonly slot: number;
+  readonly sealed: Uint8Array;
+}
+
+export function encodePerishable(record: PerishableRecord): Uint8Array {
+  const writer = new RecordWriter()
+    .text(record.deviceId)
+    .number(record.expiresMs)
+    .number(record.bytes)
+    .number(record.queues.length);
+  for (const queue of record.queues) writer.text(queue);
+  return writer.number(record.slot).bytes(record.sealed).finish();
+}
+
+/** `sealed` is a view of the bytes. */
+export function decodePerishable(stored: Uint8Array): PerishableRecord {
+  const reader = new RecordReader(stored);
+  const head = { deviceId: reader.text(), expiresMs: reader.number(), bytes: reader.number() };
+  const queues = Array.from({ length: reader.number() }, () => reader.text());
+  return { ...head, queues, slot: reader.number(), sealed: reader.bytes() };
 }
 
 /** @param failures wrong binders so far */

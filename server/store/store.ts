@@ -28,8 +28,13 @@ export type {
  * 6. Nothing of a generation older than the device's newest has any effect.
  * 7. A failed write has no effect, and the store goes on from the last durable state.
  * 8. Content is stored once, however many timelines refer to it.
+ * 9. A document changes from one revision to the next, or not at all: a plan that relied on another
+ *    revision is stale.
+ * 10. A perishable event is read by one device only, until that device's cursor has passed it or it
+ *    has expired. Then it is erased: nothing of it can be read any more from anything the store
+ *    wrote. Queues bound how many wait.
  *
- * A store knows logs, timelines and devices. What a message is, it never learns.
+ * A store knows logs, timelines, devices and documents. What a message is, it never learns.
  */
 export interface Store {
   /**
@@ -52,14 +57,28 @@ export interface Store {
    * devices' batches.
    */
   commit(batch: SubmitBatch): Promise<CommitOutcome>;
-  /** The timeline's entries after a number, in order, with their content. */
-  loadTimeline(user: UserRef, after: number, limit: PageLimit): Promise<TimelinePage>;
+  /**
+   * The timeline's entries after a number, in order, with their content: perishable content for the
+   * device that reads, where it is the one.
+   */
+  loadTimeline(
+    user: UserRef,
+    after: number,
+    limit: PageLimit,
+    readerId?: string,
+  ): Promise<TimelinePage>;
   /**
    * Notes how far a device is. Written with the next group, or soon; never waits. A lost note costs
    * a longer replay of what the device then reports as duplicates, never a message. "fenced": a
-   * newer attachment of the device exists, and the note has no effect. Never rejects.
+   * newer attachment of the device exists, and the note has no effect. Never rejects. What is
+   * perishable is gone from here on for a device that has passed it, and erased by `sweep`.
    */
   advance(position: DevicePosition): Promise<AdvanceOutcome>;
+  /**
+   * Erases for good what is perishable and was passed, has expired, or whose device was taken out.
+   * To be called again and again: nothing else erases.
+   */
+  sweep(): Promise<void>;
   /**
    * Calls back after a timeline has grown durably. A hint: may come late, doubled or not at all.
    */
@@ -84,6 +103,35 @@ declare const logRef: unique symbol;
 export function logRefOf(tenant: string, conversationId: string): LogRef {
   return `${tenant}/${conversationId}` as LogRef;
 }
+
+const UNNUMBERED = "!";
+
+/** A log whose entries have no number that anybody is told: 0 stands for it. */
+export function unnumberedLogRefOf(tenant: string, name: string): LogRef {
+  return `${tenant}/${UNNUMBERED}${name}` as LogRef;
+}
+
+/** The number of a log's entry, as it is told. */
+export function toldSeq(log: LogRef, seq: number): number {
+  return log[log.indexOf("/") + 1] === UNNUMBERED ? 0 : seq;
+}
+
+/** A document within its tenant: `tenant/name`. */
+export type DocumentRef = string & { readonly [documentRef]: true };
+declare const documentRef: unique symbol;
+
+export function documentRefOf(tenant: string, name: string): DocumentRef {
+  return `${tenant}/${name}` as DocumentRef;
+}
+
+/** Bytes with a count of their changes. */
+export interface StoredDocument {
+  /** Rises by one with each change. 0: there is none. */
+  readonly revision: number;
+  readonly bytes: Uint8Array;
+}
+
+export const NO_DOCUMENT: StoredDocument = { revision: 0, bytes: new Uint8Array(0) };
 
 export interface DeviceRef {
   readonly user: UserRef;
@@ -140,23 +188,78 @@ export type AdvanceOutcome = "noted" | "fenced";
 
 export interface PlanningReads {
   readonly users: readonly UserRef[];
+  readonly documents?: readonly DocumentRef[];
 }
 
 export interface PlanningState {
   readonly knownUsers: ReadonlySet<UserRef>;
+  /** Those asked for that exist. */
+  readonly documents: ReadonlyMap<DocumentRef, StoredDocument>;
+  /** By the clock that judges what has expired. */
+  readonly nowMs: number;
 }
 
 /** What an operation decided: pure data, without numbers, which only the commit can give. */
-export type Plan =
-  | { readonly kind: "refuse"; readonly code: ErrorCode }
-  | {
-      readonly kind: "append";
-      readonly log: LogRef;
-      /** The encoded event, stored once. */
-      readonly event: Uint8Array;
-      /** Whose timelines get an entry; without repeats. Precondition: all exist. */
-      readonly timelines: readonly UserRef[];
-    };
+export type Plan = RefusePlan | AppendPlan;
+
+export interface RefusePlan {
+  readonly kind: "refuse";
+  readonly code: ErrorCode;
+  /** What the refusal relied on. Precondition: it is still so. */
+  readonly requires?: readonly DocumentRevision[];
+}
+
+export interface AppendPlan {
+  readonly kind: "append";
+  readonly log: LogRef;
+  /** The encoded event, stored once. */
+  readonly event: Uint8Array;
+  /** Whose timelines get an entry; without repeats. Precondition: all exist. */
+  readonly timelines: readonly UserRef[];
+  /** Precondition: these documents have these revisions. */
+  readonly requires?: readonly DocumentRevision[];
+  /** Documents that get new bytes; their revisions are required. */
+  readonly puts?: readonly { readonly ref: DocumentRef; readonly bytes: Uint8Array }[];
+  /** Documents that are lists of names and get one more. */
+  readonly adds?: readonly NameAddition[];
+  /** For one device, in place of the event, for a while. */
+  readonly perishable?: PerishableContent;
+  /** Devices whose perishable content is erased. */
+  readonly erases?: readonly DeviceRef[];
+}
+
+export interface DocumentRevision {
+  readonly ref: DocumentRef;
+  readonly revision: number;
+}
+
+/** Asks for no revision: additions do not disturb each other. */
+export interface NameAddition {
+  readonly ref: DocumentRef;
+  /** Without line feeds. One that is listed stays where it is. */
+  readonly name: string;
+  /** The oldest go first. */
+  readonly countMax: number;
+}
+
+export interface PerishableContent {
+  /** Of one of the plan's timelines. */
+  readonly device: DeviceRef;
+  /** What this device reads in place of the plan's event. */
+  readonly event: Uint8Array;
+  readonly expiresMs: number;
+  /** In all of which there has to be room. */
+  readonly queues: readonly PerishableQueue[];
+  /** The outcome where there is none. */
+  readonly full: ErrorCode;
+}
+
+/** What waits for one device, or a part of it, and how much that may be. */
+export interface PerishableQueue {
+  readonly name: string;
+  readonly countMax: number;
+  readonly bytesMax: number;
+}
 
 export interface PlannedSubmit {
   readonly seq: number;
@@ -212,6 +315,59 @@ export class StoreError extends Error {
     super(message, options);
     this.code = code;
   }
+}
+
+/** The names of a document that is a list of them, the oldest first. */
+export function namesIn({ bytes }: StoredDocument): readonly string[] {
+  return bytes.length === 0 ? [] : new TextDecoder().decode(bytes).split("\n");
+}
+
+type Documents = (ref: DocumentRef) => StoredDocument;
+
+/** Documents as they are after some plans, on top of what was there before. Pure. */
+export class DocumentChanges {
+  readonly changed = new Map<DocumentRef, StoredDocument>();
+  readonly #before: Documents;
+
+  constructor(before: Documents) {
+    this.#before = before;
+  }
+
+  get(ref: DocumentRef): StoredDocument {
+    return this.changed.get(ref) ?? this.#before(ref);
+  }
+
+  /** Whether all revisions are as a plan relied on. */
+  hold({ requires }: Plan): boolean {
+    return requires?.every(({ ref, revision }) => this.get(ref).revision === revision) ?? true;
+  }
+
+  apply(plan: Plan): void {
+    if (plan.kind === "refuse") return;
+    for (const { ref, bytes } of plan.puts ?? []) this.#set(ref, bytes);
+    for (const addition of plan.adds ?? []) {
+      const bytes = withName(this.get(addition.ref), addition);
+      if (bytes !== undefined) this.#set(addition.ref, bytes);
+    }
+  }
+
+  #set(ref: DocumentRef, bytes: Uint8Array): void {
+    this.changed.set(ref, { revision: this.get(ref).revision + 1, bytes });
+  }
+}
+
+/** A document's bytes with one more name; undefined where it is listed. */
+function withName(document: StoredDocument, { name, countMax }: NameAddition) {
+  const names = namesIn(document);
+  if (names.includes(name)) return undefined;
+  return new TextEncoder().encode([...names, name].slice(-countMax).join("\n"));
+}
+
+/** For those who hold documents in a map. */
+export function documentsIn(
+  documents: ReadonlyMap<DocumentRef, StoredDocument>,
+): (ref: DocumentRef) => StoredDocument {
+  return (ref) => documents.get(ref) ?? NO_DOCUMENT;
 }
 
 /** Where the tickets of a service are kept, so that each works once. [ENV-44] */

@@ -1,0 +1,104 @@
+import type { Env } from "../../platform/lmdb-folder.ts";
+import { BoundedCache } from "./bounded-cache.ts";
+import type { DeviceRecord } from "./device-record.ts";
+import {
+  type CommitGroup,
+  type DurableView,
+  deviceName,
+  type PerishableView,
+  runsLength,
+} from "./group.ts";
+import { deviceKey, documentKey, logKey, timelineKey, userKey } from "./keys.ts";
+import { lastRecord } from "./lmdb-pages.ts";
+import { decodeDevice, decodeDocument, decodeLog, decodeTimeline, decodeUser } from "./records.ts";
+import {
+  type DeviceRef,
+  type DocumentRef,
+  type LogRef,
+  NO_DOCUMENT,
+  type StoredDocument,
+  type TimelineBounds,
+  type UserRef,
+} from "./store.ts";
+
+/**
+ * How many devices, timelines and logs have their positions in memory. Each costs well under a
+ * kilobyte.
+ */
+const CACHED_COUNT_MAX = 20_000;
+/** Documents may be large: a tenth of a megabyte each. */
+const DOCUMENTS_CACHED_MAX = 1_000;
+
+/** What is durable, read through bounded caches. Only published groups change it. */
+export class CachedView implements DurableView {
+  readonly #env: Env;
+  readonly #bounds = new BoundedCache<UserRef, TimelineBounds>(CACHED_COUNT_MAX);
+  readonly #devices = new BoundedCache<string, DeviceRecord>(CACHED_COUNT_MAX);
+  readonly #logHeads = new BoundedCache<LogRef, number>(CACHED_COUNT_MAX);
+
+  readonly #documents = new BoundedCache<DocumentRef, StoredDocument>(DOCUMENTS_CACHED_MAX);
+  readonly perishables: PerishableView;
+
+  constructor(env: Env, perishables: PerishableView) {
+    this.#env = env;
+    this.perishables = perishables;
+  }
+
+  bounds(user: UserRef): TimelineBounds | undefined {
+    const cached = this.#bounds.get(user);
+    if (cached !== undefined) return cached;
+    const stored = this.#env.getBinary(userKey(user));
+    if (stored === undefined) return undefined;
+    const last = lastRecord(this.#env, timelineKey(user, 0), timelineKey(user, 2 ** 53));
+    const head = last ? last.firstSeq - 1 + runsLength(decodeTimeline(last.value)) : 0;
+    const bounds = { ...decodeUser(stored), head };
+    this.#bounds.set(user, bounds);
+    return bounds;
+  }
+
+  device(device: DeviceRef): DeviceRecord | undefined {
+    const name = deviceName(device);
+    const cached = this.#devices.get(name);
+    if (cached !== undefined) return cached;
+    const stored = this.#env.getBinary(deviceKey(device));
+    if (stored === undefined) return undefined;
+    const record = decodeDevice(stored);
+    this.#devices.set(name, record);
+    return record;
+  }
+
+  logHead(log: LogRef): number {
+    const cached = this.#logHeads.get(log);
+    if (cached !== undefined) return cached;
+    const last = lastRecord(this.#env, logKey(log, 0), logKey(log, 2 ** 53));
+    const head = last ? last.firstSeq - 1 + decodeLog(last.value).events.length : 0;
+    this.#logHeads.set(log, head);
+    return head;
+  }
+
+  document(ref: DocumentRef): StoredDocument {
+    const cached = this.#documents.get(ref);
+    if (cached !== undefined) return cached;
+    const stored = this.#env.getBinary(documentKey(ref));
+    if (stored === undefined) return NO_DOCUMENT;
+    const document = decodeDocument(stored);
+    this.#documents.set(ref, document);
+    return document;
+  }
+
+  setBounds(user: UserRef, bounds: TimelineBounds): void {
+    this.#bounds.set(user, bounds);
+  }
+
+  /** The group is durable. */
+  publish(group: CommitGroup): void {
+    for (const user of new Set([...group.newUsers.keys(), ...group.timelines.keys()])) {
+      this.#bounds.set(user, group.boundsAfter(user));
+    }
+    for (const [name, { record }] of group.devices) this.#devices.set(name, record);
+    for (const [log, { firstSeq, events }] of group.logs) {
+      this.#logHeads.set(log, firstSeq + events.length - 1);
+    }
+    for (const [ref, document] of group.documents) this.#documents.set(ref, document);
+  }
+}
