@@ -346,3 +346,26 @@ test("[SEC-17] a device has no chat with itself, and what only a bug asks for th
   const options = { userId, deviceId, signer, parameters };
   assert.throws(() => new SecureChats(NATIVE_CRYPTO, options), RangeError);
 });
+
+test("[SEC-33] what names no session of ours is dropped", () => {
+  const { net, alice, bob } = pair();
+  const sessionId = net.offer(alice, bob);
+  net.settle();
+  net.say(alice, sessionId, "for a device that has forgotten everything");
+  const strangers = net.log.filter(({ to }) => to.userId === "bob").slice(1);
+  assert.equal(strangers.length, 2);
+  const later = pair();
+  for (const packet of strangers) later.net.arrive(packet);
+  const unknown = ErrorCode.SECURE_SESSION_UNKNOWN;
+  assert.deepEqual(codesOf(later.bob, "refused"), [unknown, unknown]);
+  const { userId, deviceId } = alice.own;
+  for (const bytes of [new Uint8Array(0), Uint8Array.of(0x22, 0), new Uint8Array(90_000)]) {
+    later.net.arrive({ from: { userId, deviceId }, to: bob.own, bytes });
+  }
+  assert.ok(
+    codesOf(later.bob, "refused")
+      .slice(2)
+      .every((code) => code === ErrorCode.SECURE_MALFORMED),
+  );
+  assert.equal(later.net.packets.length, 0);
+});

@@ -5,6 +5,7 @@ import { certified, TestAccount } from "../../fuzz/secure/devices.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   SecureAcceptCoreSchema,
+  SecureConfirmCoreSchema,
   SecureOfferCoreSchema,
   SecurePacketSchema,
 } from "../../gen/posthorn/v1/secure_pb.ts";
@@ -301,4 +302,75 @@ test("[SEC-14] lengths and ranges of an offer are exact", () => {
   const value = { core: encodePlain(SecureOfferCoreSchema, without), signature: offer.signature };
   const judged = readPacket(encodePacket({ case: "offer", value }));
   assert.equal(codeOf(judged), ErrorCode.SECURE_MALFORMED);
+});
+
+test("[SEC-16] nothing of a handshake is used in another one", () => {
+  const drawnOf = () => {
+    const offering = offeringOf(NATIVE_CRYPTO);
+    const offer = read("offer", offering.packet);
+    const accept = read("accept", accepted(answerOf(NATIVE_CRYPTO, offer)).packet);
+    const { core } = accept;
+    const parts = [offer.core.sessionId, offer.core.ratchetKey, offer.core.nonce];
+    return [...parts, core.ratchetKey, core.nonce, core.ciphertext];
+  };
+  const all = [drawnOf(), drawnOf()].flat().map((part) => Buffer.from(part).toString("hex"));
+  assert.equal(new Set(all).size, all.length);
+});
+
+test("[SEC-20] [SEC-25] a tag is wrong wherever it differs", () => {
+  const offering = offeringOf(NATIVE_CRYPTO);
+  const accepting = accepted(answerOf(NATIVE_CRYPTO, read("offer", offering.packet)));
+  const accept = read("accept", accepting.packet);
+  const wrong = ErrorCode.SECURE_TAG_INVALID;
+  const bent = ({ tag }: { readonly tag: Uint8Array }, at: number) => {
+    const copy = Uint8Array.from(tag);
+    copy[at] = (copy[at] as number) ^ 0x80;
+    return copy;
+  };
+  for (const at of [0, 15, 31]) {
+    const judged = confirmedBy(offering, { ...accept, tag: bent(accept, at) });
+    assert.equal(codeOf(judged), wrong);
+  }
+  const confirmed = confirmedBy(offering, accept);
+  assert.ok(!("code" in confirmed));
+  const confirm = read("confirm", confirmed.packet);
+  for (const at of [0, 15, 31]) {
+    const judged = accepting.confirmed({ ...confirm, tag: bent(confirm, at) }, NOW);
+    assert.equal(codeOf(judged), wrong);
+  }
+  const ciphertext = Uint8Array.from(confirm.core.ciphertext).fill(0, 0, 1);
+  const other = accepting.confirmed({ ...confirm, core: { ...confirm.core, ciphertext } }, NOW);
+  assert.equal(codeOf(other), wrong, "another ciphertext is another secret");
+  const coreBytes = concat([confirm.coreBytes, Uint8Array.of(0xa0, 0x06, 0x01)]);
+  assert.equal(codeOf(accepting.confirmed({ ...confirm, coreBytes }, NOW)), wrong);
+  assert.equal(codeOf(accepting.confirmed(confirm, NOW)), "none");
+});
+
+test("[SEC-15] with a KEM whose secret is always the same, keys still hang on everything", () => {
+  const secret = () => new Uint8Array(32).fill(7);
+  const unbound: CryptoProvider = {
+    ...NATIVE_CRYPTO,
+    xwingEncapsulate: (_, randomness) => ({
+      ciphertext: drawn(Buffer.from(randomness).toString("hex"), 1120),
+      secret: secret(),
+    }),
+    xwingDecapsulate: secret,
+  };
+  const offering = offeringOf(unbound);
+  const accepting = accepted(answerOf(unbound, read("offer", offering.packet)));
+  const confirmed = confirmedBy(offering, read("accept", accepting.packet));
+  assert.ok(!("code" in confirmed));
+  const confirm = read("confirm", confirmed.packet);
+  const { core } = confirm;
+  const ciphertext = new Uint8Array(core.ciphertext.length);
+  const coreBytes = encodePlain(SecureConfirmCoreSchema, { ...core, ciphertext });
+  const swapped = { ...confirm, core: { ...core, ciphertext }, coreBytes };
+  assert.equal(codeOf(accepting.confirmed(swapped, NOW)), ErrorCode.SECURE_TAG_INVALID);
+  const established = accepting.confirmed(confirm, NOW);
+  assert.ok(!("code" in established));
+  const again = offeringOf(unbound);
+  const answer = accepted(answerOf(unbound, read("offer", again.packet)));
+  const second = confirmedBy(again, read("accept", answer.packet));
+  assert.ok(!("code" in second));
+  assert.notDeepEqual(second.established.root, established.root);
 });
