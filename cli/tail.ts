@@ -54,6 +54,7 @@ function jsonEvent(event: ClientEvent): object {
   if (event.kind === "unknown") {
     return { ...event, event: Buffer.from(event.event).toString("base64") };
   }
+  if (event.kind === "packet") return { ...event, packet: event.packet.length };
   if (event.kind !== "message" || typeof event.content === "string") return event;
   return { ...event, content: { base64: Buffer.from(event.content).toString("base64") } };
 }
@@ -70,6 +71,10 @@ export function eventLine(event: ClientEvent): string {
       return `-- events ${event.from} to ${event.to} are no longer held by the service --`;
     case "epoch-changed":
       return "-- the service's timeline began anew --";
+    case "packet":
+      return `-- a packet of a secure chat from ${event.senderUserId}, for ${event.toDeviceId} --`;
+    case "directory":
+      return `-- the devices of ${event.userId} have changed --`;
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }

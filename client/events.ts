@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { EventSchema } from "../gen/posthorn/v1/event_pb.ts";
+import { type Event, EventSchema, type Message } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
@@ -10,6 +10,14 @@ import type { TimelineCursor } from "../protocol/session/resume.ts";
  */
 export type ClientEvent =
   | MessageEvent
+  | PacketEvent
+  /** Somebody's devices, or its account key, are others than before. */
+  | {
+      readonly kind: "directory";
+      readonly seq: number;
+      readonly userId: string;
+      readonly revision: number;
+    }
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -33,6 +41,17 @@ export interface MessageEvent {
   readonly own: boolean;
   /** The text, or bytes of the application's own meaning. */
   readonly content: string | Uint8Array;
+}
+
+/** Of a secure chat; who says so is the service. */
+export interface PacketEvent {
+  readonly kind: "packet";
+  readonly seq: number;
+  readonly senderUserId: string;
+  readonly senderDeviceId: string;
+  readonly toDeviceId: string;
+  /** Empty where it is for another device, or gone. */
+  readonly packet: Uint8Array;
 }
 
 interface Queued {
@@ -126,12 +145,30 @@ export class EventQueue {
 }
 
 function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string): ClientEvent {
-  const { seq, conversationSeq, committedMs, event } = delivery;
-  const message = messageIn(event);
-  const content = message?.content?.kind;
-  if (message === undefined || content?.case === undefined) return { kind: "unknown", seq, event };
-  const { conversationId, senderUserId, senderDeviceId } = message;
-  const own = senderUserId === userId && senderDeviceId === deviceId;
+  const { seq, event } = delivery;
+  const kind = kindOf(event);
+  switch (kind?.case) {
+    case "message":
+      return messageOf(delivery, kind.value, { deviceId, userId });
+    case "packetArrived": {
+      const { senderUserId, senderDeviceId, toDeviceId, packet } = kind.value;
+      return { kind: "packet", seq, senderUserId, senderDeviceId, toDeviceId, packet };
+    }
+    case "directoryChanged": {
+      const revision = Number(kind.value.revision);
+      return { kind: "directory", seq, userId: kind.value.userId, revision };
+    }
+    default:
+      return { kind: "unknown", seq, event };
+  }
+}
+
+function messageOf(
+  { seq, conversationSeq, committedMs, event }: DeliverPlain,
+  { conversationId, senderUserId, senderDeviceId, content }: Message,
+  here: { readonly deviceId: string; readonly userId: string },
+): ClientEvent {
+  if (content?.kind.case === undefined) return { kind: "unknown", seq, event };
   return {
     kind: "message",
     seq,
@@ -140,15 +177,14 @@ function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string)
     committedMs,
     senderUserId,
     senderDeviceId,
-    own,
-    content: content.value,
+    own: senderUserId === here.userId && senderDeviceId === here.deviceId,
+    content: content.kind.value,
   };
 }
 
-function messageIn(event: Uint8Array) {
+function kindOf(event: Uint8Array): Event["kind"] | undefined {
   try {
-    const { kind } = fromBinary(EventSchema, event);
-    return kind.case === "message" ? kind.value : undefined;
+    return fromBinary(EventSchema, event).kind;
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@ import type { CryptoProvider } from "../envelope/provider.ts";
 import { assert, type Violation, violation } from "../violation.ts";
 import { eraseReach, JUMP_MAX, type Reach, ReceivingChain, SendingChain } from "./chain.ts";
 import { type EpochSecrets, epochSecrets, eraseEpochSecrets, nextEpochSecrets } from "./epoch.ts";
+import type { EstablishedSecure } from "./established.ts";
 import { COUNTER_MAX, type MessageHeader } from "./message.ts";
 import { type ChainDirection, SECRET_BYTES } from "./schedule.ts";
 import { SkippedKeys } from "./skipped-keys.ts";
@@ -14,7 +15,7 @@ import type { StateReader, StateWriter } from "./stored-state.ts";
 const OLD_CHAIN_EPOCHS = 2;
 const RATCHET_SEED_BYTES = 32;
 
-export type SessionRole = "initiator" | "responder";
+type SessionRole = EstablishedSecure["role"];
 
 /** What never changes in a session. */
 export interface RatchetPlan {
@@ -107,11 +108,11 @@ export class Ratchet {
    * Takes the place of our next message.
    *
    * @param seed fresh, 32 bytes: of the key that is offered if that is due
-   * @param isControl whether the message is there for the ratchet's sake [SEC-62]
+   * @param carriesStep whether the message carries a step that is under way in any case [SEC-56]
    */
-  next(at: { nowMs: number; seed: Uint8Array; isControl: boolean }): Place {
+  next(at: { nowMs: number; seed: Uint8Array; carriesStep: boolean }): Place {
     if (this.#isDue(at.nowMs)) this.#offer(at.seed);
-    const step = this.#carrier?.next(at.isControl);
+    const step = this.#carrier?.next(at.carriesStep);
     const { epoch, n, pn } = this.#sending;
     const messageKey = this.#sending.take(this.#crypto);
     this.#count += 1;

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { SecureDevice, type SecureDeviceOptions } from "../../fuzz/secure/secure-device.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NOBLE_CRYPTO } from "../../protocol/envelope/noble.ts";
+import { configFrom } from "../../server/config.ts";
+import type { Log } from "../../server/observe.ts";
+import { createServer, type PosthornServer } from "../../server/server.ts";
+import { dialersOf } from "../node.ts";
+import { memorySecureIdentity, SecureIdentity } from "./identity.ts";
+
+const LOG: Log = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: (at, data) => assert.fail(`${at} ${JSON.stringify(data)}`),
+};
+
+let folder = "";
+let server: PosthornServer;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "posthorn-messenger-"));
+  const file = { port: 0, data: join(folder, "data"), longPoll: { coalesceMs: 0 } };
+  server = await createServer(configFrom({ file }), LOG);
+});
+after(async () => {
+  await server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+let userCount = 0;
+/** A name that no other test uses. */
+function user(name: string): string {
+  userCount += 1;
+  return `${name}${userCount}`;
+}
+
+async function device(
+  t: TestContext,
+  scheme: string,
+  options: Pick<SecureDeviceOptions, "userId"> & Partial<SecureDeviceOptions>,
+): Promise<SecureDevice> {
+  const dialers = dialersOf(`${scheme}://127.0.0.1:${server.address.port}`);
+  const opened = await SecureDevice.open({ deviceId: "phone", dialers, ...options });
+  t.after(() => opened.close());
+  return opened;
+}
+
+/** Two devices with an open chat between them. */
+async function pair(t: TestContext, options: Partial<SecureDeviceOptions> = {}) {
+  const ann = await device(t, "tcp", { userId: user("ann"), ...options });
+  const bob = await device(t, "ws", { userId: user("bob"), ...options });
+  const chat = ann.messenger.secureChat(bob.identity.device);
+  await chat.settled();
+  await bob.until("no chat", () => bob.messenger.chats.some(({ isOpen }) => isOpen));
+  const [theirs] = bob.messenger.chats;
+  assert.ok(theirs);
+  return { ann, bob, chat, theirs };
+}
+
+describe("a messenger of secure chats", () => {
+  for (const [first, second] of [
+    ["tcp", "http"],
+    ["ws", "tcp"],
+    ["http", "ws"],
+  ] as const) {
+    test(`[SEC-24] [SEC-51] ${first} and ${second}: asks, agrees, talks, ends`, async (t) => {
+      const ann = await device(t, first, { userId: user("ann") });
+      // One of them as in a browser.
+      const bob = await device(t, second, { userId: user("bob"), crypto: NOBLE_CRYPTO });
+      const chat = ann.messenger.secureChat(bob.identity.device);
+      assert.equal(chat.state, "asking");
+      await chat.settled();
+      assert.equal(chat.state, "confirmed");
+      assert.equal(chat.trust, "first-seen");
+      await chat.send("one");
+      await bob.until("no text", () => bob.texts.length === 1);
+      const [theirs] = bob.messenger.chats;
+      assert.ok(theirs && !theirs.isOurs);
+      for (const text of ["two", "three"]) await theirs.send(text);
+      await ann.until("no texts", () => ann.texts.length === 2);
+      assert.deepEqual([...bob.texts, ...ann.texts], ["one", "two", "three"]);
+      await theirs.close();
+      await ann.until("not closed", () => chat.state === "closed");
+      assert.equal(chat.code, ErrorCode.GOODBYE);
+      await assert.rejects(chat.send("late"), { code: ErrorCode.SECURE_NOT_OPEN });
+      assert.deepEqual(ann.messenger.chats, []);
+    });
+  }
+
+  test("[SEC-12] safety numbers are the same on both sides; comparing them is kept", async (t) => {
+    const { ann, bob, chat, theirs } = await pair(t);
+    const [annId, bobId] = [ann.identity.device.userId, bob.identity.device.userId];
+    const number = await ann.messenger.safetyNumber(bobId);
+    assert.match(number.digits, /^(\d{5} ){11}\d{5}$/);
+    assert.equal((await bob.messenger.safetyNumber(annId)).digits, number.digits);
+    await ann.messenger.verify(bobId);
+    assert.equal(chat.state, "verified");
+    assert.equal(theirs.state, "confirmed");
+    await chat.close();
+    const again = ann.messenger.secureChat(bob.identity.device);
+    await again.settled();
+    assert.equal(again.state, "verified");
+  });
+
+  test("[SEC-62] many messages both ways go through epochs, in order, each once", async (t) => {
+    const parameters = { rekeyMessages: 3, rekeyS: 600, lifetimeS: 3600, franking: false };
+    const { ann, bob, chat, theirs } = await pair(t, { parameters });
+    const said = Array.from({ length: 40 }, (_, index) => `message ${index}`);
+    await Promise.all(said.flatMap((text) => [chat.send(text), theirs.send(text)]));
+    await bob.until("not all", () => bob.texts.length >= said.length);
+    await ann.until("not all", () => ann.texts.length >= said.length);
+    assert.deepEqual(ann.texts, said);
+    assert.deepEqual(bob.texts, said);
+  });
+
+  test("[SEC-29] two devices that ask each other at once end with one chat", async (t) => {
+    const ann = await device(t, "tcp", { userId: user("ann") });
+    const bob = await device(t, "tcp", { userId: user("bob") });
+    const chats = [
+      ann.messenger.secureChat(bob.identity.device),
+      bob.messenger.secureChat(ann.identity.device),
+    ];
+    const open = (of: SecureDevice) => of.messenger.chats.filter(({ isOpen }) => isOpen);
+    await ann.until("none open", () => open(ann).length === 1);
+    await bob.until("none open", () => open(bob).length === 1);
+    await Promise.all(chats.map((chat) => chat.settled()));
+    await open(ann)[0]?.send("hello");
+    await bob.until("no text", () => bob.texts.length === 1);
+    assert.deepEqual(
+      open(ann).map(({ sessionId }) => sessionId),
+      open(bob).map(({ sessionId }) => sessionId),
+    );
+  });
+
+  test("[SEC-11] another account key is told, ends the chat, and waits for the user", async (t) => {
+    const { ann, bob, chat } = await pair(t);
+    const { userId } = bob.identity.device;
+    const another = { userId, deviceId: "laptop" };
+    await assert.rejects(device(t, "tcp", another), { code: ErrorCode.PEER_IDENTITY_CHANGED });
+    assert.equal(chat.state, "confirmed");
+    const laptop = await device(t, "tcp", { ...another, replaceAccount: true });
+    await ann.until("still open", () => chat.state === "closed");
+    assert.equal(chat.code, ErrorCode.PEER_IDENTITY_CHANGED);
+    const told = () => ann.events.filter(({ kind }) => kind === "secure-identity-changed").length;
+    await ann.until("not told", () => told() > 0);
+    const refused = ann.messenger.secureChat(laptop.identity.device);
+    await refused.settled();
+    assert.equal(refused.code, ErrorCode.PEER_IDENTITY_CHANGED);
+    const theirs = laptop.messenger.secureChat(ann.identity.device);
+    await laptop.until("not offered", () => theirs.state === "offered");
+    await ann.until("not told again", () => told() >= 3);
+    await assert.rejects(ann.messenger.verify(userId), { code: ErrorCode.PEER_IDENTITY_CHANGED });
+    await ann.messenger.trust(userId);
+    const again = ann.messenger.secureChat(laptop.identity.device);
+    await again.settled();
+    assert.deepEqual([again.state, again.trust, again.code], ["confirmed", "seen-before", undefined]);
+  });
+
+  test("[SEC-66] a message that is to be forgotten is told when its time is over", async (t) => {
+    const { bob, chat } = await pair(t);
+    await chat.send("for a second", { lifetimeS: 1 });
+    await bob.until("not over", () => bob.events.some(({ kind }) => kind === "secure-expired"));
+    const message = bob.events.find((event) => event.kind === "secure-message");
+    const expired = bob.events.find((event) => event.kind === "secure-expired");
+    assert.equal(expired?.id, message?.id);
+  });
+});

@@ -1,0 +1,86 @@
+import { setTimeout } from "node:timers/promises";
+import { type Client, connect } from "../../client/client.ts";
+import type { Dialer } from "../../client/dialer.ts";
+import { memoryJournal } from "../../client/memory-journal.ts";
+import type { SecureClientEvent } from "../../client/secure/events.ts";
+import { memorySecureIdentity, SecureIdentity } from "../../client/secure/identity.ts";
+import { memoryPeers, type PeerMemory } from "../../client/secure/known-peers.ts";
+import { SecureMessenger, type SecureMessengerOptions } from "../../client/secure/messenger.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
+
+const BACKOFF = { baseMs: 10, capMs: 20 };
+/** How long anything may take that is waited for. */
+const PATIENCE_MS = 10_000;
+
+export interface SecureDeviceOptions extends Partial<SecureMessengerOptions> {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly dialers: readonly Dialer[];
+  readonly crypto?: CryptoProvider;
+  /** Puts this device's account key in the place of another one. */
+  readonly replaceAccount?: boolean;
+}
+
+/** A device with secure chats, whose events are all taken as they come. */
+export class SecureDevice {
+  readonly client: Client;
+  readonly identity: SecureIdentity;
+  readonly messenger: SecureMessenger;
+  readonly peers: PeerMemory;
+  /** Everything that happened, in order. */
+  readonly events: SecureClientEvent[] = [];
+  /** The texts that came. */
+  readonly texts: string[] = [];
+  readonly #taking: Promise<void>;
+
+  static async open(options: SecureDeviceOptions): Promise<SecureDevice> {
+    const { userId, deviceId, dialers, crypto = NATIVE_CRYPTO } = options;
+    const identity =
+      options.identity ??
+      (await SecureIdentity.open(crypto, memorySecureIdentity(), { userId, deviceId }));
+    const journal = memoryJournal();
+    const client = await connect({ dialers, userId, deviceId, journal, backoff: BACKOFF });
+    const device = new SecureDevice(client, { ...options, crypto, identity });
+    try {
+      await device.messenger.publish({ replaceAccount: options.replaceAccount ?? false });
+    } catch (error) {
+      await device.close();
+      throw error;
+    }
+    return device;
+  }
+
+  private constructor(
+    client: Client,
+    options: Partial<SecureMessengerOptions> & { crypto: CryptoProvider; identity: SecureIdentity },
+  ) {
+    this.client = client;
+    this.identity = options.identity;
+    this.peers = options.peers ?? memoryPeers();
+    this.messenger = new SecureMessenger(client, { ...options, peers: this.peers });
+    this.#taking = this.#take();
+  }
+
+  async #take(): Promise<void> {
+    for await (const event of this.messenger.events()) {
+      this.events.push(event);
+      if (event.kind === "secure-message") this.texts.push(String(event.content));
+    }
+  }
+
+  /** Waits until something is so. */
+  async until(what: string, isSo: () => boolean): Promise<void> {
+    const endMs = performance.now() + PATIENCE_MS;
+    while (!isSo()) {
+      if (performance.now() > endMs) throw new Error(`${this.identity.device.deviceId}: ${what}`);
+      await setTimeout(2);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.messenger.close();
+    await this.client.close();
+    await this.#taking;
+  }
+}
