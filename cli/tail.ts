@@ -41,7 +41,9 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   process.once("SIGTERM", stop);
   let count = 0;
   for await (const event of client.events()) {
-    io.stdout.write(`${values.json ? JSON.stringify(jsonEvent(event)) : eventLine(event)}\n`);
+    const line = values.json ? JSON.stringify(jsonEvent(event)) : eventLine(event);
+    if (event.kind === "packet" || line === undefined) continue;
+    io.stdout.write(`${line}\n`);
     count += 1;
     if (count >= countMax) stop();
   }
@@ -58,8 +60,11 @@ function jsonEvent(event: ClientEvent): object {
   return { ...event, content: { base64: Buffer.from(event.content).toString("base64") } };
 }
 
-/** One event for people. Control characters of others must not reach the terminal. */
-export function eventLine(event: ClientEvent): string {
+/**
+ * One event for people; nothing for packets of secure chats. Control characters of others must not
+ * reach the terminal.
+ */
+export function eventLine(event: ClientEvent): string | undefined {
   switch (event.kind) {
     case "message": {
       const time = new Date(event.committedMs).toTimeString().slice(0, 8);
@@ -70,6 +75,10 @@ export function eventLine(event: ClientEvent): string {
       return `-- events ${event.from} to ${event.to} are no longer held by the service --`;
     case "epoch-changed":
       return "-- the service's timeline began anew --";
+    case "packet":
+      return undefined;
+    case "directory":
+      return `-- ${printable(event.userId)} has other devices than before --`;
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }

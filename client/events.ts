@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { EventSchema } from "../gen/posthorn/v1/event_pb.ts";
+import { EventSchema, type Message, type PacketArrived } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
@@ -10,6 +10,8 @@ import type { TimelineCursor } from "../protocol/session/resume.ts";
  */
 export type ClientEvent =
   | MessageEvent
+  | PacketEvent
+  | DirectoryEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -33,6 +35,30 @@ export interface MessageEvent {
   readonly own: boolean;
   /** The text, or bytes of the application's own meaning. */
   readonly content: string | Uint8Array;
+}
+
+/** A packet of a secure chat came for a device of the user. [SEC-89] */
+export interface PacketEvent {
+  readonly kind: "packet";
+  readonly seq: number;
+  readonly committedMs: number;
+  /** As the service says: proves nothing. */
+  readonly senderUserId: string;
+  readonly senderDeviceId: string;
+  readonly toDeviceId: string;
+  /** Until when the service keeps it. */
+  readonly expiresMs: number;
+  /** An encoded SecurePacket. Undefined: for another device, or gone. */
+  readonly packet: Uint8Array | undefined;
+}
+
+/** The devices of a user, or its account key, are others than before. [SEC-86] */
+export interface DirectoryEvent {
+  readonly kind: "directory";
+  readonly seq: number;
+  readonly userId: string;
+  /** Of the directory from now on. */
+  readonly revision: number;
 }
 
 interface Queued {
@@ -126,12 +152,33 @@ export class EventQueue {
 }
 
 function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string): ClientEvent {
-  const { seq, conversationSeq, committedMs, event } = delivery;
-  const message = messageIn(event);
-  const content = message?.content?.kind;
-  if (message === undefined || content?.case === undefined) return { kind: "unknown", seq, event };
-  const { conversationId, senderUserId, senderDeviceId } = message;
-  const own = senderUserId === userId && senderDeviceId === deviceId;
+  const { seq, event } = delivery;
+  const kind = kindOf(event);
+  switch (kind?.case) {
+    case "message":
+      return messageEvent(delivery, kind.value, { deviceId, userId }) ?? unknownEvent(delivery);
+    case "packetArrived":
+      return packetEvent(delivery, kind.value);
+    case "directoryChanged": {
+      const { userId: whose, revision } = kind.value;
+      return { kind: "directory", seq, userId: whose, revision: Number(revision) };
+    }
+    default:
+      return unknownEvent(delivery);
+  }
+}
+
+function unknownEvent({ seq, event }: DeliverPlain): ClientEvent {
+  return { kind: "unknown", seq, event };
+}
+
+function messageEvent(
+  { seq, conversationSeq, committedMs }: DeliverPlain,
+  message: Message,
+  self: { readonly deviceId: string; readonly userId: string },
+): MessageEvent | undefined {
+  const { conversationId, senderUserId, senderDeviceId, content } = message;
+  if (content?.kind.case === undefined) return undefined;
   return {
     kind: "message",
     seq,
@@ -140,15 +187,28 @@ function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string)
     committedMs,
     senderUserId,
     senderDeviceId,
-    own,
-    content: content.value,
+    own: senderUserId === self.userId && senderDeviceId === self.deviceId,
+    content: content.kind.value,
   };
 }
 
-function messageIn(event: Uint8Array) {
+function packetEvent({ seq, committedMs }: DeliverPlain, arrived: PacketArrived): PacketEvent {
+  const { senderUserId, senderDeviceId, toDeviceId, expiresMs, packet } = arrived;
+  return {
+    kind: "packet",
+    seq,
+    committedMs,
+    senderUserId,
+    senderDeviceId,
+    toDeviceId,
+    expiresMs: Number(expiresMs),
+    packet: packet.length === 0 ? undefined : packet,
+  };
+}
+
+function kindOf(event: Uint8Array) {
   try {
-    const { kind } = fromBinary(EventSchema, event);
-    return kind.case === "message" ? kind.value : undefined;
+    return fromBinary(EventSchema, event).kind;
   } catch {
     return undefined;
   }

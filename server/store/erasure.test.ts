@@ -68,7 +68,7 @@ class Disk {
     return this.slots.filter((slot) => !slot.equals(NO_KEY));
   }
 
-  filesWith(bytes: Uint8Array | string): readonly string[] {
+  filesWith(bytes: Buffer | string): readonly string[] {
     return [...this.files].filter(([, file]) => file.includes(bytes)).map(([name]) => name);
   }
 
