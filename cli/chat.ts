@@ -34,7 +34,10 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   screen.onEnd(leave);
   process.once("SIGTERM", leave);
   try {
-    for await (const event of client.events()) screen.print(eventLine(event));
+    for await (const event of client.events()) {
+      const line = eventLine(event);
+      if (line !== undefined) screen.print(line);
+    }
     return EXIT.done;
   } finally {
     screen.close();

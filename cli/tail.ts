@@ -41,7 +41,9 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   process.once("SIGTERM", stop);
   let count = 0;
   for await (const event of client.events()) {
-    io.stdout.write(`${values.json ? JSON.stringify(jsonEvent(event)) : eventLine(event)}\n`);
+    const line = values.json ? JSON.stringify(jsonEvent(event)) : eventLine(event);
+    if (event.kind === "packet" || line === undefined) continue;
+    io.stdout.write(`${line}\n`);
     count += 1;
     if (count >= countMax) stop();
   }
@@ -54,13 +56,15 @@ function jsonEvent(event: ClientEvent): object {
   if (event.kind === "unknown") {
     return { ...event, event: Buffer.from(event.event).toString("base64") };
   }
-  if (event.kind === "packet") return { ...event, packet: event.packet.length };
   if (event.kind !== "message" || typeof event.content === "string") return event;
   return { ...event, content: { base64: Buffer.from(event.content).toString("base64") } };
 }
 
-/** One event for people. Control characters of others must not reach the terminal. */
-export function eventLine(event: ClientEvent): string {
+/**
+ * One event for people; nothing for packets of secure chats. Control characters of others must not
+ * reach the terminal.
+ */
+export function eventLine(event: ClientEvent): string | undefined {
   switch (event.kind) {
     case "message": {
       const time = new Date(event.committedMs).toTimeString().slice(0, 8);
@@ -72,9 +76,9 @@ export function eventLine(event: ClientEvent): string {
     case "epoch-changed":
       return "-- the service's timeline began anew --";
     case "packet":
-      return `-- a packet of a secure chat from ${event.senderUserId}, for ${event.toDeviceId} --`;
+      return undefined;
     case "directory":
-      return `-- the devices of ${event.userId} have changed --`;
+      return `-- ${printable(event.userId)} has other devices than before --`;
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { EventSchema } from "../gen/posthorn/v1/event_pb.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import { EventQueue } from "./events.ts";
 
@@ -30,4 +32,32 @@ test("[RES-15] what was handled since Hello is not told as lost", async () => {
   assert.deepEqual((await events.next()).value, { kind: "lost", from: 3, to: 3 });
   assert.equal((await events.next()).value?.seq, 4);
   assert.deepEqual(handled, [1, 2], "3 was in hand when the timeline moved");
+});
+
+test("[SEC-86] [SEC-89] packets and changes of directories are events of their own", async () => {
+  const queue = new EventQueue(() => {});
+  queue.installed({ welcome: welcome({ case: "resumed", value: {} }), cursorMoved: false });
+  const arrived = {
+    senderUserId: "bob",
+    senderDeviceId: "tablet",
+    toDeviceId: "phone",
+    expiresMs: 5_000n,
+  };
+  const packet = Uint8Array.of(1, 2, 3);
+  const kinds = [
+    { case: "packetArrived", value: { ...arrived, packet } },
+    { case: "packetArrived", value: arrived },
+    { case: "directoryChanged", value: { userId: "bob", revision: 3n } },
+  ] as const;
+  const deliveries = kinds.map((kind, index) => ({
+    ...delivery(index + 1),
+    event: toBinary(EventSchema, create(EventSchema, { kind })),
+  }));
+  queue.push(deliveries, "phone", "alice");
+  const events = queue.iterate(undefined);
+  const told = { ...arrived, kind: "packet", committedMs: 1, expiresMs: 5_000 };
+  assert.deepEqual((await events.next()).value, { ...told, seq: 1, packet });
+  assert.deepEqual((await events.next()).value, { ...told, seq: 2, packet: undefined });
+  const changed = { kind: "directory", seq: 3, userId: "bob", revision: 3 };
+  assert.deepEqual((await events.next()).value, changed);
 });

@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { type Event, EventSchema, type Message } from "../gen/posthorn/v1/event_pb.ts";
+import { EventSchema, type Message, type PacketArrived } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
@@ -11,13 +11,7 @@ import type { TimelineCursor } from "../protocol/session/resume.ts";
 export type ClientEvent =
   | MessageEvent
   | PacketEvent
-  /** Somebody's devices, or its account key, are others than before. */
-  | {
-      readonly kind: "directory";
-      readonly seq: number;
-      readonly userId: string;
-      readonly revision: number;
-    }
+  | DirectoryEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -43,15 +37,28 @@ export interface MessageEvent {
   readonly content: string | Uint8Array;
 }
 
-/** Of a secure chat; who says so is the service. */
+/** A packet of a secure chat came for a device of the user. [SEC-89] */
 export interface PacketEvent {
   readonly kind: "packet";
   readonly seq: number;
+  readonly committedMs: number;
+  /** As the service says: proves nothing. */
   readonly senderUserId: string;
   readonly senderDeviceId: string;
   readonly toDeviceId: string;
-  /** Empty where it is for another device, or gone. */
-  readonly packet: Uint8Array;
+  /** Until when the service keeps it. */
+  readonly expiresMs: number;
+  /** An encoded SecurePacket. Undefined: for another device, or gone. */
+  readonly packet: Uint8Array | undefined;
+}
+
+/** The devices of a user, or its account key, are others than before. [SEC-86] */
+export interface DirectoryEvent {
+  readonly kind: "directory";
+  readonly seq: number;
+  readonly userId: string;
+  /** Of the directory from now on. */
+  readonly revision: number;
 }
 
 interface Queued {
@@ -149,26 +156,29 @@ function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string)
   const kind = kindOf(event);
   switch (kind?.case) {
     case "message":
-      return messageOf(delivery, kind.value, { deviceId, userId });
-    case "packetArrived": {
-      const { senderUserId, senderDeviceId, toDeviceId, packet } = kind.value;
-      return { kind: "packet", seq, senderUserId, senderDeviceId, toDeviceId, packet };
-    }
+      return messageEvent(delivery, kind.value, { deviceId, userId }) ?? unknownEvent(delivery);
+    case "packetArrived":
+      return packetEvent(delivery, kind.value);
     case "directoryChanged": {
-      const revision = Number(kind.value.revision);
-      return { kind: "directory", seq, userId: kind.value.userId, revision };
+      const { userId: whose, revision } = kind.value;
+      return { kind: "directory", seq, userId: whose, revision: Number(revision) };
     }
     default:
-      return { kind: "unknown", seq, event };
+      return unknownEvent(delivery);
   }
 }
 
-function messageOf(
-  { seq, conversationSeq, committedMs, event }: DeliverPlain,
-  { conversationId, senderUserId, senderDeviceId, content }: Message,
-  here: { readonly deviceId: string; readonly userId: string },
-): ClientEvent {
-  if (content?.kind.case === undefined) return { kind: "unknown", seq, event };
+function unknownEvent({ seq, event }: DeliverPlain): ClientEvent {
+  return { kind: "unknown", seq, event };
+}
+
+function messageEvent(
+  { seq, conversationSeq, committedMs }: DeliverPlain,
+  message: Message,
+  self: { readonly deviceId: string; readonly userId: string },
+): MessageEvent | undefined {
+  const { conversationId, senderUserId, senderDeviceId, content } = message;
+  if (content?.kind.case === undefined) return undefined;
   return {
     kind: "message",
     seq,
@@ -177,12 +187,26 @@ function messageOf(
     committedMs,
     senderUserId,
     senderDeviceId,
-    own: senderUserId === here.userId && senderDeviceId === here.deviceId,
+    own: senderUserId === self.userId && senderDeviceId === self.deviceId,
     content: content.kind.value,
   };
 }
 
-function kindOf(event: Uint8Array): Event["kind"] | undefined {
+function packetEvent({ seq, committedMs }: DeliverPlain, arrived: PacketArrived): PacketEvent {
+  const { senderUserId, senderDeviceId, toDeviceId, expiresMs, packet } = arrived;
+  return {
+    kind: "packet",
+    seq,
+    committedMs,
+    senderUserId,
+    senderDeviceId,
+    toDeviceId,
+    expiresMs: Number(expiresMs),
+    packet: packet.length === 0 ? undefined : packet,
+  };
+}
+
+function kindOf(event: Uint8Array) {
   try {
     return fromBinary(EventSchema, event).kind;
   } catch {

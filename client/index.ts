@@ -11,7 +11,7 @@ export {
   memoryLogin,
 } from "./device-login.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
-export type { ClientEvent, MessageEvent } from "./events.ts";
+export type { ClientEvent, DirectoryEvent, MessageEvent, PacketEvent } from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";

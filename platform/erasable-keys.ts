@@ -58,9 +58,15 @@ export class ErasableKeys {
 
   /** The key in a slot; undefined where it was erased. The copy is the caller's to wipe. */
   read(slot: number): Buffer | undefined {
-    const key = Buffer.alloc(KEY_BYTES);
-    if (readSync(this.#file, key, 0, KEY_BYTES, placeOf(slot)) !== KEY_BYTES) return undefined;
+    const key = this.#bytesIn(slot);
     return key.equals(NO_KEY) ? undefined : key;
+  }
+
+  /** Of a slot that was written in part, that part. */
+  #bytesIn(slot: number): Buffer {
+    const bytes = Buffer.alloc(KEY_BYTES);
+    readSync(this.#file, bytes, 0, KEY_BYTES, placeOf(slot));
+    return bytes;
   }
 
   /** A slot for a new key: it is nobody else's until it is released. */

@@ -98,7 +98,6 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const context = await contextOf(parts, alarms);
   const drivers = new Set<SessionDriver>();
   let draining = false;
-  const sweeper = new Sweeper(context);
   const begin: LinkAcceptor = (link) => {
     const driver: SessionDriver = new SessionDriver(link, context, () => drivers.delete(driver));
     drivers.add(driver);
@@ -140,6 +139,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     openingMs: config.limits.handshakeMs,
   });
   const address = await listener.listen();
+  const sweeper = new Sweeper(context);
   log.info("server.listening", { host: address.address, port: address.port });
   return {
     address,

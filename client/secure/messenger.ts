@@ -205,7 +205,7 @@ export class SecureMessenger {
 
   async #received(event: ClientEvent): Promise<void> {
     if (event.kind === "directory") return await this.#directoryChanged(event.userId);
-    if (event.kind !== "packet" || event.packet.length === 0) return;
+    if (event.kind !== "packet" || event.packet === undefined) return;
     const { packet, senderUserId: userId, senderDeviceId: deviceId } = event;
     if (this.#options.isBlocked?.(userId)) return;
     this.#obey(this.#chats.received(packet, { userId, deviceId }, this.#moment()));

@@ -1,9 +1,6 @@
 import type { Violation } from "../violation.ts";
 import type { SecureContentPlain, SecureParametersPlain } from "./established.ts";
-<<<<<<< HEAD
-=======
 import type { FrankedContent } from "./franking.ts";
->>>>>>> 19632e7b546a723d9473a93ee6128d821f05829f
 import type { DeviceAddress, SecurePeer } from "./peer.ts";
 
 /** What a client does for its secure chats, in order. */
@@ -24,11 +21,8 @@ export type SecureChatsEffect =
       readonly peer: SecurePeer;
       readonly content: SecureContentPlain;
       readonly position: { readonly epoch: number; readonly n: number };
-<<<<<<< HEAD
-=======
       /** What a report of it takes, in a session with franking. */
       readonly franked?: FrankedContent;
->>>>>>> 19632e7b546a723d9473a93ee6128d821f05829f
     };
 
 export type HandshakeEffect =

@@ -13,12 +13,8 @@ export const CHATS_ENTROPY_BYTES: number = SECRET_BYTES;
 export class Entropy {
   readonly #crypto: CryptoProvider;
   readonly #secret: Uint8Array;
-<<<<<<< HEAD
-  #drawn = 0;
-=======
   readonly #drawn: Uint8Array[] = [];
   #blocks = 0;
->>>>>>> 19632e7b546a723d9473a93ee6128d821f05829f
 
   constructor(crypto: CryptoProvider, secret: Uint8Array) {
     assert(secret.length === CHATS_ENTROPY_BYTES, "64 bytes of entropy come with an input");
@@ -26,14 +22,6 @@ export class Entropy {
     this.#secret = secret;
   }
 
-<<<<<<< HEAD
-  draw(length: number): Uint8Array {
-    const drawn = new Uint8Array(length);
-    for (let at = 0; at < length; at += SECRET_BYTES) {
-      const context = new Uint8Array(4);
-      writeU32(this.#drawn, context, 0);
-      this.#drawn += 1;
-=======
   /** Bytes that are good until {@link erase}: who keeps some copies them. */
   draw(length: number): Uint8Array {
     const drawn = new Uint8Array(length);
@@ -42,7 +30,6 @@ export class Entropy {
       const context = new Uint8Array(4);
       writeU32(this.#blocks, context, 0);
       this.#blocks += 1;
->>>>>>> 19632e7b546a723d9473a93ee6128d821f05829f
       const part = Math.min(SECRET_BYTES, length - at);
       const expansion = { secret: this.#secret, label: "draw", context, length: part };
       const block = expandSecret(this.#crypto, expansion);
@@ -54,10 +41,6 @@ export class Entropy {
 
   /** Keys come of it: it must not outlive its input. [SEC-23] */
   erase(): void {
-<<<<<<< HEAD
-    this.#secret.fill(0);
-=======
     for (const bytes of [this.#secret, ...this.#drawn]) bytes.fill(0);
->>>>>>> 19632e7b546a723d9473a93ee6128d821f05829f
   }
 }

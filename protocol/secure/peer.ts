@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-import type { DeviceCertificate } from "../../gen/posthorn/v1/secure_pb.ts";
-import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-=======
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeviceCertificate } from "../../gen/posthorn/v1/secure_pb.ts";
->>>>>>> 19632e7b546a723d9473a93ee6128d821f05829f
 import { equalBytes } from "../envelope/octets.ts";
 import type { CryptoProvider } from "../envelope/provider.ts";
 import type { Plain } from "../plain.ts";

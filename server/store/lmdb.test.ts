@@ -7,9 +7,10 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { open } from "lmdb";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { attach, prepareRequest, sendPlan, storeContract } from "./contract.ts";
+import { attach, prepareRequest, type StoreFixture, sendPlan, storeContract } from "./contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
+import { perishableContract } from "./perishable-contract.ts";
 import { StoreError, userRefOf } from "./store.ts";
 
 const MAP_BYTES = 64 * 1024 * 1024;
@@ -18,6 +19,7 @@ interface Limits {
   readonly timelineEventsMax?: number;
   readonly mapBytes?: number;
   readonly frameBytes?: number;
+  readonly nowMs?: () => number;
 }
 
 function openStore(folder: string, part: Limits = {}) {
@@ -34,13 +36,20 @@ async function withFolder(body: (folder: string) => Promise<void>): Promise<void
   }
 }
 
-storeContract("lmdb", async () => {
+async function fixture(): Promise<StoreFixture> {
+  let nowMs = 1_000;
   const folder = await mkdtemp(join(tmpdir(), "posthorn-store-"));
   return {
-    open: (options) => openStore(folder, options),
+    open: (options) => openStore(folder, { ...options, nowMs: () => nowMs }),
+    setMs: (ms) => {
+      nowMs = ms;
+    },
     dispose: () => rm(folder, { recursive: true, force: true }),
   };
-});
+}
+
+storeContract("lmdb", fixture);
+perishableContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;

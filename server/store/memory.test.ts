@@ -1,7 +1,12 @@
-import { storeContract } from "./contract.ts";
+import { type StoreFixture, storeContract } from "./contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
+import { perishableContract } from "./perishable-contract.ts";
 
-storeContract("memory", async () => {
+storeContract("memory", fixture);
+perishableContract("memory", fixture);
+
+async function fixture(): Promise<StoreFixture> {
+  let nowMs = 1_000;
   const disk = new MemoryDisk();
   let ids = 0;
   return {
@@ -13,11 +18,14 @@ storeContract("memory", async () => {
       return new MemoryStore({
         ...options,
         disk,
-        nowMs: () => 1_000,
+        nowMs: () => nowMs,
         newSessionId: () => new Uint8Array(16).fill(newId()),
         newTimelineEpoch: newId,
       });
     },
+    setMs: (ms) => {
+      nowMs = ms;
+    },
     dispose: async () => {},
   };
-});
+}
