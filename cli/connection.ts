@@ -50,23 +50,30 @@ export async function connectBy(
   values: ConnectionValues,
   part: { readonly start: "earliest" | "latest" },
 ): Promise<Client> {
-  const urls = values.url ?? ["posthorn://127.0.0.1:4370"];
+  const urls = urlsOf(values);
   const dialers: Dialer[] = urls.flatMap((url) => dialersFrom(url, values.seal));
   const tokenFile = values["token-file"];
   const token = tokenFile === undefined ? "" : () => readFileSync(tokenFile, "utf8").trim();
   const userId = values.user ?? "";
   if (userId === "" && token === "")
     throw new UsageError("say who you are: --user or --token-file");
-  const deviceId =
-    values.device ??
-    hostname()
-      .replace(/[^A-Za-z0-9._-]/g, "-")
-      .slice(0, 64);
+  const deviceId = deviceOf(values);
   const folder = values.journal ?? join(homedir(), ".posthorn", `${userId || "token"}-${deviceId}`);
   const journal = values.temporary ? memoryJournal() : await fileJournal(folder);
   const agent = `posthorn-cli/${version()}`;
   const login = values.temporary ? {} : { login: nodeLogin(loginPath(folder, urls)) };
   return connect({ dialers, deviceId, userId, token, journal, agent, ...login, ...part });
+}
+
+/** Where the service is, best first. */
+export function urlsOf({ url }: ConnectionValues): readonly string[] {
+  return url ?? ["posthorn://127.0.0.1:4370"];
+}
+
+/** This device's name. */
+export function deviceOf({ device }: ConnectionValues): string {
+  const named = hostname().replace(/[^A-Za-z0-9._-]/g, "-");
+  return device ?? named.slice(0, 64);
 }
 
 /** Of the service at the first URL alone: no two services may share a device's secret. [ENV-55] */

@@ -2,12 +2,12 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Client } from "../client/client.ts";
-import { fileSecureIdentity, filePeers } from "../client/secure/secret-files.ts";
 import type { SecureChat } from "../client/secure/chat.ts";
 import type { SecureClientEvent } from "../client/secure/events.ts";
 import { memorySecureIdentity, SecureIdentity } from "../client/secure/identity.ts";
 import { memoryPeers } from "../client/secure/known-peers.ts";
 import { SecureMessenger } from "../client/secure/messenger.ts";
+import { filePeers, fileSecureIdentity } from "../client/secure/secret-files.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
@@ -51,69 +51,34 @@ was the same, /trust takes another account key than before for USER's, /close en
 erases its keys on both devices.
 `;
 
-/** A secure chat in the terminal, until the client is closed. */
-export async function runSecureChat(
-  client: Client,
-  screen: ChatScreen,
-  options: SecureChatOptions,
-): Promise<void> {
-  const talk = await Talk.begin(client, screen, options);
-  screen.onLine((line) => talk.line(line));
-  await talk.run();
-}
-
-class Talk {
+/** A secure chat in the terminal. */
+export class Talk {
   readonly #client: Client;
   readonly #screen: ChatScreen;
   readonly #options: SecureChatOptions;
-  readonly #messenger: SecureMessenger;
+  #messenger: SecureMessenger | undefined;
   #chat: SecureChat | undefined;
   /** Typed before there was a chat to say it in. */
   #waiting: string[] = [];
   #over = false;
 
-  static async begin(
-    client: Client,
-    screen: ChatScreen,
-    options: SecureChatOptions,
-  ): Promise<Talk> {
-    const userId = await userOf(client);
-    const { keys, deviceId } = options;
-    const memory =
-      keys === undefined
-        ? memorySecureIdentity()
-        : fileSecureIdentity(join(keys, userId, `${deviceId}.json`), join(keys, `${userId}.json`));
-    const crypto = NATIVE_CRYPTO;
-    const identity = await SecureIdentity.open(crypto, memory, { userId, deviceId });
-    const peers =
-      keys === undefined ? memoryPeers() : filePeers(join(keys, userId, "peers", "known.json"));
-    return new Talk(client, screen, { options, identity, peers });
-  }
-
-  private constructor(
-    client: Client,
-    screen: ChatScreen,
-    parts: {
-      readonly options: SecureChatOptions;
-      readonly identity: SecureIdentity;
-      readonly peers: ReturnType<typeof memoryPeers>;
-    },
-  ) {
-    const { options, identity, peers } = parts;
+  constructor(client: Client, screen: ChatScreen, options: SecureChatOptions) {
     this.#client = client;
     this.#screen = screen;
     this.#options = options;
-    this.#messenger = new SecureMessenger(client, { crypto: NATIVE_CRYPTO, identity, peers });
+    screen.onLine((line) => this.#line(line));
   }
 
   /** Until the client is closed. */
   async run(): Promise<void> {
+    const messenger = await this.#open();
+    this.#messenger = messenger;
     const { replaceAccount } = this.#options;
-    const asked = this.#messenger
+    const asked = messenger
       .publish({ replaceAccount })
       .then(() => this.#ask())
       .catch((error: unknown) => this.#failed(error));
-    for await (const event of this.#messenger.events()) this.#show(event);
+    for await (const event of messenger.events()) this.#show(event);
     this.#over = true;
     await asked;
   }
@@ -121,14 +86,38 @@ class Talk {
   /** Tells the other side, and gives that a moment to leave. */
   async end(): Promise<void> {
     this.#over = true;
-    await this.#messenger.close();
+    await this.#messenger?.close();
     const endMs = performance.now() + FAREWELL_MS;
     while (this.#client.status.unsettledCount > 0 && performance.now() < endMs) {
       await setTimeout(20);
     }
   }
 
-  line(text: string): void {
+  async #open(): Promise<SecureMessenger> {
+    const userId = await userOf(this.#client);
+    const { keys, deviceId } = this.#options;
+    const name = { userId, deviceId };
+    const crypto = NATIVE_CRYPTO;
+    if (keys === undefined) {
+      const identity = await SecureIdentity.open(crypto, memorySecureIdentity(), name);
+      return new SecureMessenger(this.#client, { crypto, identity, peers: memoryPeers() });
+    }
+    const folder = join(keys, userId);
+    const memory = fileSecureIdentity(
+      join(folder, "devices", `${deviceId}.json`),
+      join(folder, "account.json"),
+    );
+    const identity = await SecureIdentity.open(crypto, memory, name);
+    const peers = filePeers(join(folder, "peers.json"));
+    return new SecureMessenger(this.#client, { crypto, identity, peers });
+  }
+
+  get #ready(): SecureMessenger {
+    if (this.#messenger === undefined) throw new UsageError("there is no service yet");
+    return this.#messenger;
+  }
+
+  #line(text: string): void {
     const work = this.#obey(text.trim());
     work.catch((error: unknown) => this.#screen.print(`-- ${errorLine(error)} --`));
   }
@@ -141,9 +130,9 @@ class Talk {
       case "/safety":
         return await this.#showSafety();
       case "/verify":
-        return await this.#messenger.verify(to);
+        return await this.#ready.verify(to);
       case "/trust":
-        await this.#messenger.trust(to);
+        await this.#ready.trust(to);
         return await this.#ask();
       case "/close":
         return await this.#chat?.close();
@@ -153,7 +142,7 @@ class Talk {
       await this.#chat.send(text, { lifetimeS });
     } else if (this.#waiting.length < WAITING_MAX) {
       this.#waiting.push(text);
-      if (this.#chat === undefined || this.#chat.state === "closed") await this.#ask();
+      if (this.#messenger !== undefined && !this.#isUnderWay) await this.#ask();
     } else throw new UsageError("the chat is not open, and too much waits for it");
   }
 
@@ -163,7 +152,7 @@ class Talk {
     let told = false;
     for (;;) {
       if (this.#over || this.#isUnderWay) return;
-      const found = await this.#messenger.devicesOf(to);
+      const found = await this.#ready.devicesOf(to);
       if (this.#over || this.#isUnderWay) return;
       if (found?.trust === "changed") return this.#tellChanged();
       const devices = (found?.devices ?? []).map(({ deviceId }) => deviceId);
@@ -172,7 +161,7 @@ class Talk {
         throw new UsageError(`${to} has ${devices.join(", ")}: say --to-device`);
       }
       if (deviceId !== undefined) {
-        this.#chat = this.#messenger.secureChat({ userId: to, deviceId });
+        this.#chat = this.#ready.secureChat({ userId: to, deviceId });
         return;
       }
       if (!told) this.#screen.print(`-- ${to} has no such device for secure chats yet --`);
@@ -254,7 +243,7 @@ class Talk {
   }
 
   async #showSafety(): Promise<void> {
-    const { digits } = await this.#messenger.safetyNumber(this.#options.to);
+    const { digits } = await this.#ready.safetyNumber(this.#options.to);
     this.#screen.print(`-- safety number, to be compared with the other side (/verify):`);
     const groups = digits.split(" ");
     for (let at = 0; at < groups.length; at += 6) {
