@@ -369,3 +369,13 @@ test("[SEC-33] what names no session of ours is dropped", () => {
   );
   assert.equal(later.net.packets.length, 0);
 });
+
+test("[SEC-31] two devices of one user have a chat as others have", () => {
+  const net = new ChatNet();
+  const [phone, laptop] = [net.add("alice", "phone"), net.add("alice", "laptop")];
+  const sessionId = net.offer(phone, laptop);
+  net.settle();
+  net.say(laptop, sessionId, "from the other desk");
+  net.settle();
+  assert.deepEqual(textsOf(phone), ["from the other desk"]);
+});
