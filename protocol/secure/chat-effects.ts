@@ -1,5 +1,6 @@
 import type { Violation } from "../violation.ts";
 import type { SecureContentPlain, SecureParametersPlain } from "./established.ts";
+import type { FrankedContent } from "./franking.ts";
 import type { DeviceAddress, SecurePeer } from "./peer.ts";
 
 /** What a client does for its secure chats, in order. */
@@ -20,6 +21,8 @@ export type SecureChatsEffect =
       readonly peer: SecurePeer;
       readonly content: SecureContentPlain;
       readonly position: { readonly epoch: number; readonly n: number };
+      /** What a report of it takes, in a session with franking. */
+      readonly franked?: FrankedContent;
     };
 
 export type HandshakeEffect =

@@ -13,7 +13,8 @@ export const CHATS_ENTROPY_BYTES: number = SECRET_BYTES;
 export class Entropy {
   readonly #crypto: CryptoProvider;
   readonly #secret: Uint8Array;
-  #drawn = 0;
+  readonly #drawn: Uint8Array[] = [];
+  #blocks = 0;
 
   constructor(crypto: CryptoProvider, secret: Uint8Array) {
     assert(secret.length === CHATS_ENTROPY_BYTES, "64 bytes of entropy come with an input");
@@ -21,12 +22,14 @@ export class Entropy {
     this.#secret = secret;
   }
 
+  /** Bytes that are good until {@link erase}: who keeps some copies them. */
   draw(length: number): Uint8Array {
     const drawn = new Uint8Array(length);
+    this.#drawn.push(drawn);
     for (let at = 0; at < length; at += SECRET_BYTES) {
       const context = new Uint8Array(4);
-      writeU32(this.#drawn, context, 0);
-      this.#drawn += 1;
+      writeU32(this.#blocks, context, 0);
+      this.#blocks += 1;
       const part = Math.min(SECRET_BYTES, length - at);
       const expansion = { secret: this.#secret, label: "draw", context, length: part };
       const block = expandSecret(this.#crypto, expansion);
@@ -38,6 +41,6 @@ export class Entropy {
 
   /** Keys come of it: it must not outlive its input. [SEC-23] */
   erase(): void {
-    this.#secret.fill(0);
+    for (const bytes of [this.#secret, ...this.#drawn]) bytes.fill(0);
   }
 }

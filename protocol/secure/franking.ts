@@ -77,7 +77,7 @@ export function frankedContent(inner: Uint8Array, commitment: Uint8Array): Frank
   return { key, inner: copyOf(inner, FRANKING_KEY_BYTES), commitment };
 }
 
-/** Whether a commitment is to this content. A receiver refuses what it could not report. [SEC-73] */
+/** Whether the commitment fits. A receiver refuses what it could not report. [SEC-73] */
 export function isCommitted(crypto: CryptoProvider, content: FrankedContent): boolean {
   const { key, inner, commitment } = content;
   return equalBytes(frankingCommitment(crypto, key, inner), commitment);

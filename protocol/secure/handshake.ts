@@ -21,6 +21,7 @@ import {
   SECURE_SIGNATURE_BYTES,
   type SecureSigner,
 } from "./identity.ts";
+import { SESSION_ID_BYTES } from "./message.ts";
 import { SECURE_TAG_BYTES } from "./schedule.ts";
 
 // The packets of a secure chat, read strictly: what is not exactly one is none.
@@ -28,7 +29,6 @@ import { SECURE_TAG_BYTES } from "./schedule.ts";
 export const SECURE_VERSION = 1;
 /** X-Wing, Ed25519 and ML-DSA-65, SHA-512, AES-256-GCM. */
 export const SECURE_SUITE = 1;
-export const SESSION_ID_BYTES = 16;
 /** Of either side's random number. */
 export const HANDSHAKE_NONCE_BYTES = 32;
 /** Of the seed of an X-Wing key. */

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { signerOf } from "../../fuzz/secure/devices.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { isSignedBy, SIGNATURE_ED25519_ML_DSA_65 } from "../envelope/identity.ts";
 import { NOBLE_CRYPTO } from "../envelope/noble.ts";
+import { signedText } from "../envelope/transcript.ts";
 import {
   accountFingerprint,
   areSecureKeys,
@@ -109,4 +111,25 @@ test("[SEC-8] [SEC-9] a certificate is of this account, this user and this time"
   }
   assert.equal(nameOfCertificate(NATIVE_CRYPTO, { core: new Uint8Array(3) }), undefined);
   assert.throws(() => certify(NATIVE_CRYPTO, ACCOUNT, { ...input, expiresMs: NOW }), RangeError);
+});
+
+test("[SEC-10] [SEC-7] what a key signs here is good for nothing else", () => {
+  const meant = new Uint8Array(64).fill(1);
+  const purposes = ["certificate", "offer", "accept"] as const;
+  for (const made of purposes) {
+    const signature = ACCOUNT.sign(made, meant);
+    for (const purpose of purposes) {
+      const signed = { purpose, meant, signature };
+      assert.equal(isComposite(NATIVE_CRYPTO, ACCOUNT.keys, signed), made === purpose);
+    }
+    const elsewhere = [
+      signedText("Posthorn login v1", meant),
+      signedText("Posthorn link v1 server signature", meant),
+      meant,
+    ];
+    for (const text of elsewhere) {
+      const whole = { text, algorithm: SIGNATURE_ED25519_ML_DSA_65, signature };
+      assert.ok(!isSignedBy(NATIVE_CRYPTO, ACCOUNT.keys, whole));
+    }
+  }
 });

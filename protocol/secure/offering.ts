@@ -17,9 +17,9 @@ import {
   type ReadAccept,
   SECURE_SUITE,
   SECURE_VERSION,
-  SESSION_ID_BYTES,
 } from "./handshake.ts";
 import { type CertifiedDevice, isComposite } from "./identity.ts";
+import { SESSION_ID_BYTES } from "./message.ts";
 import { confirmTag, handshakeRoot, SECURE_LABEL, secureHash, sessionRoot } from "./schedule.ts";
 
 /** The seed of the ratchet key, then the nonce. */

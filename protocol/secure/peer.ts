@@ -1,5 +1,5 @@
-import type { DeviceCertificate } from "../../gen/posthorn/v1/secure_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { DeviceCertificate } from "../../gen/posthorn/v1/secure_pb.ts";
 import { equalBytes } from "../envelope/octets.ts";
 import type { CryptoProvider } from "../envelope/provider.ts";
 import type { Plain } from "../plain.ts";

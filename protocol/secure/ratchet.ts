@@ -4,6 +4,7 @@ import type { CryptoProvider } from "../envelope/provider.ts";
 import { assert, type Violation, violation } from "../violation.ts";
 import { eraseReach, JUMP_MAX, type Reach, ReceivingChain, SendingChain } from "./chain.ts";
 import { type EpochSecrets, epochSecrets, eraseEpochSecrets, nextEpochSecrets } from "./epoch.ts";
+import type { EstablishedSecure } from "./established.ts";
 import { COUNTER_MAX, type MessageHeader } from "./message.ts";
 import { type ChainDirection, SECRET_BYTES } from "./schedule.ts";
 import { SkippedKeys } from "./skipped-keys.ts";
@@ -14,7 +15,7 @@ import type { StateReader, StateWriter } from "./stored-state.ts";
 const OLD_CHAIN_EPOCHS = 2;
 const RATCHET_SEED_BYTES = 32;
 
-export type SessionRole = "initiator" | "responder";
+type SessionRole = EstablishedSecure["role"];
 
 /** What never changes in a session. */
 export interface RatchetPlan {
@@ -38,7 +39,7 @@ export interface Candidate {
   readonly way: Reach | undefined;
   /** The chain that it is in; undefined when that is gone. */
   readonly chain: ReceivingChain | undefined;
-  /** Set when the message begins an epoch here. */
+  /** Set when the message begins an epoch here; `chain` has its part of them. */
   readonly begins: EpochSecrets | undefined;
 }
 
@@ -107,11 +108,11 @@ export class Ratchet {
    * Takes the place of our next message.
    *
    * @param seed fresh, 32 bytes: of the key that is offered if that is due
-   * @param isControl whether the message is there for the ratchet's sake [SEC-62]
+   * @param carriesStep whether the message carries a step that is under way in any case [SEC-56]
    */
-  next(at: { nowMs: number; seed: Uint8Array; isControl: boolean }): Place {
+  next(at: { nowMs: number; seed: Uint8Array; carriesStep: boolean }): Place {
     if (this.#isDue(at.nowMs)) this.#offer(at.seed);
-    const step = this.#carrier?.next(at.isControl);
+    const step = this.#carrier?.next(at.carriesStep);
     const { epoch, n, pn } = this.#sending;
     const messageKey = this.#sending.take(this.#crypto);
     this.#count += 1;
@@ -140,12 +141,10 @@ export class Ratchet {
   }
 
   /** The message was not what it claimed to be. [SEC-52] */
-  discard({ messageKey, way, chain, begins }: Candidate): void {
+  discard({ messageKey, way, begins }: Candidate): void {
     messageKey.fill(0);
     if (way !== undefined) eraseReach(way);
-    if (begins === undefined) return;
-    eraseEpochSecrets(begins);
-    chain?.erase();
+    if (begins !== undefined) eraseEpochSecrets(begins);
   }
 
   /**
@@ -266,7 +265,7 @@ export class Ratchet {
     }
     const begins = this.#secretsOf(secret, step.bytes);
     const [, theirs] = directionsOf(this.#plan.role);
-    const chain = new ReceivingChain(epoch, copyOf(begins.chains[theirs]));
+    const chain = new ReceivingChain(epoch, begins.chains[theirs]);
     chain.answered = this.#crypto.sha512(step.bytes);
     const way = chain.reach(this.#crypto, n);
     return { header, messageKey: way.messageKey, way, chain, begins };
@@ -315,13 +314,13 @@ export class Ratchet {
     const [own, theirs] = directionsOf(this.#plan.role);
     const pn = this.#sending.n;
     this.#sending.erase();
-    this.#sending = new SendingChain({ epoch, pn, key: copyOf(chains[own]) });
-    this.#receiving.push(chain ?? new ReceivingChain(epoch, copyOf(chains[theirs])));
+    this.#sending = new SendingChain({ epoch, pn, key: chains[own] });
+    this.#receiving.push(chain ?? new ReceivingChain(epoch, chains[theirs]));
     while ((this.#receiving[0]?.epoch ?? epoch) < epoch - OLD_CHAIN_EPOCHS) {
       this.#receiving.shift()?.erase();
     }
     this.#salt.set(salt);
-    eraseEpochSecrets(secrets);
+    salt.fill(0);
     this.#eraseStep();
     this.#startedMs = nowMs;
     this.#count = 0;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -8,6 +9,7 @@ import { isComposite } from "./identity.ts";
 import {
   chainKey,
   confirmTag,
+  expandSecret,
   handshakeRoot,
   messageKey,
   messageKeys,
@@ -127,3 +129,24 @@ for (const crypto of [NOBLE_CRYPTO, NATIVE_CRYPTO]) {
     assert.equal(hex(answered), DRAFT.messages[3]?.chain_key);
   });
 }
+
+test("[SEC-2] an expansion is HKDF's, for every length up to a hash's", () => {
+  const secret = new Uint8Array(64).fill(3);
+  const context = Uint8Array.of(1, 2, 3);
+  for (const length of [1, 12, 32, 64]) {
+    const label = Buffer.from("phorn1 msg");
+    const info = Buffer.concat([
+      Buffer.from([0, length, label.length]),
+      label,
+      Buffer.from([context.length, ...context]),
+      Buffer.from([1]),
+    ]);
+    // One block of RFC 5869 §2.3: T(1) = HMAC(PRK, info | 0x01).
+    const expected = createHmac("sha512", secret).update(info).digest().subarray(0, length);
+    for (const crypto of [NOBLE_CRYPTO, NATIVE_CRYPTO]) {
+      const made = expandSecret(crypto, { secret, label: "msg", context, length });
+      assert.equal(hex(made), hex(expected));
+    }
+  }
+  assert.throws(() => expandSecret(NOBLE_CRYPTO, { secret: context, label: "msg" }));
+});

@@ -1,9 +1,10 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { type SecureContent, SecureContentSchema } from "../../gen/posthorn/v1/secure_pb.ts";
+import { SecureContentSchema } from "../../gen/posthorn/v1/secure_pb.ts";
 import { copyOf, equalBytes, NO_BYTES } from "../envelope/octets.ts";
 import { type CryptoProvider, TAG_BYTES, XWING_RANDOMNESS_BYTES } from "../envelope/provider.ts";
-import { decodePlain, encodePlain, type Plain } from "../plain.ts";
+import { decodePlain, encodePlain } from "../plain.ts";
 import { type Violation, violation } from "../violation.ts";
+import type { EstablishedSecure, SecureContentPlain } from "./established.ts";
 import {
   FRANKING_KEY_BYTES,
   type FrankedContent,
@@ -21,7 +22,7 @@ import {
   taggedText,
 } from "./message.ts";
 import { padded, unpadded } from "./padding.ts";
-import { type Candidate, Ratchet, type SessionRole } from "./ratchet.ts";
+import { type Candidate, Ratchet } from "./ratchet.ts";
 import { type MessageKeys, messageKeys } from "./schedule.ts";
 import { StateReader, StateWriter } from "./stored-state.ts";
 
@@ -37,31 +38,6 @@ export const MESSAGES_MAX: number = 2 ** 20;
 const STATE_VERSION = 1;
 const FINGERPRINT_BYTES = 32;
 const SEED_BYTES = 32;
-
-export type SecureContentPlain = Plain<SecureContent>;
-
-/** How a session is kept, as both devices have agreed. */
-export interface SecureParametersPlain {
-  readonly rekeyMessages: number;
-  readonly rekeyS: number;
-  readonly lifetimeS: number;
-  readonly franking: boolean;
-}
-
-/** What a finished handshake hands over; the session owns `root` from here on, and erases it. */
-export interface EstablishedSecure {
-  /** 16 bytes. */
-  readonly sessionId: Uint8Array;
-  readonly role: SessionRole;
-  /** RK1, 64 bytes. */
-  readonly root: Uint8Array;
-  /** Our device's fingerprint, 32 bytes. */
-  readonly own: Uint8Array;
-  /** The other device's, 32 bytes. */
-  readonly peer: Uint8Array;
-  readonly parameters: SecureParametersPlain;
-  readonly establishedMs: number;
-}
 
 /** The moment of a call. */
 export interface Moment {
@@ -328,8 +304,10 @@ export class SecureSession {
     const commitment = franking
       ? frankingCommitment(crypto, frankingKey, inner.subarray(FRANKING_KEY_BYTES))
       : undefined;
-    const isControl = content.kind.case === "nothing";
-    const { header, messageKey } = this.#ratchet.next({ nowMs, seed, isControl });
+    const { case: kind } = content.kind;
+    // Neither is repeated: they open wherever the other side is. [SEC-62] [SEC-66]
+    const carriesStep = kind === "nothing" || kind === "close";
+    const { header, messageKey } = this.#ratchet.next({ nowMs, seed, carriesStep });
     const headerBytes = encodeHeader({ ...header, commitment });
     const keys = messageKeys(crypto, messageKey);
     messageKey.fill(0);

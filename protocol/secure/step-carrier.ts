@@ -22,12 +22,12 @@ export class StepCarrier {
     this.bytes = bytes;
   }
 
-  /** What the next message carries. @param isControl such a message always carries it [SEC-62] */
-  next(isControl: boolean): RatchetStep | undefined {
+  /** What the next message carries. @param always whether in any case [SEC-56] */
+  next(always: boolean): RatchetStep | undefined {
     const later = this.#count - FIRST_MESSAGES + 1;
     const isNow = later <= 0 || later % LATER_MESSAGES === 0;
     this.#count += 1;
-    return isNow || isControl ? { kind: this.kind, bytes: this.bytes } : undefined;
+    return isNow || always ? { kind: this.kind, bytes: this.bytes } : undefined;
   }
 
   store(into: StateWriter): void {

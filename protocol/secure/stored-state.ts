@@ -47,7 +47,7 @@ export class StateWriter {
   }
 }
 
-/** Reads a stored state. After a fault everything reads as zero or empty, and `isWhole` is false. */
+/** Reads a stored state. After a fault all reads as zero or empty, and `isWhole` is false. */
 export class StateReader {
   readonly #from: Uint8Array;
   #at = 0;
