@@ -52,6 +52,8 @@ const submit = (seq: number, bytes: Uint8Array) =>
   encodeFrame({ kind: "submit", value: { seq, operation: bytes } });
 const ack = (deliveredThrough: number, resultsThrough: number) =>
   encodeFrame({ kind: "ack", value: { deliveredThrough, resultsThrough } });
+const call = (id: number) =>
+  encodeFrame({ kind: "call", value: { id, method: "a/B", request: new Uint8Array(0) } });
 /** A Submit whose number is any varint. */
 const rawSubmit = (...seq: number[]) =>
   Uint8Array.of(seq.length + 3, 0x22, seq.length + 1, 0x08, ...seq);
@@ -87,6 +89,12 @@ const CASES: readonly BadInput[] = [
   bad("[FRM-6] content that cannot be decoded", ErrorCode.FRAME_MALFORMED, frame(0x42, 0x01, 0x08)),
   bad("[FRM-7] a frame of the service", ErrorCode.FRAME_WRONG_SENDER, frame(0x12, 0x00)),
   bad("[FRM-8] a second Hello", ErrorCode.FRAME_WRONG_PHASE, helloBytes()),
+  bad("[RPC-1] a call that is not the first", ErrorCode.SEQUENCE_GAP, call(2)),
+  bad(
+    "[RPC-2] more calls than may wait",
+    ErrorCode.CREDIT_EXCEEDED,
+    Buffer.concat(Array.from({ length: 17 }, (_, index) => call(index + 1))),
+  ),
   bad("[FRM-5] submit 0", ErrorCode.COUNTER_OUT_OF_RANGE, submit(0, hi)),
   bad("[SEQ-2] submit 2^31 (P31)", ErrorCode.SEQUENCE_GAP, submit(2 ** 31, hi)),
   bad("[SEQ-2] submit 2^32 (P31)", ErrorCode.SEQUENCE_GAP, submit(2 ** 32, hi)),

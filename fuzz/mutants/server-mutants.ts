@@ -180,8 +180,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "stale-plan-committed",
     title: "[SEQ-6] commits a plan whose users are gone",
     file: "server/store/group.ts",
-    find:
-      "if (!verdict.fresh.every((submit) => this.#holds(submit))) return { " + 'kind: "stale" };',
+    find: 'if (!this.#hold(verdict.fresh)) return { kind: "stale" };',
     replace: "",
     killedBy: "stores",
   },

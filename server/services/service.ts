@@ -9,9 +9,12 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
 import { METHOD_BYTES_MAX } from "../../protocol/limits.ts";
+
+const NO_SIDE_EFFECTS = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 
 /** Who asks: authenticated, never taken from what the request says (P26). */
 export interface Caller {
@@ -62,6 +65,8 @@ export class Services {
   add<Service extends DescService>(service: Service, methods: Implementation<Service>): this {
     for (const method of service.methods) {
       if (!isUnary(method)) continue;
+      // A call may be asked twice. [RPC-3]
+      if (method.idempotency !== NO_SIDE_EFFECTS) throw new TypeError(`${method.name} has effects`);
       const answer = methods[method.localName as keyof Service["method"]];
       this.#served.set(`${service.typeName}/${method.name}`, servedBy(method, answer as Asked));
     }

@@ -4,8 +4,8 @@ import { attach, prepareRequest } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { unnumberedLogRefOf, userRefOf } from "../store.ts";
 
-// Commits texts for a device, acknowledges some and erases them, then waits to be killed. Tells each
-// step once it is durable.
+// Commits texts for a device, acknowledges some and erases them, then waits to be killed. Tells
+// each step once it is durable.
 
 const [folder = "", passed = "0", ...texts] = process.argv.slice(2);
 const limits = { mapBytes: 64 * 1024 * 1024, timelineEventsMax: 1_000_000 };

@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { signerOf } from "../../fuzz/secure/devices.ts";
+import { ListDevicesResponseSchema } from "../../gen/posthorn/v1/directory_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import { SecurePacketSchema } from "../../gen/posthorn/v1/secure_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { certify } from "../../protocol/secure/identity.ts";
+import {
+  DocumentChanges,
+  type DocumentRef,
+  type Plan,
+  type StoredDocument,
+  userRefOf,
+} from "../store/store.ts";
+import { directoryRef, watchersRef } from "./directory.ts";
+import { decodeOperation, planOperation, readsOf, type Sender } from "./plan.ts";
+
+const NOW_MS = 1_800_000_000_000;
+const ALICE: Sender = { tenant: "acme", userId: "alice", deviceId: "phone" };
+const BOB: Sender = { tenant: "acme", userId: "bob", deviceId: "laptop" };
+const RULES = { contentBytes: 1_000, frameBytes: 262_144, crypto: NATIVE_CRYPTO };
+const ACCOUNT = signerOf("account");
+const OTHER = signerOf("other");
+const DEVICE_KEYS = signerOf("device").keys;
+
+type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
+
+/** Documents as a store holds them, and what operations come to on them. */
+class Bench {
+  readonly documents = new Map<DocumentRef, StoredDocument>();
+
+  plan(sender: Sender, kind: OperationKind): Plan {
+    const bytes = toBinary(OperationSchema, create(OperationSchema, { kind }));
+    const decoded = decodeOperation(bytes);
+    const reads = readsOf([decoded], sender);
+    const users = ["alice", "bob"].map((userId) => userRefOf("acme", userId));
+    const knownUsers = new Set(users.filter((user) => reads.users.includes(user)));
+    const changes = new DocumentChanges((ref) => this.#read(ref));
+    const documents = new Map(reads.documents?.map((ref) => [ref, this.#read(ref)]));
+    const plan = planOperation(decoded, sender, { knownUsers, documents, nowMs: NOW_MS }, RULES);
+    assert.ok(changes.hold(plan), "it relies on what it was given");
+    changes.apply(plan);
+    for (const [ref, document] of changes.changed) this.documents.set(ref, document);
+    return plan;
+  }
+
+  /** UNSPECIFIED: it takes effect. */
+  code(sender: Sender, kind: OperationKind): ErrorCode {
+    const plan = this.plan(sender, kind);
+    return plan.kind === "refuse" ? plan.code : ErrorCode.UNSPECIFIED;
+  }
+
+  devices(userId: string) {
+    return fromBinary(ListDevicesResponseSchema, this.#read(directoryRef("acme", userId)).bytes)
+      .devices;
+  }
+
+  #read(ref: DocumentRef): StoredDocument {
+    return this.documents.get(ref) ?? { revision: 0, bytes: new Uint8Array(0) };
+  }
+}
+
+function certificateOf(part: {
+  readonly userId?: string;
+  readonly deviceId?: string;
+  readonly account?: typeof ACCOUNT;
+  readonly createdMs?: number;
+  readonly expiresMs?: number;
+}) {
+  const { userId = "alice", deviceId = "phone", account = ACCOUNT } = part;
+  const { createdMs = NOW_MS, expiresMs = 0 } = part;
+  const device = { userId, deviceId, keys: DEVICE_KEYS };
+  return certify(NATIVE_CRYPTO, account, { device, createdMs, expiresMs });
+}
+
+function publish(
+  revision: number,
+  part: Parameters<typeof certificateOf>[0] = {},
+  account = part.account ?? ACCOUNT,
+): OperationKind {
+  const certificate = certificateOf(part);
+  const value = { revision: BigInt(revision), accountKey: account.keys, certificate };
+  return { case: "publishDevice", value };
+}
+
+const revoke = (revision: number, deviceId: string): OperationKind => ({
+  case: "revokeDevice",
+  value: { revision: BigInt(revision), deviceId },
+});
+
+const PACKET = toBinary(
+  SecurePacketSchema,
+  create(SecurePacketSchema, { kind: { case: "message", value: Uint8Array.of(1, 2, 3) } }),
+);
+
+function packet(part: object = {}): OperationKind {
+  const value = { toUserId: "bob", toDeviceId: "laptop", packet: PACKET, ttlS: 60, ...part };
+  return { case: "sendPacket", value };
+}
+
+const OK = ErrorCode.UNSPECIFIED;
+
+test("[SEC-82] only a certificate of this user, account and time is listed", () => {
+  const bench = new Bench();
+  const invalid = [
+    publish(0, { userId: "bob" }),
+    publish(0, {}, OTHER),
+    publish(0, { createdMs: NOW_MS + 3_600_000 }),
+    publish(0, { createdMs: NOW_MS - 7_200_000, expiresMs: NOW_MS - 3_600_000 }),
+    { case: "publishDevice" as const, value: { revision: 0n } },
+    {
+      case: "publishDevice" as const,
+      value: { revision: 0n, accountKey: ACCOUNT.keys, certificate: { core: PACKET } },
+    },
+  ];
+  for (const one of invalid) assert.equal(bench.code(ALICE, one), ErrorCode.CERTIFICATE_INVALID);
+  assert.equal(bench.documents.size, 0);
+  assert.equal(bench.code(ALICE, publish(0)), OK);
+});
+
+test("[SEC-83] [SEC-85] a change names its revision; a device comes, is renewed and goes", () => {
+  const bench = new Bench();
+  assert.equal(bench.code(ALICE, publish(1)), ErrorCode.DIRECTORY_CHANGED);
+  assert.equal(bench.code(ALICE, revoke(0, "phone")), ErrorCode.DEVICE_UNKNOWN);
+  assert.equal(bench.code(ALICE, publish(0)), OK);
+  assert.equal(bench.code(ALICE, publish(0)), ErrorCode.DIRECTORY_CHANGED);
+  assert.equal(bench.code(ALICE, publish(1, { createdMs: NOW_MS + 1 })), OK);
+  assert.equal(bench.devices("alice").length, 1, "in place of the old one");
+  assert.equal(bench.code(ALICE, publish(2, { deviceId: "tablet" })), OK);
+  assert.equal(bench.code(ALICE, revoke(2, "phone")), ErrorCode.DIRECTORY_CHANGED);
+  assert.equal(bench.code(ALICE, revoke(3, "phone")), OK);
+  assert.equal(bench.devices("alice").length, 1);
+});
+
+test("[SEC-84] a directory holds so many devices", () => {
+  const bench = new Bench();
+  for (let count = 0; count < 16; count += 1) {
+    assert.equal(bench.code(ALICE, publish(count, { deviceId: `d${count}` })), OK);
+  }
+  const another = publish(16, { deviceId: "another" });
+  assert.equal(bench.code(ALICE, another), ErrorCode.DIRECTORY_FULL);
+  assert.equal(bench.code(ALICE, publish(16, { deviceId: "d3" })), OK, "one of them anew");
+});
+
+test("[SEC-85] [SEC-92] another account key takes all others out, and their packets", () => {
+  const bench = new Bench();
+  bench.code(ALICE, publish(0));
+  bench.code(ALICE, publish(1, { deviceId: "tablet" }));
+  const plan = bench.plan(ALICE, publish(2, { deviceId: "fresh", account: OTHER }));
+  assert.ok(plan.kind === "append");
+  const user = userRefOf("acme", "alice");
+  const gone = ["phone", "tablet"].map((deviceId) => ({ user, deviceId }));
+  assert.deepEqual(plan.erases, gone);
+  assert.equal(bench.devices("alice").length, 1);
+  const revoked = bench.plan(ALICE, revoke(3, "fresh"));
+  assert.ok(revoked.kind === "append");
+  assert.deepEqual(revoked.erases, [{ user, deviceId: "fresh" }]);
+});
+
+test("[SEC-86] a change is told to the user and to whom it exchanged packets with", () => {
+  const bench = new Bench();
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  const alone = bench.plan(ALICE, publish(0));
+  assert.ok(alone.kind === "append");
+  assert.deepEqual(alone.timelines, [userRefOf("acme", "alice")]);
+  assert.equal(bench.code(ALICE, packet()), OK);
+  for (const sender of [ALICE, BOB]) {
+    const { userId } = sender;
+    const other = userId === "alice" ? "bob" : "alice";
+    const plan = bench.plan(sender, publish(1, { userId, deviceId: "more" }));
+    assert.ok(plan.kind === "append");
+    const both = [userId, other].map((name) => userRefOf("acme", name));
+    assert.deepEqual(plan.timelines, both);
+    const { kind } = fromBinary(EventSchema, plan.event);
+    assert.ok(kind.case === "directoryChanged");
+    assert.deepEqual([kind.value.userId, kind.value.revision], [userId, 2n]);
+  }
+  const watchers = bench.documents.get(watchersRef("acme", "alice"));
+  assert.equal(watchers?.revision, 1, "once for a pair");
+});
+
+test("[SEC-80] whose directory is changed is the sender's own, within its tenant", () => {
+  const bench = new Bench();
+  bench.code(ALICE, publish(0));
+  const stranger = { ...ALICE, tenant: "other" };
+  assert.equal(bench.code(stranger, publish(0, { account: OTHER })), OK);
+  assert.equal(bench.documents.get(directoryRef("acme", "alice"))?.revision, 1);
+  assert.equal(bench.documents.get(directoryRef("other", "alice"))?.revision, 1);
+});
+
+test("[SEC-87] a packet goes to a device that is listed, not to the sending one", () => {
+  const bench = new Bench();
+  assert.equal(bench.code(ALICE, packet()), ErrorCode.DEVICE_UNKNOWN);
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  bench.code(ALICE, publish(0));
+  assert.equal(bench.code(ALICE, packet()), OK);
+  const codes: readonly (readonly [object, ErrorCode])[] = [
+    [{ toDeviceId: "phone" }, ErrorCode.DEVICE_UNKNOWN],
+    [{ toDeviceId: "" }, ErrorCode.DEVICE_UNKNOWN],
+    [{ toUserId: "nobody" }, ErrorCode.USER_UNKNOWN],
+    [{ toUserId: "no user" }, ErrorCode.USER_ID_INVALID],
+    [{ toUserId: "alice", toDeviceId: "phone" }, ErrorCode.DEVICE_UNKNOWN],
+  ];
+  for (const [part, code] of codes) assert.equal(bench.code(ALICE, packet(part)), code);
+  const tablet = { ...ALICE, deviceId: "tablet" };
+  const own = { toUserId: "alice", toDeviceId: "phone" };
+  assert.equal(bench.code(tablet, packet(own)), OK, "between devices of one user");
+});
+
+test("[SEC-88] a packet has a kind, a size and a time to live", () => {
+  const bench = new Bench();
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  const sized = (bytes: number) => {
+    const value = new Uint8Array(bytes - 4);
+    const whole = create(SecurePacketSchema, { kind: { case: "message", value } });
+    return toBinary(SecurePacketSchema, whole);
+  };
+  assert.equal(sized(73_728).length, 73_728);
+  const valid = [{ ttlS: 1 }, { ttlS: 604_800 }, { packet: sized(73_728) }];
+  for (const part of valid) assert.equal(bench.code(ALICE, packet(part)), OK);
+  const invalid = [
+    { ttlS: 0 },
+    { ttlS: 604_801 },
+    { packet: sized(73_729) },
+    { packet: new Uint8Array(0) },
+    { packet: Uint8Array.of(0x7a, 0x00) },
+    { packet: Uint8Array.of(0x22, 0x05) },
+  ];
+  for (const part of invalid) {
+    assert.equal(bench.code(ALICE, packet(part)), ErrorCode.PACKET_INVALID);
+  }
+});
+
+test("[SEC-89] the event is the same for every other device, but for the packet", () => {
+  const bench = new Bench();
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  const plan = bench.plan(ALICE, packet());
+  assert.ok(plan.kind === "append" && plan.perishable !== undefined);
+  assert.deepEqual(plan.timelines, [userRefOf("acme", "bob")]);
+  const told = [plan.event, plan.perishable.event].map((event) => {
+    const { kind } = fromBinary(EventSchema, event);
+    assert.ok(kind.case === "packetArrived");
+    const { senderUserId, senderDeviceId, toDeviceId, expiresMs, packet: carried } = kind.value;
+    assert.deepEqual([senderUserId, senderDeviceId, toDeviceId], ["alice", "phone", "laptop"]);
+    assert.equal(expiresMs, BigInt(NOW_MS + 60_000));
+    return Uint8Array.from(carried);
+  });
+  assert.deepEqual(told, [new Uint8Array(0), PACKET]);
+});
+
+test("[SEC-90] an offer waits in a queue of its own as well", () => {
+  const bench = new Bench();
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  const offer = create(SecurePacketSchema, { kind: { case: "offer", value: {} } });
+  const queuesOf = (bytes: Uint8Array) => {
+    const plan = bench.plan(ALICE, packet({ packet: bytes }));
+    assert.ok(plan.kind === "append" && plan.perishable !== undefined);
+    assert.equal(plan.perishable.full, ErrorCode.PACKET_QUEUE_FULL);
+    return plan.perishable.queues.map(({ name, countMax, bytesMax }) => [name, countMax, bytesMax]);
+  };
+  const all = ["all", 512, 8 * 1024 * 1024];
+  const from = ["from:alice", 64, 1024 * 1024];
+  assert.deepEqual(queuesOf(PACKET), [all, from]);
+  const offers = ["offers:alice", 2, 1024 * 1024];
+  assert.deepEqual(queuesOf(toBinary(SecurePacketSchema, offer)), [all, from, offers]);
+});
