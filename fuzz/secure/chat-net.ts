@@ -58,6 +58,15 @@ export class ChatNet {
     return node;
   }
 
+  /** The same device with nothing open; what it was told is forgotten. */
+  restart(node: ChatNode): ChatNode {
+    const { own, skewMs } = node;
+    const chats = new SecureChats(this.#crypto, { ...own, parameters: PARAMETERS });
+    const fresh: ChatNode = { own, chats, told: [], skewMs };
+    this.nodes.set(`${own.userId}/${own.deviceId}`, fresh);
+    return fresh;
+  }
+
   at({ own, skewMs }: ChatNode): Moment {
     this.#drawn += 1;
     const name = `${own.userId} ${own.deviceId} ${this.#drawn}`;

@@ -215,6 +215,55 @@ test("[SEC-27] few handshakes are half open, of a device and of all", () => {
   assert.equal(bob.chats.deadlineMs(), Number.POSITIVE_INFINITY);
 });
 
+test("[SEC-27] a device that begins anew is not kept out by what it began before", () => {
+  const net = new ChatNet();
+  let alice = net.add("alice", "phone");
+  const bob = net.add("bob", "laptop");
+  for (let count = 0; count < 5; count += 1) {
+    net.offer(alice, bob);
+    net.arrive(net.packets.pop() as Packet);
+    if (count < 4) alice = net.restart(alice);
+  }
+  net.settle();
+  assert.equal(toldOf(alice, "open").length, 1);
+  assert.equal(toldOf(bob, "open").length, 1);
+  assert.deepEqual(requirementsOf(bob, "closed"), ["SEC-27", "SEC-27", "SEC-27"]);
+});
+
+test("[SEC-29] the offer that stands is sent again to a device that begins anew", () => {
+  const both = pair();
+  const { net } = both;
+  const isAlice = Buffer.compare(both.alice.own.fingerprint, both.bob.own.fingerprint) < 0;
+  const [first, second] = isAlice ? [both.alice, both.bob] : [both.bob, both.alice];
+  net.offer(first, second);
+  // It took the offer, and knows nothing of it any more.
+  net.packets = [];
+  const again = net.restart(second);
+  net.offer(again, first);
+  net.settle();
+  assert.deepEqual(requirementsOf(first, "refused"), ["SEC-29"]);
+  assert.equal(toldOf(first, "open").length, 1);
+  assert.equal(toldOf(again, "open").length, 1);
+});
+
+test("[SEC-29] an offer is not sent again without end", () => {
+  const both = pair();
+  const { net } = both;
+  const isAlice = Buffer.compare(both.alice.own.fingerprint, both.bob.own.fingerprint) < 0;
+  const [first, second] = isAlice ? [both.alice, both.bob] : [both.bob, both.alice];
+  net.offer(first, second);
+  const [offer] = net.packets as [Packet];
+  let other = second;
+  for (let count = 0; count < 20; count += 1) {
+    net.packets = [];
+    other = net.restart(other);
+    net.offer(other, first);
+    net.arrive(net.packets.splice(0)[0] as Packet);
+  }
+  const repeats = net.log.filter(({ bytes }) => Buffer.compare(bytes, offer.bytes) === 0);
+  assert.equal(repeats.length, 1 + 8);
+});
+
 test("[SEC-22] offers hold for their time, and clocks may differ by five minutes", () => {
   const opens = (skewMs: number, laterMs: number) => {
     const { net, alice, bob } = pair();

@@ -6,7 +6,12 @@ import { ACCEPT_ENTROPY_BYTES, type Accepting, acceptOffer, judgeOffer } from ".
 import type { HandshakeEffect } from "./chat-effects.ts";
 import type { Entropy } from "./entropy.ts";
 import type { EstablishedSecure, SecureParametersPlain } from "./established.ts";
-import { AnsweredOffers, judgeHalfOpen } from "./half-open.ts";
+import {
+  AnsweredOffers,
+  HALF_OPEN_MAX,
+  HALF_OPEN_PER_PEER_MAX,
+  judgeHalfOpen,
+} from "./half-open.ts";
 import type { OwnDevice, ReadAccept, ReadConfirm, ReadOffer } from "./handshake.ts";
 import { CONFIRM_ENTROPY_BYTES, OFFER_ENTROPY_BYTES, Offering } from "./offering.ts";
 import {
@@ -106,14 +111,10 @@ export class Handshakes {
     if (isWaiting || this.has(id)) {
       return violation(ErrorCode.SECURE_REPLAYED, "SEC-28", "an offer that was here before");
     }
-    const crossed = [...this.#offerings.values()].some(
-      ({ peer }) =>
-        equalBytes(peer.fingerprint, offer.core.fromDevice) && this.#goesBefore(peer.fingerprint),
-    );
-    if (crossed) return crossing();
     const waiting = [
       ...this.#received.map(({ from }) => nameOf(from)),
-      ...[...this.#acceptings.values()].map(({ peer }) => nameOf(peer)),
+      // Handshakes of this device make room, once it is known to be this device.
+      ...[...this.#acceptings.values()].map(({ peer }) => nameOf(peer)).filter(isAnother(from)),
     ];
     const full = judgeHalfOpen(waiting, nameOf(from));
     if (full !== undefined || this.#answered.hasRoom(nameOf(from), nowMs)) return full;
@@ -159,6 +160,31 @@ export class Handshakes {
     ];
   }
 
+  /** The other device may not have ours any more: it has begun anew since. [SEC-29] */
+  #repeat(id: string, nowMs: number): HandshakeEffect[] {
+    const offering = this.#offerings.get(id);
+    // One that waits for the directory still is sent for the first time then.
+    if (offering === undefined || !offering.machine.repeats()) return [];
+    const { machine, peer } = offering;
+    const { sessionId, packet, expiresMs } = machine;
+    const ttlS = secondsUntil(expiresMs, nowMs);
+    return [{ kind: "send", to: addressOf(peer), sessionId, packet, ttlS }];
+  }
+
+  /** A device that offers again does not wait for its oldest offer any more. [SEC-27] */
+  #makeRoom(from: DeviceAddress): HandshakeEffect[] {
+    const own = [...this.#acceptings].filter(([, { peer }]) => nameOf(peer) === nameOf(from));
+    const tooMany = Math.max(
+      own.length + 1 - HALF_OPEN_PER_PEER_MAX,
+      this.#acceptings.size + 1 - HALF_OPEN_MAX,
+      0,
+    );
+    const ended = own.slice(0, tooMany);
+    const detail = "a newer offer of the device takes its place";
+    const because = violation(ErrorCode.SECURE_HALF_OPEN, "SEC-27", detail);
+    return ended.flatMap(([id]) => this.close(id, because));
+  }
+
   #answer(
     { offer, from }: ReceivedOffer,
     answer: DirectoryAnswer | undefined,
@@ -170,14 +196,15 @@ export class Handshakes {
     if ("code" in peer) return [{ kind: "refused", from, because: peer }];
     const own = this.#offersTo(from);
     if (own.length > 0 && this.#goesBefore(fingerprint)) {
-      return [{ kind: "refused", from, because: crossing() }];
+      const repeated = own.flatMap((id) => this.#repeat(id, nowMs));
+      return [{ kind: "refused", from, because: crossing() }, ...repeated];
     }
     const at = { nowMs, entropy: entropy.draw(ACCEPT_ENTROPY_BYTES) };
     const input = { offer, peer, parameters: this.#parameters };
     const machine = acceptOffer(this.#crypto, this.#own, input, at);
     if ("code" in machine) return [{ kind: "refused", from, because: machine }];
     // Only now: an offer that nobody signed must not end ours.
-    const ended = own.flatMap((id) => this.close(id, crossing()));
+    const ended = [...own.flatMap((id) => this.close(id, crossing())), ...this.#makeRoom(from)];
     const { packet, expiresMs } = machine;
     this.#answered.add(idOf(sessionId), nameOf(from), expiresMs);
     this.#acceptings.set(idOf(sessionId), { machine, peer });
@@ -325,6 +352,10 @@ export function unknownSession(): Violation {
 
 export function otherSender(): Violation {
   return violation(ErrorCode.SECURE_PEER_UNKNOWN, "SEC-31", "from another device");
+}
+
+function isAnother(device: DeviceAddress): (name: string) => boolean {
+  return (name) => name !== nameOf(device);
 }
 
 function crossing(): Violation {

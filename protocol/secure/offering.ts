@@ -27,6 +27,9 @@ export const OFFER_ENTROPY_BYTES: number = RATCHET_SEED_BYTES + HANDSHAKE_NONCE_
 /** For X-Wing. */
 export const CONFIRM_ENTROPY_BYTES: number = XWING_RANDOMNESS_BYTES;
 
+/** How often the same offer is sent again. [SEC-29] */
+export const OFFER_REPEATS_MAX = 8;
+
 /** What is offered to whom. */
 export interface OfferInput {
   /** Random, SESSION_ID_BYTES. */
@@ -51,6 +54,7 @@ export class Offering {
   readonly #core: Uint8Array;
   readonly #signature: Uint8Array;
   #seed: Uint8Array | undefined;
+  #repeatCount = 0;
 
   /** Erases the entropy, OFFER_ENTROPY_BYTES: it holds a key. [SEC-16] */
   constructor(crypto: CryptoProvider, own: OwnDevice, input: OfferInput, at: Moment) {
@@ -84,6 +88,12 @@ export class Offering {
     this.#signature = own.signer.sign("offer", th1);
     const value = { core: this.#core, signature: this.#signature };
     this.packet = encodePacket({ case: "offer", value });
+  }
+
+  /** Whether the offer may be sent once more, when one of the other device crosses it. [SEC-29] */
+  repeats(): boolean {
+    this.#repeatCount += 1;
+    return this.#repeatCount <= OFFER_REPEATS_MAX;
   }
 
   /**
