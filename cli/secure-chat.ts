@@ -39,10 +39,11 @@ export function secureKeysFolder([url = ""]: readonly string[]): string {
   return join(homedir(), ".posthorn", "secure", encodeURIComponent(new URL(url).host));
 }
 
-export const SECURE_HELP = `  --secure           an end-to-end chat between this device and one of USER's: the service reads
-                     nothing of it, and keeps nothing that was fetched
+export const SECURE_HELP = `\
+  --secure           an end-to-end chat between this device and one of USER's: the
+                     service reads nothing of it, and keeps nothing that was fetched
   --to-device NAME   which of USER's devices [the only one]
-  --lifetime SECONDS the other side forgets what you say so long after reading it [0: it does not]
+  --lifetime SECONDS the other side forgets what you say so long after reading it [never]
   --replace-account  put this device's account key in the place of the one that the service has
                      for you: your other devices fall out, and everybody is told
 

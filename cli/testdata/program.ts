@@ -55,6 +55,15 @@ export class Program {
     this.#child.kill(name);
   }
 
+  types(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  /** As Ctrl-D does. */
+  endsInput(): void {
+    this.#child.stdin?.end();
+  }
+
   /** Nobody reads what it prints from here on. */
   closeStdout(): void {
     this.#child.stdout?.destroy();

@@ -90,8 +90,8 @@ export class SecureChat {
   /**
    * Seals a message and sends it.
    *
-   * @returns when it is durable at the service: until the other device has it, or for as long as the
-   *   session may live
+   * @returns when it is durable at the service, which keeps it until the other device has it, or the
+   *   session has lived for as long as it may
    * @throws RefusedError SECURE_NOT_OPEN in another state, MESSAGE_TOO_LARGE, or the service's code
    */
   send(

@@ -10,7 +10,6 @@ import { configFrom } from "../../server/config.ts";
 import type { Log } from "../../server/observe.ts";
 import { createServer, type PosthornServer } from "../../server/server.ts";
 import { dialersOf } from "../node.ts";
-import { memorySecureIdentity, SecureIdentity } from "./identity.ts";
 
 const LOG: Log = {
   debug: () => {},

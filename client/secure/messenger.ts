@@ -97,7 +97,7 @@ export class SecureMessenger {
 
   /**
    * Puts this device into its user's directory, so that others can find it; to be done before
-   * anything else, and again with `replaceAccount` where it fails with PEER_IDENTITY_CHANGED and the
+   * anything else. Again with `replaceAccount` where it fails with PEER_IDENTITY_CHANGED, and the
    * user wants this device's account key to take the place of the other one.
    *
    * @throws RefusedError as {@link publish}
