@@ -90,8 +90,8 @@ export class SecureChat {
   /**
    * Seals a message and sends it.
    *
-   * @returns when it is durable at the service, which keeps it until the other device has it, or the
-   *   session has lived for as long as it may
+   * @returns when it is durable at the service, which keeps it until the other device has it, but
+   *   no longer than the session may live
    * @throws RefusedError SECURE_NOT_OPEN in another state, MESSAGE_TOO_LARGE, or the service's code
    */
   send(
