@@ -1,9 +1,23 @@
+import {
+  type CipherGCM,
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type DecipherGCM,
+  randomBytes,
+} from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { open } from "lmdb";
 import { WebSocket } from "ws";
+import {
+  type AeadName,
+  aeadKeyBytes,
+  NONCE_BYTES,
+  TAG_BYTES,
+} from "../protocol/envelope/provider.ts";
 import { NodeProcess } from "./node-process.ts";
 
 // The bare limits of the machine, measured in the same run: what there would be without Posthorn.
@@ -112,6 +126,31 @@ export async function bareConnectionBytes(kind: "tcp" | "websocket", count: numb
   for (const socket of sockets) socket.terminate();
   await server.stop();
   return bytes;
+}
+
+/**
+ * Seals and opens bytes once, with a fresh nonce and nothing around them: no header, no padding, no
+ * record.
+ */
+export function bareCipher(aead: AeadName, text: Uint8Array): () => void {
+  const key = createSecretKey(randomBytes(aeadKeyBytes(aead)));
+  const options = { authTagLength: TAG_BYTES };
+  const gcm = aead as "aes-256-gcm";
+  let seq = 0;
+  return () => {
+    const nonce = Buffer.alloc(NONCE_BYTES);
+    nonce.writeUInt32BE(seq, NONCE_BYTES - 4);
+    seq += 1;
+    const cipher = createCipheriv(gcm, key, nonce, options) as CipherGCM;
+    const sealed = cipher.update(text);
+    cipher.final();
+    const tag = cipher.getAuthTag();
+    const decipher = createDecipheriv(gcm, key, nonce, options) as DecipherGCM;
+    decipher.setAuthTag(tag);
+    const opened = decipher.update(sealed);
+    decipher.final();
+    if (opened.length !== text.length) throw new Error("what was sealed does not open");
+  };
 }
 
 export function wait(ms: number): Promise<void> {

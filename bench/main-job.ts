@@ -3,17 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Dialer } from "../client/dialer.ts";
 import { dialersOf } from "../client/node.ts";
+import type { JobOptions } from "./job.ts";
 import { bareConnectionBytes, commitLimit, echoLimit, wait } from "./limits.ts";
 import { ageMs, LoadDevice, operationTo } from "./load.ts";
 import { NodeProcess } from "./node-process.ts";
-
-/** One measurement; `limit` is the bare limit of the same run that it is to be read against. */
-export interface Result {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly limit?: { readonly name: string; readonly value: number; readonly ratio: number };
-}
 
 const PAIRS = 50;
 const WINDOW = 64;
@@ -21,12 +14,7 @@ const KINDS = ["tcp", "ws", "http"] as const;
 type Kind = (typeof KINDS)[number];
 
 /** Measures the main job: durable, delivered, acknowledged; beside the machine's bare limits. */
-export async function core(options: {
-  readonly measureMs: number;
-  readonly idleCount: number;
-  readonly report: (result: Result) => void;
-}): Promise<void> {
-  const { measureMs, idleCount, report } = options;
+export async function core({ measureMs, idleCount, report }: JobOptions): Promise<void> {
   const echo = {
     tcp: await echoLimit("tcp", measureMs),
     ws: await echoLimit("websocket", measureMs),

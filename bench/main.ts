@@ -1,20 +1,30 @@
 import { parseArgs } from "node:util";
-import { core, type Result } from "./main-job.ts";
+import { envelope } from "./envelope-job.ts";
+import type { Job, Result } from "./job.ts";
+import { core } from "./main-job.ts";
 
-const HELP = `npm run bench -- core [--json] [--seconds N] [--idle N]
+const JOBS: ReadonlyMap<string, Job> = new Map([
+  ["core", { about: "durable messages, fan-out, idle sessions", seconds: 4, run: core }],
+  ["envelope", { about: "sealed records and handshakes", seconds: 1, run: envelope }],
+]);
+
+const JOB_LINES = [...JOBS].map(([name, { about }]) => `  ${name.padEnd(13)}${about}\n`).join("");
+const DEFAULTS = [...JOBS].map(([name, { seconds }]) => `${name} ${seconds}`).join(", ");
+const HELP = `npm run bench -- JOB [--json] [--seconds N] [--idle N]
 
 Measures Posthorn beside the bare limits of this machine, in one run: read the ratios.
 
+${JOB_LINES}
   --json       one JSON line a result
-  --seconds N  how long each rate is measured [4]
-  --idle N     how many idle sessions are held [10000]
+  --seconds N  how long each rate is measured [${DEFAULTS}]
+  --idle N     how many idle sessions core holds [10000]
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: "boolean" },
-    seconds: { type: "string", default: "4" },
+    seconds: { type: "string" },
     idle: { type: "string", default: "10000" },
     help: { type: "boolean" },
   },
@@ -31,11 +41,12 @@ function report({ name, value, unit, limit }: Result): void {
   process.stdout.write(`${name.padEnd(44)} ${String(rounded).padStart(10)} ${unit}${beside}\n`);
 }
 
-if (values.help || positionals[0] !== "core") {
+const job = JOBS.get(positionals[0] ?? "");
+if (values.help || job === undefined || positionals.length > 1) {
   process.stdout.write(HELP);
   process.exitCode = values.help ? 0 : 2;
 } else {
-  const measureMs = Number(values.seconds) * 1000;
-  await core({ measureMs, idleCount: Number(values.idle), report });
+  const measureMs = Number(values.seconds ?? job.seconds) * 1000;
+  await job.run({ measureMs, idleCount: Number(values.idle), report });
   process.exit(0);
 }

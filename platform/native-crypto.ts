@@ -55,7 +55,7 @@ function nativeAead(name: AeadName, key: Uint8Array): Aead {
   return {
     seal({ nonce, header, text }, into) {
       const cipher = createCipheriv(name as "aes-256-gcm", kept, nonce, options) as CipherGCM;
-      cipher.setAAD(header, { plaintextLength: text.length });
+      cipher.setAAD(header);
       into.set(cipher.update(text));
       cipher.final();
       into.set(cipher.getAuthTag(), text.length);
@@ -64,7 +64,7 @@ function nativeAead(name: AeadName, key: Uint8Array): Aead {
       const end = Math.max(0, text.length - TAG_BYTES);
       const decipher = createDecipheriv(name as "aes-256-gcm", kept, nonce, options) as DecipherGCM;
       return refusing(() => {
-        decipher.setAAD(header, { plaintextLength: end });
+        decipher.setAAD(header);
         decipher.setAuthTag(text.subarray(end));
         const opened = decipher.update(text.subarray(0, end));
         decipher.final();

@@ -113,6 +113,11 @@ function checkRecords(
     const sealed = new Uint8Array(text.length + 16);
     aead.seal({ ...message, text }, sealed);
     assert.equal(hexOf(sealed), record.body_hex);
+    // The same when the text lies where the ciphertext will.
+    const inPlace = new Uint8Array(sealed.length);
+    inPlace.set(text);
+    aead.seal({ ...message, text: inPlace.subarray(0, text.length) }, inPlace);
+    assert.equal(hexOf(inPlace), record.body_hex);
     assert.equal(hexOf(aead.open({ ...message, text: sealed })), record.plaintext_hex);
   }
 }

@@ -46,8 +46,8 @@ export function writeU32(value: number, into: Uint8Array, at: number): void {
 }
 
 export function readU32(from: Uint8Array, at: number): number {
-  const [a = 0, b = 0, c = 0, d = 0] = from.subarray(at, at + 4);
-  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+  const high = ((from[at] as number) << 24) | ((from[at + 1] as number) << 16);
+  return (high | ((from[at + 2] as number) << 8) | (from[at + 3] as number)) >>> 0;
 }
 
 /**

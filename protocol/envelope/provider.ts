@@ -17,7 +17,7 @@ export interface Aead {
   /**
    * Writes ciphertext and tag.
    *
-   * @param into exactly TAG_BYTES longer than the text
+   * @param into exactly TAG_BYTES longer than the text, which may lie at its beginning
    */
   seal(message: AeadMessage, into: Uint8Array): void;
   /** The text; undefined when the tag does not fit, or is not whole. Never throws. */

@@ -27,9 +27,11 @@ export interface SealRecord extends RecordHeader {
   readonly body: Uint8Array;
 }
 
-/** Writes the 16 bytes of a header. [ENV-3] */
-export function encodeHeader({ type, epoch, seq, bodyBytes }: RecordHeader): Uint8Array {
-  const header = new Uint8Array(HEADER_BYTES);
+/** Writes the 16 bytes of a header; what it returns is where they are. [ENV-3] */
+export function encodeHeader(
+  { type, epoch, seq, bodyBytes }: RecordHeader,
+  header: Uint8Array = new Uint8Array(HEADER_BYTES),
+): Uint8Array {
   header[0] = TYPES.indexOf(type) + 1;
   header[1] = ENVELOPE_VERSION;
   header[2] = epoch >>> 8;
@@ -48,7 +50,7 @@ export function clearRecord(type: Exclude<RecordType, "sealed">, body: Uint8Arra
 /**
  * Reads a header and judges it before any of its body is waited for. Never throws.
  *
- * @param header 16 bytes
+ * @param header 16 bytes; what follows them is not read
  */
 export function decodeHeader(header: Uint8Array): RecordHeader | Violation {
   const type = TYPES[(header[0] as number) - 1];
@@ -98,31 +100,34 @@ export class RecordReader {
     let rest = chunk;
     while (rest.length > 0 && !this.#stopped) {
       const from = this.#heldBytes === 0 ? rest : this.#held.subarray(0, this.#heldBytes);
-      const wanted = wantedBytes(from);
-      if (typeof wanted !== "number") return this.#stop(wanted);
-      if (from === rest && rest.length >= wanted) {
+      const header = headerOf(from);
+      if (header !== undefined && "code" in header) return this.#stop(header);
+      const wanted = wantedBytes(header);
+      if (from === rest && header !== undefined && rest.length >= wanted) {
         rest = rest.subarray(wanted);
-        this.#hand(from.subarray(0, wanted), receiver);
+        this.#hand(header, from, receiver);
         continue;
       }
       const taken = rest.subarray(0, wanted - this.#heldBytes);
       this.#append(taken, wanted);
       rest = rest.subarray(taken.length);
       const held = this.#held.subarray(0, this.#heldBytes);
-      const whole = wantedBytes(held);
-      if (typeof whole !== "number") return this.#stop(whole);
-      if (held.length < HEADER_BYTES || held.length < whole) continue;
+      const heldHeader = headerOf(held);
+      if (heldHeader === undefined) continue;
+      if ("code" in heldHeader) return this.#stop(heldHeader);
+      if (held.length < wantedBytes(heldHeader)) continue;
       this.#release();
-      this.#hand(held, receiver);
+      this.#hand(heldHeader, held, receiver);
     }
     return undefined;
   }
 
-  #hand(whole: Uint8Array, receiver: RecordReceiver): void {
-    const header = whole.subarray(0, HEADER_BYTES);
-    const body = whole.subarray(HEADER_BYTES);
-    const read = decodeHeader(header) as RecordHeader;
-    if (!receiver({ ...read, header, body })) this.#stopped = true;
+  /** @param from begins with the record */
+  #hand(read: RecordHeader, from: Uint8Array, receiver: RecordReceiver): void {
+    const { type, epoch, seq, bodyBytes } = read;
+    const header = from.subarray(0, HEADER_BYTES);
+    const body = from.subarray(HEADER_BYTES, HEADER_BYTES + bodyBytes);
+    if (!receiver({ type, epoch, seq, bodyBytes, header, body })) this.#stopped = true;
   }
 
   #append(bytes: Uint8Array, wanted: number): void {
@@ -149,11 +154,14 @@ export class RecordReader {
   }
 }
 
-/** How many bytes the record that begins here needs, as far as can be told: at least a header. */
-function wantedBytes(from: Uint8Array): number | Violation {
-  if (from.length < HEADER_BYTES) return HEADER_BYTES;
-  const header = decodeHeader(from.subarray(0, HEADER_BYTES));
-  return "code" in header ? header : HEADER_BYTES + header.bodyBytes;
+/** The header that begins here; undefined while it is not whole. */
+function headerOf(from: Uint8Array): RecordHeader | Violation | undefined {
+  return from.length < HEADER_BYTES ? undefined : decodeHeader(from);
+}
+
+/** How many bytes a record needs, as far as can be told: at least a header. */
+function wantedBytes(header: RecordHeader | undefined): number {
+  return HEADER_BYTES + (header?.bodyBytes ?? 0);
 }
 
 function malformed(requirement: string, detail: string): Violation {

@@ -2,7 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { assert, type Violation, violation } from "../violation.ts";
 import { nextTrafficSecret, type TrafficKey, trafficKey } from "./key-schedule.ts";
 import { EPOCH_MAX, HARD_STOP_FACTOR } from "./limits.ts";
-import { copyOf, writeU32 } from "./octets.ts";
+import { copyOf, readU32, writeU32 } from "./octets.ts";
 import { paddedBytes, typeIndex } from "./padding.ts";
 import { type AeadName, type CryptoProvider, NONCE_BYTES, TAG_BYTES } from "./provider.ts";
 import { encodeHeader, HEADER_BYTES, type SealRecord } from "./records.ts";
@@ -87,10 +87,10 @@ class KeyUse {
 
 /** The iv with the record's number in its last eight bytes (RFC 8446 §5.3). [ENV-5] */
 function nonceOf(iv: Uint8Array, seq: number): Uint8Array {
-  const number = new Uint8Array(NONCE_BYTES);
+  const nonce = copyOf(iv);
   // Numbers stay below 2^22: the upper half is zero. [ENV-38]
-  writeU32(seq, number, NONCE_BYTES - 4);
-  return number.map((byte, at) => byte ^ (iv[at] as number));
+  writeU32((readU32(iv, NONCE_BYTES - 4) ^ seq) >>> 0, nonce, NONCE_BYTES - 4);
+  return nonce;
 }
 
 /** Seals the records of one direction. [ENV-5] [ENV-7] */
@@ -129,14 +129,15 @@ export class Sealer {
     const innerBytes = paddedBytes(content.length);
     const { epoch, seq } = this.#use;
     const bodyBytes = innerBytes + TAG_BYTES;
-    const header = encodeHeader({ type: "sealed", epoch, seq, bodyBytes });
-    const inner = new Uint8Array(innerBytes);
-    inner.set(content);
-    inner[content.length] = TYPES.indexOf(type) + 1;
     const record = new Uint8Array(HEADER_BYTES + bodyBytes);
-    record.set(header);
+    const header = record.subarray(0, HEADER_BYTES);
+    encodeHeader({ type: "sealed", epoch, seq, bodyBytes }, header);
+    const body = record.subarray(HEADER_BYTES);
+    // The text lies where the ciphertext will: no second buffer, and no text is left behind.
+    body.set(content);
+    body[content.length] = TYPES.indexOf(type) + 1;
     const { key, nonce } = this.#use.allot(innerBytes);
-    key.aead.seal({ nonce, header, text: inner }, record.subarray(HEADER_BYTES));
+    key.aead.seal({ nonce, header, text: body.subarray(0, innerBytes) }, body);
     if (type === "keyUpdate") this.#use.update();
     return record;
   }

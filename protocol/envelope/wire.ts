@@ -256,20 +256,27 @@ export class Wire {
 
   /** Hands records to the link, a few together. */
   #write(): void {
-    let group: Uint8Array[] = [];
-    let bytes = 0;
-    const hand = () => {
-      if (group.length > 0) this.#effects.push({ kind: "write", bytes: concat(group) });
-      group = [];
-      bytes = 0;
-    };
-    for (const record of this.#records) {
-      if (bytes + record.length > WRITE_BYTES) hand();
-      group.push(record);
-      bytes += record.length;
-    }
-    hand();
+    const records = this.#records;
+    if (records.length === 0) return;
     this.#records = [];
+    let first = 0;
+    let bytes = 0;
+    for (const [index, { length }] of records.entries()) {
+      if (bytes > 0 && bytes + length > WRITE_BYTES) {
+        this.#hand(records.slice(first, index));
+        first = index;
+        bytes = 0;
+      }
+      bytes += length;
+    }
+    this.#hand(first === 0 ? records : records.slice(first));
+  }
+
+  #hand(records: readonly Uint8Array[]): void {
+    const [alone] = records;
+    // The rule: what one turn wrote went into one record, which needs no copy.
+    const bytes = records.length === 1 && alone !== undefined ? alone : concat(records);
+    this.#effects.push({ kind: "write", bytes });
   }
 }
 
