@@ -9,8 +9,9 @@ function bench(...args: readonly string[]) {
   return spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
 }
 
-test("the envelope's bench prints a JSON line a result, ratios where there is a limit", () => {
-  const { status, stdout, stderr } = bench("envelope", "--json", "--seconds", "0.05");
+/** The results that a job prints. */
+function resultsOf(job: string) {
+  const { status, stdout, stderr } = bench(job, "--json", "--seconds", "0.05");
   assert.equal(status, 0, stderr);
   const lines = stdout
     .trimEnd()
@@ -21,11 +22,27 @@ test("the envelope's bench prints a JSON line a result, ratios where there is a 
     assert.ok(value > 0, name);
     if (limit !== undefined) assert.ok(limit.value > 0 && limit.ratio > 0, name);
   }
-  const names = lines.map(({ name }) => name);
+  return lines;
+}
+
+test("the envelope's bench prints a JSON line a result, ratios where there is a limit", () => {
+  const names = resultsOf("envelope").map(({ name }) => name);
   // Three algorithms, two sizes, two providers: limit, records, bytes.
   assert.equal(names.filter((name) => / \d+ B, /.test(name)).length, 36);
   // Four suites, two signatures, two providers, two sides.
   assert.equal(names.filter((name) => name.startsWith("handshake 0x")).length, 32);
+});
+
+test("the bench of secure chats says rates of both providers, and shares of the whole", () => {
+  const lines = resultsOf("secure");
+  const names = lines.map(({ name }) => name);
+  assert.equal(names.filter((name) => name.startsWith("handshake, ")).length, 4);
+  assert.equal(names.filter((name) => name.startsWith("messages of ")).length, 8);
+  for (const of of ["handshake, node", "handshake, noble", "message, node", "message, noble"]) {
+    const shares = lines.filter(({ name }) => name.startsWith(`share of a ${of}: `));
+    const whole = shares.reduce((sum, { value }) => sum + value, 0);
+    assert.ok(Math.abs(whole - 100) < 1, `${of}: ${whole} %`);
+  }
 });
 
 test("an unknown job is answered with the jobs there are", () => {

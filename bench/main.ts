@@ -2,10 +2,12 @@ import { parseArgs } from "node:util";
 import { envelope } from "./envelope-job.ts";
 import type { Job, Result } from "./job.ts";
 import { core } from "./main-job.ts";
+import { secure } from "./secure-job.ts";
 
 const JOBS: ReadonlyMap<string, Job> = new Map([
   ["core", { about: "durable messages, fan-out, idle sessions", seconds: 4, run: core }],
   ["envelope", { about: "sealed records and handshakes", seconds: 1, run: envelope }],
+  ["secure", { about: "secure chats: handshakes, messages, shares", seconds: 1, run: secure }],
 ]);
 
 const JOB_LINES = [...JOBS].map(([name, { about }]) => `  ${name.padEnd(13)}${about}\n`).join("");
