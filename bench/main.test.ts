@@ -38,10 +38,10 @@ test("the bench of secure chats says rates of both providers, and shares of the 
   const names = lines.map(({ name }) => name);
   assert.equal(names.filter((name) => name.startsWith("handshake, ")).length, 4);
   assert.equal(names.filter((name) => name.startsWith("messages of ")).length, 8);
-  for (const of of ["handshake, node", "handshake, noble", "message, node", "message, noble"]) {
-    const shares = lines.filter(({ name }) => name.startsWith(`share of a ${of}: `));
+  for (const what of ["handshake, node", "handshake, noble", "message, node", "message, noble"]) {
+    const shares = lines.filter(({ name }) => name.startsWith(`share of a ${what}: `));
     const whole = shares.reduce((sum, { value }) => sum + value, 0);
-    assert.ok(Math.abs(whole - 100) < 1, `${of}: ${whole} %`);
+    assert.ok(Math.abs(whole - 100) < 1, `${what}: ${whole} %`);
   }
 });
 

@@ -101,7 +101,7 @@ export class Talk {
     const crypto = NATIVE_CRYPTO;
     if (keys === undefined) {
       const identity = await SecureIdentity.open(crypto, memorySecureIdentity(), name);
-      return new SecureMessenger(this.#client, { crypto, identity, peers: memoryPeers() });
+      return await SecureMessenger.open(this.#client, { crypto, identity, peers: memoryPeers() });
     }
     const folder = join(keys, userId);
     const memory = fileSecureIdentity(
@@ -110,7 +110,7 @@ export class Talk {
     );
     const identity = await SecureIdentity.open(crypto, memory, name);
     const peers = filePeers(join(folder, "peers.json"));
-    return new SecureMessenger(this.#client, { crypto, identity, peers });
+    return await SecureMessenger.open(this.#client, { crypto, identity, peers });
   }
 
   get #ready(): SecureMessenger {

@@ -6,20 +6,21 @@ import type { SecureChatsEffect } from "../../protocol/secure/chat-effects.ts";
 import { SecureChats } from "../../protocol/secure/chats.ts";
 import { CHATS_ENTROPY_BYTES } from "../../protocol/secure/entropy.ts";
 import type { SecureParametersPlain } from "../../protocol/secure/established.ts";
-import type { DeviceAddress, DirectoryAnswer, SecurePeer } from "../../protocol/secure/peer.ts";
-import { safetyNumber } from "../../protocol/secure/safety-number.ts";
+import type { DeviceAddress, SecurePeer } from "../../protocol/secure/peer.ts";
 import { unreachable } from "../../protocol/violation.ts";
 import type { Client } from "../client.ts";
 import type { ClientEvent } from "../events.ts";
 import { RefusedError, type SendResult } from "../results.ts";
 import { sleep } from "../sleep.ts";
 import { SteadyClock } from "../steady-clock.ts";
-import { SecureChat, type SecureSaying } from "./chat.ts";
-import { lookUp, type PeerDevices, publish, revoke } from "./directory.ts";
+import { SecureChat, type SecureChatState, type SecureSaying } from "./chat.ts";
+import { type PeerDevices, publish, revoke } from "./directory.ts";
 import { DisappearingMessages } from "./disappearing.ts";
 import type { SecureClientEvent } from "./events.ts";
 import type { SecureIdentity } from "./identity.ts";
-import { continuityOf, judgePeer, type PeerMemory, type PeerTrust } from "./known-peers.ts";
+import type { PeerMemory, PeerTrust } from "./known-peers.ts";
+import { type SafetyNumber, SecurePeers } from "./peers.ts";
+import type { SecureVault } from "./vault.ts";
 
 export interface SecureMessengerOptions {
   readonly crypto: CryptoProvider;
@@ -28,6 +29,8 @@ export interface SecureMessengerOptions {
   readonly peers: PeerMemory;
   /** How sessions are kept that this device offers, and at most that it agrees to. */
   readonly parameters?: SecureParametersPlain;
+  /** Where open chats survive a restart. None: they do not. */
+  readonly vault?: SecureVault;
   /** Whose offers are not even answered. */
   readonly isBlocked?: (userId: string) => boolean;
 }
@@ -42,13 +45,6 @@ export const SECURE_PARAMETERS_DEFAULT: SecureParametersPlain = {
 /** How long an offer waits for a device that is away. */
 const OFFER_TTL_S = 86_400;
 
-/** What two people compare. */
-export interface SafetyNumber {
-  /** Sixty, in groups of five; the same on both sides. */
-  readonly digits: string;
-  readonly trust: PeerTrust;
-}
-
 interface Work {
   readonly effect: SecureChatsEffect;
   /** For who waits until it is durable at the service. */
@@ -58,13 +54,14 @@ interface Work {
 /**
  * Secure chats on a client: drives {@link SecureChats}, with the service between the devices.
  *
- * Nothing of a chat outlives the process: a new one begins with new chats, and what comes for the
- * old ones is refused.
+ * Without a vault nothing of a chat outlives the process: a new one begins with new chats, and what
+ * comes for the old ones is refused.
  */
 export class SecureMessenger {
   readonly #client: Client;
   readonly #options: SecureMessengerOptions;
   readonly #chats: SecureChats;
+  readonly #peers: SecurePeers;
   readonly #clock = new SteadyClock();
   /** By session id. */
   readonly #byId = new Map<string, SecureChat>();
@@ -78,9 +75,33 @@ export class SecureMessenger {
   #wake: (() => void) | undefined;
   #timer = new AbortController();
   #messageCount = 0;
+  /** The chats are in another state than the vault. */
+  #changedSince = false;
+  /** Why the vault, or the memory of peers, failed: nothing leaves any more. */
+  #failure: Error | undefined;
 
-  constructor(client: Client, options: SecureMessengerOptions) {
-    const { crypto, identity, parameters = SECURE_PARAMETERS_DEFAULT } = options;
+  /** As a new one, with the chats that its vault holds. @throws what the vault throws */
+  static async open(client: Client, options: SecureMessengerOptions): Promise<SecureMessenger> {
+    const messenger = new SecureMessenger(client, options);
+    const state = await options.vault?.take();
+    if (state === undefined) return messenger;
+    const restored = messenger.#chats.restore(state) ?? [];
+    state.fill(0);
+    // Taken out of the vault they would be lost with this process: they are put back at once.
+    messenger.#changedSince = true;
+    await messenger.#keep();
+    for (const { sessionId, peer } of restored) {
+      const trust = await messenger.#peers.trustIn(peer);
+      messenger.#changed({ sessionId, peer }, { state: stateFor(trust), trust });
+      // The directory may have changed meanwhile.
+      messenger.#ask(peer.userId);
+    }
+    messenger.#setTimer();
+    return messenger;
+  }
+
+  private constructor(client: Client, options: SecureMessengerOptions) {
+    const { crypto, identity, peers: memory, parameters = SECURE_PARAMETERS_DEFAULT } = options;
     const { userId, deviceId } = identity.device;
     this.#client = client;
     this.#options = options;
@@ -90,6 +111,7 @@ export class SecureMessenger {
       signer: identity.signer,
       parameters,
     });
+    this.#peers = new SecurePeers({ client, crypto, identity, memory, clock: this.#clock });
     this.#disappearing = new DisappearingMessages(this.#clock, (chat, id) =>
       this.#tell({ kind: "secure-expired", chat, id }),
     );
@@ -116,11 +138,8 @@ export class SecureMessenger {
   }
 
   /** Somebody's devices, and how far their account is known; undefined where there are none. */
-  async devicesOf(userId: string): Promise<(PeerDevices & { trust: PeerTrust }) | undefined> {
-    const { crypto, peers } = this.#options;
-    const found = await lookUp(this.#client, crypto, { userId, nowMs: this.#clock.nowMs() });
-    if (found === undefined) return undefined;
-    return { ...found, trust: await judgePeer(peers, userId, found.fingerprint) };
+  devicesOf(userId: string): Promise<(PeerDevices & { trust: PeerTrust }) | undefined> {
+    return this.#peers.devicesOf(userId);
   }
 
   /** All chats that are not closed. */
@@ -145,27 +164,20 @@ export class SecureMessenger {
   }
 
   /** @throws RefusedError PEER_IDENTITY_CHANGED when the account is another one than was known */
-  async safetyNumber(userId: string): Promise<SafetyNumber> {
-    const { crypto, identity } = this.#options;
-    const found = await this.devicesOf(userId);
-    const { accountKey } = identity;
-    if (found === undefined || accountKey === undefined) {
-      throw new RefusedError(ErrorCode.SECURE_PEER_UNKNOWN);
-    }
-    if (found.trust === "changed") throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
-    const own = { userId: identity.device.userId, keys: accountKey };
-    const digits = safetyNumber(crypto, own, { userId, keys: found.account });
-    return { digits, trust: found.trust };
+  safetyNumber(userId: string): Promise<SafetyNumber> {
+    return this.#peers.safetyNumber(userId);
   }
 
   /** The people have compared their safety number, and it was the same. */
   async verify(userId: string): Promise<void> {
-    await this.#remember(userId, { verified: true, mayChange: false });
+    await this.#peers.verify(userId);
+    await this.#judgeAnew(userId);
   }
 
   /** The user takes the account as it is now for somebody's, though it is another one. */
   async trust(userId: string): Promise<void> {
-    await this.#remember(userId, { verified: false, mayChange: true });
+    await this.#peers.trust(userId);
+    await this.#judgeAnew(userId);
   }
 
   /**
@@ -173,30 +185,39 @@ export class SecureMessenger {
    * asked for, as with {@link Client.events}. One consumer at a time.
    */
   async *events(): AsyncIterableIterator<SecureClientEvent> {
-    const timeline = this.#client.events();
+    // Ends a wait for the next event, which would keep the iterator from returning.
+    const left = new AbortController();
+    const timeline = this.#client.events({ signal: left.signal });
     let next = timeline.next();
     try {
       for (;;) {
         yield* this.#taken();
+        if (this.#failure !== undefined) throw this.#failure;
         const came = await Promise.race([next, this.#woken()]);
         if (came === undefined) continue;
         if (came.done) return;
         const event = came.value;
         await this.#received(event);
+        if (this.#failure !== undefined) throw this.#failure;
         yield* this.#taken();
         if (event.kind !== "packet") yield event;
         next = timeline.next();
       }
     } finally {
+      left.abort();
       // Nobody hears of what goes wrong with what nobody asks for any more.
-      next.catch(() => {});
-      await timeline.return?.();
+      await next.catch(() => {});
     }
   }
 
   /** Ends all chats, tells the other devices, and erases everything. The client goes on. */
   async close(): Promise<void> {
     this.#obey(this.#chats.closeAll(this.#moment()));
+    await this.stop();
+  }
+
+  /** Lets go, with the chats as they are: with a vault they go on in the next life. */
+  async stop(): Promise<void> {
     this.#over.abort();
     this.#timer.abort();
     this.#disappearing.stop();
@@ -235,22 +256,50 @@ export class SecureMessenger {
   /** @param sent of the first packet among the effects */
   #obey(effects: readonly SecureChatsEffect[], sent?: Work["sent"]): void {
     let waits = sent;
+    if (this.#failure !== undefined) return sent?.reject(this.#failure);
+    this.#changedSince = true;
     for (const effect of effects) {
       if (effect.kind === "send" && waits !== undefined) {
         this.#work.push({ effect, sent: waits });
         waits = undefined;
       } else this.#work.push({ effect });
     }
-    this.#working ??= this.#run().finally(() => {
-      this.#working = undefined;
-    });
+    this.#working ??= this.#run()
+      .catch((error: Error) => this.#fail(error))
+      .finally(() => {
+        this.#working = undefined;
+      });
     this.#setTimer();
   }
 
   /** What is to be done is done in order; answers of the directory are waited for by nobody. */
   async #run(): Promise<void> {
+    await this.#keep();
     for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) {
       await this.#do(work);
+      await this.#keep();
+    }
+  }
+
+  /** What is not kept must not leave: all that waits is given up, and the reader of events told. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { sent } of this.#work) sent?.reject(error);
+    this.#work = [];
+    this.#timer.abort();
+    this.#wake?.();
+  }
+
+  /** Before anything leaves that was sealed since. [SEC-69] */
+  async #keep(): Promise<void> {
+    const { vault } = this.#options;
+    if (vault === undefined || !this.#changedSince) return;
+    this.#changedSince = false;
+    const state = this.#chats.snapshot();
+    try {
+      await vault.keep(state);
+    } finally {
+      state.fill(0);
     }
   }
 
@@ -269,11 +318,14 @@ export class SecureMessenger {
       case "look-up":
         return this.#ask(effect.userId);
       case "offered":
-        return this.#changed(effect, { state: "offered", trust: await this.#trustIn(effect.peer) });
+        return this.#changed(effect, {
+          state: "offered",
+          trust: await this.#peers.trustIn(effect.peer),
+        });
       case "accepted":
         return this.#changed(effect, {
           state: "accepted",
-          trust: await this.#trustIn(effect.peer),
+          trust: await this.#peers.trustIn(effect.peer),
         });
       case "open":
         return await this.#opened(effect);
@@ -318,7 +370,8 @@ export class SecureMessenger {
 
   #ask(userId: string): void {
     if (this.#asking.has(userId)) return;
-    const asked = this.#answerFor(userId)
+    const asked = this.#peers
+      .answerFor(userId)
       .then((answer) => {
         if (this.#over.signal.aborted) return;
         this.#obey(this.#chats.resolved(userId, answer, this.#moment()));
@@ -327,29 +380,9 @@ export class SecureMessenger {
     this.#asking.set(userId, asked);
   }
 
-  /** Undefined: there is no answer, as the client has ended, or none was given. */
-  async #answerFor(userId: string): Promise<DirectoryAnswer | undefined> {
-    try {
-      const found = await this.devicesOf(userId);
-      if (found === undefined) return undefined;
-      const { account, certificates, trust } = found;
-      return { accountKey: account, devices: certificates, continuity: continuityOf(trust) };
-    } catch {
-      return undefined;
-    }
-  }
-
   async #opened(effect: SecureChatsEffect & { kind: "open" }): Promise<void> {
-    const { peer } = effect;
-    const { userId, accountFingerprint: fingerprint } = peer;
-    const { peers } = this.#options;
-    if ((await peers.load(userId)) === undefined) {
-      const firstSeenMs = this.#clock.nowMs();
-      await peers.save(userId, { fingerprint, verified: false, firstSeenMs });
-    }
-    // Seen for the first time it stays for this chat, though it is remembered from now on.
-    const trust = peer.continuity === "first-seen" ? "first-seen" : await this.#trustIn(peer);
-    this.#changed(effect, { state: trust === "verified" ? "verified" : "confirmed", trust });
+    const trust = await this.#peers.met(effect.peer);
+    this.#changed(effect, { state: stateFor(trust), trust });
   }
 
   #deliver({ sessionId, peer, content, position }: SecureChatsEffect & { kind: "deliver" }): void {
@@ -399,29 +432,12 @@ export class SecureMessenger {
     return chat;
   }
 
-  async #trustIn({ userId, accountFingerprint }: SecurePeer): Promise<PeerTrust> {
-    return await judgePeer(this.#options.peers, userId, accountFingerprint);
-  }
-
-  async #remember(
-    userId: string,
-    { verified, mayChange }: { readonly verified: boolean; readonly mayChange: boolean },
-  ): Promise<void> {
-    const found = await this.devicesOf(userId);
-    if (found === undefined) throw new RefusedError(ErrorCode.SECURE_PEER_UNKNOWN);
-    if (found.trust === "changed" && !mayChange) {
-      throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
-    }
-    const { peers } = this.#options;
-    const { fingerprint, trust } = found;
-    const known = trust === "changed" ? undefined : await peers.load(userId);
-    const firstSeenMs = known?.firstSeenMs ?? this.#clock.nowMs();
-    await peers.save(userId, { fingerprint, verified, firstSeenMs });
+  async #judgeAnew(userId: string): Promise<void> {
     for (const chat of this.#byId.values()) {
-      if (chat.peer.userId !== userId || !chat.isOpen) continue;
-      const state = verified ? "verified" : "confirmed";
-      chat.changed({ state, trust: verified ? "verified" : "seen-before" });
-      this.#tell({ kind: "secure-chat", chat });
+      const peer = this.#chats.peerOf(chat.sessionId);
+      if (peer?.userId !== userId) continue;
+      const trust = await this.#peers.trustIn(peer);
+      this.#changed({ sessionId: chat.sessionId, peer }, { state: stateFor(trust), trust });
     }
   }
 
@@ -453,11 +469,15 @@ export class SecureMessenger {
   }
 
   #woken(): Promise<undefined> {
-    if (this.#told.length > 0) return Promise.resolve(undefined);
+    if (this.#told.length > 0 || this.#failure !== undefined) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       this.#wake = () => resolve(undefined);
     });
   }
+}
+
+function stateFor(trust: PeerTrust): SecureChatState {
+  return trust === "verified" ? "verified" : "confirmed";
 }
 
 function idOf(sessionId: Uint8Array): string {

@@ -30,6 +30,8 @@ export class SecureDevice {
   readonly peers: PeerMemory;
   /** Everything that happened, in order. */
   readonly events: SecureClientEvent[] = [];
+  /** Why there are no more events. */
+  failure: unknown;
   /** The texts that came. */
   readonly texts: string[] = [];
   readonly #taking: Promise<void>;
@@ -41,7 +43,9 @@ export class SecureDevice {
       (await SecureIdentity.open(crypto, memorySecureIdentity(), { userId, deviceId }));
     const journal = memoryJournal();
     const client = await connect({ dialers, userId, deviceId, journal, backoff: BACKOFF });
-    const device = new SecureDevice(client, { ...options, crypto, identity });
+    const peers = options.peers ?? memoryPeers();
+    const messenger = await SecureMessenger.open(client, { ...options, crypto, identity, peers });
+    const device = new SecureDevice(client, { messenger, identity, peers });
     try {
       await device.messenger.publish({ replaceAccount: options.replaceAccount ?? false });
     } catch (error) {
@@ -53,19 +57,23 @@ export class SecureDevice {
 
   private constructor(
     client: Client,
-    options: Partial<SecureMessengerOptions> & { crypto: CryptoProvider; identity: SecureIdentity },
+    parts: Pick<SecureDevice, "messenger" | "identity" | "peers">,
   ) {
     this.client = client;
-    this.identity = options.identity;
-    this.peers = options.peers ?? memoryPeers();
-    this.messenger = new SecureMessenger(client, { ...options, peers: this.peers });
+    this.identity = parts.identity;
+    this.peers = parts.peers;
+    this.messenger = parts.messenger;
     this.#taking = this.#take();
   }
 
   async #take(): Promise<void> {
-    for await (const event of this.messenger.events()) {
-      this.events.push(event);
-      if (event.kind === "secure-message") this.texts.push(String(event.content));
+    try {
+      for await (const event of this.messenger.events()) {
+        this.events.push(event);
+        if (event.kind === "secure-message") this.texts.push(String(event.content));
+      }
+    } catch (error) {
+      this.failure = error;
     }
   }
 
@@ -76,6 +84,13 @@ export class SecureDevice {
       if (performance.now() > endMs) throw new Error(`${this.identity.device.deviceId}: ${what}`);
       await setTimeout(2);
     }
+  }
+
+  /** Goes away without a word, as a process does. */
+  async vanish(): Promise<void> {
+    await this.messenger.stop();
+    await this.client.close();
+    await this.#taking;
   }
 
   async close(): Promise<void> {

@@ -29,6 +29,7 @@ import { deviceFingerprint, encodeDevice, type SecureSigner } from "./identity.t
 import { SESSION_ID_BYTES, sessionIdOf } from "./message.ts";
 import type { DeviceAddress, DirectoryAnswer, SecurePeer } from "./peer.ts";
 import { SESSION_ENTROPY_BYTES, SecureSession } from "./session.ts";
+import { type OpenChat, restoreChats, storeChats } from "./stored-chats.ts";
 
 /** Open with one device at a time; one more ends the oldest. [SEC-34] */
 export const SESSIONS_PER_PEER_MAX = 4;
@@ -63,12 +64,6 @@ export type SecureChatsResult =
 /** Where a session is. */
 export type SecureChatState = "half-open" | "open" | "none";
 
-interface OpenChat {
-  readonly session: SecureSession;
-  readonly peer: SecurePeer;
-  readonly expiresMs: number;
-}
-
 /**
  * All secure chats of a device: handshakes, sessions, and which packet is whose. A client does what
  * the effects say, in their order, and brings what comes of it; it needs no other rule.
@@ -93,6 +88,27 @@ export class SecureChats {
     this.#crypto = crypto;
     this.#own = { userId, deviceId };
     this.#handshakes = new Handshakes(crypto, own, parameters);
+  }
+
+  /**
+   * Takes what {@link snapshot} gave, once, as the first thing: a state that was used before seals
+   * other messages under keys that were used. [SEC-71]
+   *
+   * @returns the sessions that go on; undefined when it is none, and nothing goes on
+   */
+  restore(state: Uint8Array): readonly { sessionId: Uint8Array; peer: SecurePeer }[] | undefined {
+    assert(this.#open.size === 0, "restored before anything else");
+    const chats = restoreChats(this.#crypto, state);
+    for (const chat of chats ?? []) this.#open.set(idOf(chat.session.sessionId), chat);
+    return chats?.map(({ session, peer }) => ({ sessionId: copyOf(session.sessionId), peer }));
+  }
+
+  /**
+   * All open sessions, to be durable before what an input's effects send leaves, and before what
+   * they deliver is acknowledged. Handshakes are not in it. [SEC-69]
+   */
+  snapshot(): Uint8Array {
+    return storeChats(this.#open.values());
   }
 
   /**
