@@ -34,7 +34,7 @@ import {
 
 const LOG = logRefOf("", "c");
 const PROBE = { user: userRefOf("", "probe"), deviceId: "probe" };
-const STEPS_MAX = 40;
+const STEPS_MAX = 50;
 
 /** One step, the same for every store; numbers are near to what is true for the device. */
 interface Step {
@@ -253,7 +253,7 @@ function partOf({ variant, offset }: Step, index: number, model: Model): Partial
   const device = DEVICES[(variant + index) % DEVICES.length] as Device;
   if (variant % 3 === 0) {
     const queues = [{ name: "q", countMax: WAITING_MAX, bytesMax: 1_000 }];
-    const expiresMs = variant % 4 === 0 ? NOW_MS : NOW_MS + 1;
+    const expiresMs = variant % 5 === 0 ? NOW_MS : NOW_MS + 1;
     const event = new Uint8Array(Buffer.from(`for ${device.deviceId} ${index}`));
     const full = ErrorCode.PACKET_QUEUE_FULL;
     return { timelines: [device.user], perishable: { device, event, expiresMs, queues, full } };
@@ -273,6 +273,7 @@ const step = fc.record<Step>({
     "commit",
     "commit",
     "commit",
+    "advance",
     "advance",
     "page",
     "page",
