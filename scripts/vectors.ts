@@ -12,6 +12,7 @@ import { FRAMING } from "./vectors/framing.ts";
 import { PIPE_SETUP, PIPES, SNIFFING } from "./vectors/links.ts";
 import { SERVICE_SETUP } from "./vectors/service.ts";
 import { ATTACHING } from "./vectors/service-attaching.ts";
+import { SERVICE_CALLS } from "./vectors/service-calls.ts";
 import { ENDING } from "./vectors/service-ending.ts";
 import { SEQUENCING } from "./vectors/service-sequencing.ts";
 
@@ -40,7 +41,7 @@ const FILES: Readonly<Record<string, VectorFile>> = {
   "service.json": {
     about: "Given these frames, a service answers these.",
     setup: SERVICE_SETUP,
-    cases: [...ATTACHING, ...SEQUENCING, ...ENDING],
+    cases: [...ATTACHING, ...SEQUENCING, ...SERVICE_CALLS, ...ENDING],
   },
   "device.json": {
     about: "Given these frames, a device sends these.",

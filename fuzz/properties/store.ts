@@ -8,175 +8,42 @@ import { assert } from "../../protocol/violation.ts";
 import { LmdbStore } from "../../server/store/lmdb.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
 import {
+  type AppendPlan,
   type Attachment,
   logRefOf,
   type PlannedSubmit,
   type Store,
+  type StoredDocument,
   type UserRef,
   userRefOf,
 } from "../../server/store/store.ts";
 import { property, type Seen } from "../property.ts";
 import { codeText } from "../sim/frame-text.ts";
+import {
+  DEVICES,
+  type Device,
+  type DeviceRecord,
+  DOCUMENT,
+  type Held,
+  Model,
+  NOW_MS,
+  prepared,
+  USERS,
+  WAITING_MAX,
+} from "../store/model.ts";
 
-const NOW_MS = 1_800_000_000_000;
 const LOG = logRefOf("", "c");
-const USERS = [userRefOf("", "ann"), userRefOf("", "ben")] as const;
-const DEVICES = [
-  { user: USERS[0], deviceId: "a1" },
-  { user: USERS[0], deviceId: "a2" },
-  { user: USERS[1], deviceId: "b1" },
-] as const;
 const PROBE = { user: userRefOf("", "probe"), deviceId: "probe" };
-const STEPS_MAX = 40;
-
-type Device = (typeof DEVICES)[number];
+const STEPS_MAX = 50;
 
 /** One step, the same for every store; numbers are near to what is true for the device. */
 interface Step {
-  readonly kind: "prepare" | "attach" | "commit" | "advance" | "page" | "reopen";
+  readonly kind: "prepare" | "attach" | "commit" | "advance" | "page" | "sweep" | "reopen";
   readonly device: number;
   /** How far a number is from the honest one. */
   readonly offset: number;
   readonly count: number;
   readonly variant: number;
-}
-
-interface Record {
-  generation: number;
-  granted: { from: number; through: number };
-  epoch: number;
-  through: number;
-  resultsThrough: number;
-  /** Of resultsThrough+1 to through: code, number in the log, digest. */
-  results: [number, number, number][];
-}
-
-/**
- * What a store promises, written down from store.ts and chapter 5 a second time: plain maps, one
- * request after the other, nothing shared with the stores.
- */
-class Model {
-  readonly timelines = new Map<UserRef, string[]>();
-  readonly records = new Map<Device, Record>();
-  logHead = 0;
-
-  prepare(
-    device: Device,
-    outbox: { epoch: number; results: number },
-    cursorSeq: number | undefined,
-  ) {
-    const head = this.timelines.get(device.user)?.length ?? 0;
-    if (cursorSeq !== undefined && cursorSeq > head) return "refused CURSOR_AHEAD";
-    const record: Record = this.records.get(device) ?? {
-      generation: 0,
-      granted: { from: 1, through: 0 },
-      epoch: 0,
-      through: 0,
-      resultsThrough: 0,
-      results: [],
-    };
-    const { granted } = record;
-    if (outbox.epoch !== 0 && outbox.epoch < record.epoch) return "refused OUTBOX_EPOCH_STALE";
-    const isKnown = outbox.epoch !== 0 && outbox.epoch === record.epoch;
-    const isGranted = outbox.epoch >= granted.from && outbox.epoch <= granted.through;
-    const through = isKnown ? record.through : isGranted ? 0 : outbox.results;
-    if (outbox.results > through) return "refused ACK_BEYOND_SENT";
-    if (!this.timelines.has(device.user)) this.timelines.set(device.user, []);
-    this.records.set(device, record);
-    if (isKnown) {
-      const from = Math.max(outbox.results, record.resultsThrough);
-      const results = record.results.slice(from - record.resultsThrough);
-      return prepared(record, {
-        epoch: record.epoch,
-        through: record.through,
-        from,
-        results,
-        head,
-      });
-    }
-    const epoch = isGranted ? outbox.epoch : Math.max(granted.through, outbox.epoch) + 1;
-    if (!isGranted) {
-      granted.from = epoch === granted.through + 1 ? granted.from : epoch;
-      granted.through = epoch;
-    }
-    return prepared(record, { epoch, through: 0, from: 0, results: [], head });
-  }
-
-  attach(device: Device, { generation, outbox }: Attachment) {
-    const record = this.records.get(device);
-    if (record === undefined || generation !== record.generation + 1) return "overtaken";
-    record.generation = generation;
-    if (record.epoch !== outbox.epoch) {
-      const { epoch, through } = outbox;
-      Object.assign(record, { epoch, through, resultsThrough: 0, results: [] });
-      return "attached";
-    }
-    this.#drop(record, outbox.resultsThrough);
-    return record.through === outbox.through ? "attached" : "overtaken";
-  }
-
-  commit(device: Device, attachment: Attachment, submits: readonly PlannedSubmit[]) {
-    const record = this.records.get(device);
-    const { generation, outbox } = attachment;
-    if (record?.generation !== generation || record.epoch !== outbox.epoch) return "fenced";
-    for (const { seq, digest } of submits.filter(({ seq }) => seq <= record.through)) {
-      const kept = record.results[seq - record.resultsThrough - 1];
-      if (kept !== undefined && kept[2] !== digest) return `conflict ${seq}`;
-    }
-    const fresh = submits.filter(({ seq }) => seq > record.through);
-    const isStale = fresh.some(
-      ({ plan }) =>
-        plan.kind === "append" && !plan.timelines.every((user) => this.timelines.has(user)),
-    );
-    if (isStale) return "stale";
-    for (const { plan, digest } of fresh) {
-      record.through += 1;
-      if (plan.kind === "refuse") {
-        record.results.push([plan.code, 0, digest]);
-        continue;
-      }
-      this.logHead += 1;
-      record.results.push([0, this.logHead, digest]);
-      const text = `${this.logHead} ${Buffer.from(plan.event)}`;
-      for (const user of plan.timelines) this.timelines.get(user)?.push(text);
-    }
-    const first = submits[0]?.seq ?? record.through + 1;
-    const results = record.results.slice(Math.max(0, first - record.resultsThrough - 1));
-    return `committed ${record.through} ${JSON.stringify(results)}`;
-  }
-
-  advance(device: Device, { generation, outbox }: Attachment, resultsThrough: number): string {
-    const record = this.records.get(device);
-    if (record?.generation !== generation || record.epoch !== outbox.epoch) {
-      return record !== undefined && record.generation > generation ? "fenced" : "noted";
-    }
-    this.#drop(record, Math.min(resultsThrough, record.through));
-    return "noted";
-  }
-
-  page(user: UserRef, after: number, count: number) {
-    const entries = this.timelines.get(user) ?? [];
-    return JSON.stringify(entries.slice(after, after + count));
-  }
-
-  #drop(record: Record, resultsThrough: number): void {
-    if (resultsThrough <= record.resultsThrough) return;
-    record.results = record.results.slice(resultsThrough - record.resultsThrough);
-    record.resultsThrough = resultsThrough;
-  }
-}
-
-function prepared(
-  { generation }: Record,
-  outbox: {
-    readonly epoch: number;
-    readonly through: number;
-    readonly from: number;
-    readonly results: readonly unknown[];
-    readonly head: number;
-  },
-) {
-  return `prepared ${generation + 1} ${JSON.stringify(outbox)}`;
 }
 
 /** A real store, asked the same and answering in the model's words. */
@@ -224,7 +91,7 @@ class Asked {
       digest,
     ]);
     const { head } = attachment.timeline;
-    return prepared({ generation: attachment.generation - 1 } as Record, {
+    return prepared({ generation: attachment.generation - 1 } as DeviceRecord, {
       epoch: granted,
       through,
       from,
@@ -248,10 +115,10 @@ class Asked {
     return `committed ${through} ${JSON.stringify(told)}`;
   }
 
-  async advance(device: Device, attachment: Attachment, resultsThrough: number): Promise<string> {
+  async advance(device: Device, attachment: Attachment, held: Held): Promise<string> {
     const { generation, outbox } = attachment;
     const position = { device, generation, outboxEpoch: outbox.epoch };
-    const told = await this.store.advance({ ...position, deliveredThrough: 0, resultsThrough });
+    const told = await this.store.advance({ ...position, ...held });
     // A note is written with the next group: something else makes one.
     const request = { epoch: 0, resultsThrough: 0, next: 1 };
     const cursor = { epoch: 0, seq: 0, start: "latest" as const };
@@ -259,14 +126,18 @@ class Asked {
     return told;
   }
 
-  async page(user: UserRef, after: number, count: number) {
-    const { entries } = await this.store.loadTimeline(user, after, { count, bytes: 1e9 });
+  async page({ user, deviceId }: Device, after: number, count: number) {
+    const limit = { count, bytes: 1e9 };
+    const { entries } = await this.store.loadTimeline(user, after, limit, deviceId);
+    const { documents } = await this.store.loadForPlanning({ users: [], documents: [DOCUMENT] });
+    const { revision, bytes } = documents.get(DOCUMENT) as StoredDocument;
     entries.forEach(({ seq }, index) => {
       assert(seq === after + 1 + index, "a page is contiguous [SEQ-10]");
     });
-    return JSON.stringify(
-      entries.map(({ conversationSeq, event }) => `${conversationSeq} ${Buffer.from(event)}`),
+    const texts = entries.map(
+      ({ conversationSeq, event }) => `${conversationSeq} ${Buffer.from(event)}`,
     );
+    return JSON.stringify([revision, `${Buffer.from(bytes)}`, ...texts]);
   }
 }
 
@@ -298,15 +169,23 @@ async function takeStep(
     const expected = model.prepare(device, { epoch, results }, cursorSeq);
     return await ask(expected, (asked) => asked.prepare(index, { epoch, results }, cursorSeq));
   }
+  if (kind === "sweep") {
+    const swept = model.sweep();
+    for (const asked of stores) await asked.store.sweep();
+    return swept;
+  }
   if (kind === "reopen") {
+    // A store that is closed sweeps; memory is not closed.
+    model.sweep();
+    for (const asked of stores) await asked.store.sweep();
     for (const asked of stores) await asked.reopen();
     return "";
   }
   if (kind === "page") {
     if (!model.timelines.has(device.user)) return undefined;
     const after = variant % 8;
-    const expected = model.page(device.user, after, count);
-    return await ask(expected, (asked) => asked.page(device.user, after, count));
+    const expected = model.page(device, after, count);
+    return await ask(expected, (asked) => asked.page(device, after, count));
   }
   // An attachment that was prepared once: usually the last, sometimes an older one.
   const which = variant % 4 === 0 ? -2 : -1;
@@ -321,13 +200,15 @@ async function takeStep(
     });
   }
   if (kind === "commit") {
-    const submits = submitsOf(step, model.records.get(device)?.through ?? 0);
+    const submits = submitsOf(step, model.records.get(device)?.through ?? 0, model);
     const expected = model.commit(device, own, submits);
     return await ask(expected, (asked) => asked.commit(device, prepared(asked), submits));
   }
-  const resultsThrough = resultsNear(step, model);
-  const expected = model.advance(device, own, resultsThrough);
-  return await ask(expected, (asked) => asked.advance(device, prepared(asked), resultsThrough));
+  const head = model.timelines.get(device.user)?.length ?? 0;
+  const deliveredThrough = Math.min(head, variant % 6);
+  const held = { resultsThrough: resultsNear(step, model), deliveredThrough };
+  const expected = model.advance(device, own, held);
+  return await ask(expected, (asked) => asked.advance(device, prepared(asked), held));
 }
 
 /** What a Hello claims: mostly the truth. */
@@ -348,7 +229,8 @@ function resultsNear({ device, offset }: Step, model: Model): number {
   return Math.max(0, (record?.resultsThrough ?? 0) + offset);
 }
 
-function submitsOf({ variant, offset, count }: Step, through: number): PlannedSubmit[] {
+function submitsOf(step: Step, through: number, model: Model): PlannedSubmit[] {
+  const { variant, offset, count } = step;
   const first = Math.max(1, Math.min(through + 1, through + 1 + Math.min(0, offset)));
   return Array.from({ length: count }, (_, index) => {
     const seq = first + index;
@@ -361,9 +243,26 @@ function submitsOf({ variant, offset, count }: Step, through: number): PlannedSu
       digest: text.length * 1000 + seq,
       plan: isRefused
         ? { kind: "refuse", code: ErrorCode.MESSAGE_EMPTY }
-        : { kind: "append", log: LOG, event, timelines },
+        : { kind: "append", log: LOG, event, timelines, ...partOf(step, index, model) },
     };
   });
+}
+
+/** What some plans do besides: content for one device, a document's change, a device's end. */
+function partOf({ variant, offset }: Step, index: number, model: Model): Partial<AppendPlan> {
+  const device = DEVICES[(variant + index) % DEVICES.length] as Device;
+  if (variant % 3 === 0) {
+    const queues = [{ name: "q", countMax: WAITING_MAX, bytesMax: 1_000 }];
+    const expiresMs = variant % 5 === 0 ? NOW_MS : NOW_MS + 1;
+    const event = new Uint8Array(Buffer.from(`for ${device.deviceId} ${index}`));
+    const full = ErrorCode.PACKET_QUEUE_FULL;
+    return { timelines: [device.user], perishable: { device, event, expiresMs, queues, full } };
+  }
+  if (variant % 7 === 1) return { timelines: [device.user], erases: [device] };
+  if (variant % 4 !== 1) return {};
+  const revision = Math.max(0, model.document.revision + index + (variant % 9 === 0 ? offset : 0));
+  const bytes = new Uint8Array(Buffer.from(`${variant} ${index}`));
+  return { requires: [{ ref: DOCUMENT, revision }], puts: [{ ref: DOCUMENT, bytes }] };
 }
 
 const step = fc.record<Step>({
@@ -375,7 +274,10 @@ const step = fc.record<Step>({
     "commit",
     "commit",
     "advance",
+    "advance",
     "page",
+    "page",
+    "sweep",
     "reopen",
   ),
   device: fc.nat(DEVICES.length - 1),
@@ -388,6 +290,7 @@ export const stores = property<Step[]>({
   name: "stores",
   title:
     "[SEQ-4] [SEQ-5] [SEQ-6] [SEQ-8] [SEQ-14] [SES-6] [SES-18] [RES-7] [RES-9] [RES-10] [RES-13] " +
+    "[SEC-83] [SEC-89] [SEC-90] [SEC-91] [SEC-92] " +
     "one trace has the same answers from LMDB, from memory and from a model (P5, P14, P18, P20)",
   smokeRuns: 60,
   kinds: [
@@ -403,6 +306,8 @@ export const stores = property<Step[]>({
     "commit stale",
     "advance noted",
     "advance fenced",
+    "sweep erases",
+    "sweep finds",
     "reopen",
   ],
   arbitrary: fc.array(step, { minLength: 5, maxLength: STEPS_MAX, size: "max" }),

@@ -1,9 +1,11 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
+import { keyDirectory } from "../../server/services/key-directory.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms, TICK_MS } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
@@ -78,7 +80,7 @@ export class ServiceBench {
     this.#context = {
       store,
       authenticator: openAuthenticator(),
-      services: new Services(),
+      services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
       crypto: NATIVE_CRYPTO,
       hub: new Hub(store),
       alarms: this.#alarms,

@@ -435,6 +435,12 @@ const ENDING: readonly DeviceVector[] = [
     { submit_hex: [op(4)], sends: [] },
   ),
   device(
+    named("RPC-7", "reply-to-nothing", "A reply where nothing was asked."),
+    GIVEN,
+    ...ATTACHED,
+    when(frame("reply", { id: "1" }), close("ACK_BEYOND_SENT")),
+  ),
+  device(
     named("FRM-3", "too-large", "A frame larger than Welcome said."),
     GIVEN,
     linked(),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { createCipheriv } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -145,6 +145,26 @@ describe("erasure on disk", () => {
       const store = await openStore(folder);
       assert.deepEqual(await textsOf(store), ["stub", "stub", "stub", TEXTS[3]]);
       await store.close();
+    }));
+
+  test("[SEC-93] what was acknowledged before a kill is erased at the next start", () =>
+    withFolder(async (folder) => {
+      nowMs = 1_000;
+      await killedAfter("DURABLE", folder, 0);
+      const store = await openStore(folder);
+      await pass(store, 3);
+      // The note is written with the next group, and nothing is erased before the kill.
+      await attach(store, prepareRequest({ user: BOB, deviceId: "other" }));
+      const copy = await mkdtemp(join(tmpdir(), "posthorn-erasure-copy-"));
+      for (const name of ["store", "perishable-keys"]) cpSync(join(folder, name), join(copy, name));
+      await store.close();
+      assert.equal(new Disk(copy).keys.length, 4);
+      const next = await openStore(copy);
+      assert.deepEqual(await textsOf(next), ["stub", "stub", "stub", TEXTS[3]]);
+      await next.sweep();
+      assert.equal(new Disk(copy).keys.length, 1);
+      await next.close();
+      await rm(copy, { recursive: true, force: true });
     }));
 
   test("[SEC-93] keys that nothing refers to are erased at the next start, slots used again", () =>

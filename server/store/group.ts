@@ -173,7 +173,6 @@ export class CommitGroup {
 
   #apply({ plan, digest }: PlannedSubmit): SubmitOutcome {
     const committedMs = this.committedMs;
-    this.#documents.apply(plan);
     switch (plan.kind) {
       case "refuse":
         return { code: plan.code, conversationSeq: 0, committedMs, digest };
@@ -182,6 +181,7 @@ export class CommitGroup {
         if (perishable !== undefined && !this.#hasRoom(perishable)) {
           return { code: perishable.full, conversationSeq: 0, committedMs, digest };
         }
+        this.#documents.apply(plan);
         const logSeq = this.#append(plan.log, plan.event);
         for (const user of plan.timelines) this.#index(user, plan.log, logSeq);
         if (perishable !== undefined) this.#keep(perishable);

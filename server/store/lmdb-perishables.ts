@@ -58,6 +58,11 @@ export class LmdbPerishables {
     this.index.condemn(entries.filter(({ slot }) => !hasKey(keys, slot)));
   }
 
+  /** What devices had read when the store was last open, and was not erased then. */
+  condemnRead(deliveredThrough: (device: DeviceRef) => number): void {
+    this.index.condemn(this.index.all.filter((entry) => entry.seq <= deliveredThrough(entry)));
+  }
+
   /** Seals a group's content. Resolves when the keys are on disk. */
   async seal(contents: readonly NumberedPerishable[]): Promise<SealedPerishables> {
     const entries: LmdbPerishable[] = [];

@@ -128,6 +128,7 @@ export class LmdbStore implements Store {
     this.#env = folder.env;
     this.#perishables = perishables;
     this.#view = new CachedView(folder.env, perishables.index);
+    perishables.condemnRead((device) => this.#view.device(device)?.deliveredThrough ?? 0);
     this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
       nowMs: options.nowMs,
@@ -205,6 +206,9 @@ export class LmdbStore implements Store {
     this.#closed = true;
     while (this.#running !== undefined) await this.#running;
     if (this.#positions.size > 0) await this.#flushPositions();
+    const { nowMs, mapBytes } = this.#options;
+    // What could not be erased is condemned again when the store is opened.
+    await this.#perishables.sweep(nowMs(), mapBytes).catch(() => {});
     await this.#perishables.close();
     await this.#folder.close();
   }

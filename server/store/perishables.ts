@@ -100,6 +100,10 @@ export class Perishables<Entry extends PerishableEntry> {
     );
   }
 
+  get all(): readonly Entry[] {
+    return [...this.#byUser.values()].flatMap((entries) => [...entries.values()]);
+  }
+
   /** Not read any more from here on; `dying` until it is erased. */
   condemn(entries: readonly Entry[]): void {
     for (const entry of entries) {
