@@ -3,7 +3,7 @@ import type { Aead, AeadName, CryptoProvider, SigningKey } from "../protocol/env
 /** What a provider computes, as it is told apart in a share of time. */
 export type Primitive = "X-Wing" | "ML-DSA-65" | "Ed25519" | "SHA-2 and HMAC" | "AEAD";
 
-/** A provider that says where its time goes. Slower than the one behind it: for shares, not rates. */
+/** A provider that says where its time goes. Slower than the one behind it: not for rates. */
 export class TimedProvider implements CryptoProvider {
   readonly name: string;
   readonly spentMs = new Map<Primitive, number>();

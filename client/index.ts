@@ -23,6 +23,32 @@ export type { ClientOptions, ClientStatus } from "./options.ts";
 export { Verdicts } from "./race.ts";
 export { RefusedError, type SendResult, SessionError } from "./results.ts";
 export {
+  SecureChat,
+  type SecureChatState,
+} from "./secure/chat.ts";
+export type { PeerDevices, SecureCertificate } from "./secure/directory.ts";
+export type { SecureClientEvent, SecureMessageEvent } from "./secure/events.ts";
+export {
+  memorySecureIdentity,
+  SecureIdentity,
+  type SecureIdentityMemory,
+  type SecureIdentityState,
+} from "./secure/identity.ts";
+export { indexedDbVault } from "./secure/indexeddb-vault.ts";
+export {
+  type KnownPeer,
+  memoryPeers,
+  type PeerMemory,
+  type PeerTrust,
+} from "./secure/known-peers.ts";
+export {
+  SECURE_PARAMETERS_DEFAULT,
+  SecureMessenger,
+  type SecureMessengerOptions,
+} from "./secure/messenger.ts";
+export type { SafetyNumber } from "./secure/peers.ts";
+export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
+export {
   type KnownService,
   ServiceEnvelope,
   type ServiceEnvelopeOptions,

@@ -14,6 +14,7 @@ import { ServiceEnvelope, type ServiceEnvelopeOptions } from "./service-envelope
 export { fileJournal } from "./file-journal.ts";
 export { fileLogin } from "./file-login.ts";
 export { tcp } from "./links/tcp.ts";
+export { filePeers, fileSecureIdentity } from "./secure/secret-files.ts";
 
 const implementation = WebSocket as unknown as WebSocketConstructor;
 
