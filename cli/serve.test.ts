@@ -178,6 +178,8 @@ describe("posthorn serve", { concurrency: 2 }, () => {
     socket.write(encodeFrame({ kind: "ready", value: {} }));
     socket.write(encodeFrame({ kind: "ping", value: { id: 1, sentThrough: 0 } }));
     await once(socket, "data");
+    // Pings are answered before the attachment is durable, and only then there is one to wait for.
+    await program.logs(/session\.attached/);
     program.signal("SIGTERM");
     await program.prints(/Stopping/);
     program.signal("SIGTERM");

@@ -37,6 +37,7 @@ export class Program {
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
+      this.#printed();
     });
     this.ended = new Promise((resolve) => {
       this.#child.once("close", (status) => {
@@ -70,9 +71,18 @@ export class Program {
   }
 
   /** Resolves when it has printed what matches; rejects when it ended without. */
-  async prints(pattern: RegExp): Promise<string> {
+  prints(pattern: RegExp): Promise<string> {
+    return this.#says(pattern, () => this.stdout);
+  }
+
+  /** Resolves when it has logged what matches. */
+  logs(pattern: RegExp): Promise<string> {
+    return this.#says(pattern, () => this.stderr);
+  }
+
+  async #says(pattern: RegExp, stream: () => string): Promise<string> {
     for (;;) {
-      const match = pattern.exec(this.stdout);
+      const match = pattern.exec(stream());
       if (match !== null) return match[1] ?? match[0];
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
         throw new Error(`ended without printing ${pattern}: ${this.stdout}${this.stderr}`);
