@@ -20,7 +20,7 @@ export class ChatScreen {
     this.#lines = createInterface({ input: io.stdin, output: io.stdout, terminal, prompt: "" });
   }
 
-  get #terminal(): boolean {
+  get isTerminal(): boolean {
     return this.#lines.terminal;
   }
 
@@ -34,26 +34,26 @@ export class ChatScreen {
   }
 
   status(status: ClientStatus): void {
-    if (!this.#terminal) return;
+    if (!this.isTerminal) return;
     this.#prompt = `[${statusText(status)}] ${this.#to}> `;
     this.refresh();
   }
 
   refresh(): void {
-    if (!this.#terminal) return;
+    if (!this.isTerminal) return;
     this.#lines.setPrompt(this.#prompt);
     this.#lines.prompt(true);
   }
 
   print(line: string): void {
-    if (this.#terminal) this.#io.stdout.write("\r\x1b[2K");
+    if (this.isTerminal) this.#io.stdout.write("\r\x1b[2K");
     this.#io.stdout.write(`${line}\n`);
     this.refresh();
   }
 
   close(): void {
     this.#lines.close();
-    if (this.#terminal) this.#io.stdout.write("\n");
+    if (this.isTerminal) this.#io.stdout.write("\n");
   }
 }
 

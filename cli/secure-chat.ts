@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { renderUnicodeCompact } from "uqr";
 import type { Client } from "../client/client.ts";
 import type { SecureChat } from "../client/secure/chat.ts";
 import type { SecureClientEvent } from "../client/secure/events.ts";
@@ -244,12 +245,13 @@ export class Talk {
   }
 
   async #showSafety(): Promise<void> {
-    const { digits } = await this.#ready.safetyNumber(this.#options.to);
+    const { digits, code } = await this.#ready.safetyNumber(this.#options.to);
     this.#screen.print(`-- safety number, to be compared with the other side (/verify):`);
     const groups = digits.split(" ");
     for (let at = 0; at < groups.length; at += 6) {
       this.#screen.print(`     ${groups.slice(at, at + 6).join(" ")}`);
     }
+    if (this.#screen.isTerminal) this.#screen.print(renderUnicodeCompact([...code]));
   }
 
   #tellChanged(): void {

@@ -3,6 +3,7 @@ export { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 export { parsePin, pinText } from "../protocol/envelope/identity.ts";
 export { NOBLE_CRYPTO } from "../protocol/envelope/noble.ts";
+export type { SafetyVerdict } from "../protocol/secure/safety-number.ts";
 export { Client, connect } from "./client.ts";
 export {
   DeviceLogin,

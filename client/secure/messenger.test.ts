@@ -90,12 +90,18 @@ describe("a messenger of secure chats", () => {
     });
   }
 
-  test("[SEC-12] safety numbers are the same on both sides; comparing them is kept", async (t) => {
+  test("[SEC-12] [SEC-13] safety numbers are the same on both sides; comparing them is kept", async (t) => {
     const { ann, bob, chat, theirs } = await pair(t);
     const [annId, bobId] = [ann.identity.device.userId, bob.identity.device.userId];
     const number = await ann.messenger.safetyNumber(bobId);
     assert.match(number.digits, /^(\d{5} ){11}\d{5}$/);
-    assert.equal((await bob.messenger.safetyNumber(annId)).digits, number.digits);
+    const theirNumber = await bob.messenger.safetyNumber(annId);
+    assert.equal(theirNumber.digits, number.digits);
+    assert.equal(await ann.messenger.judgeCode(bobId, theirNumber.code), "same");
+    assert.equal(await ann.messenger.judgeCode(bobId, number.code), "other-people");
+    const lie = Uint8Array.from(theirNumber.code);
+    lie[lie.length - 1] = (lie.at(-1) as number) ^ 1;
+    assert.equal(await ann.messenger.judgeCode(bobId, lie), "different");
     await ann.messenger.verify(bobId);
     assert.equal(chat.state, "verified");
     assert.equal(theirs.state, "confirmed");

@@ -7,6 +7,7 @@ import { SecureChats } from "../../protocol/secure/chats.ts";
 import { CHATS_ENTROPY_BYTES } from "../../protocol/secure/entropy.ts";
 import type { SecureParametersPlain } from "../../protocol/secure/established.ts";
 import type { DeviceAddress, SecurePeer } from "../../protocol/secure/peer.ts";
+import type { SafetyVerdict } from "../../protocol/secure/safety-number.ts";
 import { unreachable } from "../../protocol/violation.ts";
 import type { Client } from "../client.ts";
 import type { ClientEvent } from "../events.ts";
@@ -166,6 +167,11 @@ export class SecureMessenger {
   /** @throws RefusedError PEER_IDENTITY_CHANGED when the account is another one than was known */
   safetyNumber(userId: string): Promise<SafetyNumber> {
     return this.#peers.safetyNumber(userId);
+  }
+
+  /** What a code says that was scanned from the other side's screen; then {@link verify}. */
+  judgeCode(userId: string, scanned: Uint8Array): Promise<SafetyVerdict> {
+    return this.#peers.judgeCode(userId, scanned);
   }
 
   /** The people have compared their safety number, and it was the same. */

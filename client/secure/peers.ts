@@ -1,7 +1,12 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import type { DirectoryAnswer, SecurePeer } from "../../protocol/secure/peer.ts";
-import { safetyNumber } from "../../protocol/secure/safety-number.ts";
+import {
+  judgeSafetyCode,
+  type SafetyVerdict,
+  safetyCode,
+  safetyNumber,
+} from "../../protocol/secure/safety-number.ts";
 import type { Client } from "../client.ts";
 import { RefusedError } from "../results.ts";
 import type { SteadyClock } from "../steady-clock.ts";
@@ -11,8 +16,10 @@ import { continuityOf, judgePeer, type PeerMemory, type PeerTrust } from "./know
 
 /** What two people compare. */
 export interface SafetyNumber {
-  /** Sixty, in groups of five; the same on both sides. */
+  /** Sixty, in groups of five; the same on both sides. [SEC-12] */
   readonly digits: string;
+  /** What the other side scans, as a QR code; see {@link SecurePeers.judgeCode}. [SEC-13] */
+  readonly code: Uint8Array;
   readonly trust: PeerTrust;
 }
 
@@ -68,12 +75,24 @@ export class SecurePeers {
 
   /** @throws RefusedError PEER_IDENTITY_CHANGED when the account is another one than was known */
   async safetyNumber(userId: string): Promise<SafetyNumber> {
-    const { crypto, identity } = this.#options;
+    const { crypto } = this.#options;
+    const { own, peer, trust } = await this.#accounts(userId);
+    const digits = safetyNumber(crypto, own, peer);
+    return { digits, code: safetyCode(crypto, own, peer), trust };
+  }
+
+  /** What a code says that was scanned from the other side's screen. @throws likewise */
+  async judgeCode(userId: string, scanned: Uint8Array): Promise<SafetyVerdict> {
+    const { own, peer } = await this.#accounts(userId);
+    return judgeSafetyCode(this.#options.crypto, scanned, { own, peer });
+  }
+
+  async #accounts(userId: string) {
+    const { device, accountKey } = this.#options.identity;
     const { account, trust } = await this.#unchanged(userId);
-    const { accountKey } = identity;
     if (accountKey === undefined) throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
-    const own = { userId: identity.device.userId, keys: accountKey };
-    return { digits: safetyNumber(crypto, own, { userId, keys: account }), trust };
+    const own = { userId: device.userId, keys: accountKey };
+    return { own, peer: { userId, keys: account }, trust };
   }
 
   /** The safety number was compared. @throws as {@link safetyNumber} */
