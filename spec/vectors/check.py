@@ -87,7 +87,7 @@ MESSAGES = {
     "Replaying": table("count:uint64"),
     "Lost": table("from:uint64 to:uint64 reason:LostReason"),
     "EpochChanged": table("oldEpoch:uint64"),
-    "Limits": table("frameBytes:uint32 contentBytes:uint32"),
+    "Limits": table("frameBytes:uint32 contentBytes:uint32 calls:uint32"),
     "Submit": table("seq:uint64 operation:bytes"),
     "SubmitAck": table("through:uint64 results:SubmitResult*"),
     "Deliver": table("seq:uint64 conversationSeq:uint64 committedMs:uint64 event:bytes"),
@@ -96,6 +96,8 @@ MESSAGES = {
     "Credit": table("window:Window"),
     "Drain": table("slotMs:uint32 graceMs:uint32 alternatives:string*"),
     "Close": table("code:ErrorCode detail:string requirement:string"),
+    "Call": table("id:uint64 method:string request:bytes"),
+    "Reply": table("id:uint64 code:ErrorCode response:bytes"),
 }
 ONEOF = {"resumed", "replaying", "lost", "epochChanged"}
 
@@ -114,6 +116,8 @@ KINDS = {
     10: ("credit", "Credit", BOTH, {"open"}),
     11: ("drain", "Drain", SERVICE, {"open"}),
     12: ("close", "Close", BOTH, {"opening", "joining", "open"}),
+    13: ("call", "Call", DEVICE, {"open"}),
+    14: ("reply", "Reply", SERVICE, {"open"}),
 }
 WIRE_TYPES = {"uint32": 0, "uint64": 0, "ErrorCode": 0, "CursorStart": 0, "LostReason": 0, "fixed32": 5}
 
