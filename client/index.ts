@@ -15,6 +15,7 @@ export type { ClientEvent, MessageEvent } from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";
+export type { IdentityOrigin, KnownIdentity, KnownService } from "./known-service.ts";
 export { longPoll } from "./links/longpoll.ts";
 export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
@@ -23,7 +24,6 @@ export type { ClientOptions, ClientStatus } from "./options.ts";
 export { Verdicts } from "./race.ts";
 export { RefusedError, type SendResult, SessionError } from "./results.ts";
 export {
-  type KnownService,
   ServiceEnvelope,
   type ServiceEnvelopeOptions,
   type ServiceMemory,

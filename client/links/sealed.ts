@@ -3,6 +3,7 @@ import {
   CLIENT_RANDOMNESS_BYTES,
   ClientEnvelope,
   type ClientEnvelopeEffect,
+  type ClientEstablished,
 } from "../../protocol/envelope/client.ts";
 import type { DialledLink, LinkHandler, LinkTrust } from "../../protocol/link.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
@@ -59,6 +60,7 @@ class SealedLink implements DialledLink, LinkHandler {
   readonly #machine: ClientEnvelope;
   readonly #clock = new SteadyClock();
   readonly #settle: Settle;
+  #established: ClientEstablished | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #handler: LinkHandler | undefined;
   /** Opened before anybody takes it. */
@@ -133,6 +135,10 @@ class SealedLink implements DialledLink, LinkHandler {
     return !this.#paused;
   }
 
+  welcomed(): void {
+    if (this.#established !== undefined) this.#envelope.welcomed(this.#established);
+  }
+
   close(code: ErrorCode): void {
     if (this.#closing !== undefined) return;
     this.#closing = code;
@@ -188,7 +194,7 @@ class SealedLink implements DialledLink, LinkHandler {
       case "established":
         this.trust = effect.link.trust;
         this.channelBinding = effect.link.channelBinding;
-        this.#envelope.established(effect.link);
+        this.#established = effect.link;
         return this.#settle.resolve();
       case "ticket":
         return this.#envelope.keep(effect.ticket);

@@ -18,17 +18,31 @@ function pairOf(options: Partial<PairOptions>): Pair {
 }
 
 test("[ENV-33] a service with two identities answers with the one that is pinned", () => {
-  const policy = { ...POLICY, nextServerId: NEXT.serverId };
-  const server = { identities: [IDENTITY, NEXT] as const, policy };
+  const server = { identities: [IDENTITY, NEXT] as const };
   for (const { serverId } of [IDENTITY, NEXT]) {
     const expects = { kind: "pinned" as const, serverIds: [serverId] };
     const { link } = pairOf({ client: { expects }, server }).at.client;
     assert.ok(link !== undefined && equalBytes(link.serverId, serverId));
-    assert.ok(equalBytes(link.policy.nextServerId, NEXT.serverId));
   }
   const both = { kind: "pinned" as const, serverIds: [IDENTITY.serverId, NEXT.serverId] };
   const after = pairOf({ client: { expects: both }, server: { identities: [NEXT] } });
   assert.equal(after.at.client.link?.trust, "pinned");
+});
+
+test("[ENV-71] under a former identity a service announces the present one", () => {
+  const newest = identityOf(NATIVE_CRYPTO, "newest");
+  const policy = { ...POLICY, nextServerId: newest.serverId };
+  const server = { identities: [NEXT, IDENTITY] as const, policy };
+  for (const [asked, announced] of [
+    [IDENTITY, NEXT],
+    [NEXT, newest],
+  ] as const) {
+    const expects = { kind: "pinned" as const, serverIds: [asked.serverId] };
+    const { client, server: service } = pairOf({ client: { expects }, server }).at;
+    for (const link of [client.link, service.link]) {
+      assert.deepEqual(link?.policy, { ...POLICY, nextServerId: announced.serverId });
+    }
+  }
 });
 
 test("[ENV-34] a promise is remembered: nothing weaker is offered, nothing less is taken", () => {

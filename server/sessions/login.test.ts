@@ -8,6 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import { type Client, connect } from "../../client/client.ts";
 import { DeviceLogin, type LoginMemory, memoryLogin } from "../../client/device-login.ts";
 import type { Dialer } from "../../client/dialer.ts";
+import type { KnownService } from "../../client/known-service.ts";
 import { sealed } from "../../client/links/sealed.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
 import { dialersOf, nodeEnvelope } from "../../client/node.ts";
@@ -175,6 +176,26 @@ describe("a login that is bound to its link", () => {
     const attempt = talk(spliced("tcp", mischief), "x", { token: "t", login: loginOf(memory) });
     await assert.rejects(attempt, INVALID);
     assert.deepEqual(kindsOf(seen), ["hello"]);
+  });
+
+  test("[ENV-36] [ENV-73] whom a login finds out is not remembered", async () => {
+    const login = loginOf(await registered("tcp", "first"));
+    let known: KnownService | undefined;
+    const memory = {
+      load: () => known,
+      save: (now: KnownService) => {
+        known = now;
+      },
+    };
+    const firstSeen = () => nodeEnvelope({ trust: "first-seen", memory });
+    const inBetween = throughMiddle(farAway("tcp"), middle({ seen: [] }));
+    const attempt = talk(sealed(inBetween, firstSeen()), "x", { token: "t", login });
+    await assert.rejects(attempt, INVALID);
+    await refusal();
+    assert.equal(known, undefined);
+    await talk(sealed(farAway("tcp"), firstSeen()), "first", { token: "t", login });
+    const [seen] = known === undefined ? [] : (known as KnownService).identities;
+    assert.deepEqual(seen?.serverId, openIdentities(join(folder, "data")).present.serverId);
   });
 
   test("[ENV-57] all that is wrong with a proof is refused alike", async () => {
