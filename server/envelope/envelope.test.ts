@@ -169,3 +169,13 @@ test("[ENV-32] a token does not leave on a link that is not pinned", async () =>
     await client.close();
   }
 });
+
+test("[ENV-32] nor on one within this machine that is sealed and not pinned", async () => {
+  for (const trust of ["none", "first-seen"] as const) {
+    const dialers = dialersOf(urlOf("tcp"), nodeEnvelope({ trust }));
+    const journal = memoryJournal();
+    const client = await connect({ dialers, deviceId: "d", token: "t", journal, backoff: BACKOFF });
+    await assert.rejects(client.send("x", "x"), { code: ErrorCode.LINK_NOT_TRUSTED });
+    await client.close();
+  }
+});

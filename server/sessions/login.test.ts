@@ -260,6 +260,31 @@ describe("a login that is bound to its link", () => {
     await assert.rejects(again, { code: ErrorCode.LINK_NOT_TRUSTED });
   });
 
+  test("[ENV-74] a registered device attaches nowhere without token and proof", async () => {
+    const memory = await registered("tcp", "bare");
+    let dialled = 0;
+    const counted: Dialer = {
+      ...farAway("tcp"),
+      dial: (signal) => {
+        dialled += 1;
+        return farAway("tcp").dial(signal);
+      },
+    };
+    const near = dialersOf(`tcp://127.0.0.1:${server.address.port}`)[0] as Dialer;
+    for (const dialer of [counted, near]) {
+      for (const token of dialer === near ? [""] : ["", "secret"]) {
+        const attempt = talk(dialer, "bare", { token, login: loginOf(memory) });
+        await assert.rejects(attempt, { code: ErrorCode.LINK_NOT_TRUSTED });
+      }
+    }
+    assert.equal(dialled, 2);
+    // It was not refused by the service, which would have said so.
+    const unregistered = { token: "", login: loginOf(memoryLogin()) };
+    await assert.rejects(talk(counted, "bare", unregistered), { code: ErrorCode.TOKEN_MALFORMED });
+    // A sealed link has what a proof is bound to.
+    await talk(unpinned("tcp"), "bare", { token: "", login: loginOf(memory) });
+  });
+
   test("[LNK-15] [ENV-57] a better link that is not pinned is tried with a proof", async () => {
     const memory = await registered("ws", "better");
     const token = await tokenOf("better");
