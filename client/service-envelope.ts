@@ -60,7 +60,8 @@ export class ServiceEnvelope {
   readonly #suites: readonly number[];
   readonly #pins: readonly Uint8Array[] | undefined;
   #known: KnownService;
-  #tickets: ClientTicket[] = [];
+  /** By the device that they came to: another one's are of no use to it. [ENV-76] */
+  readonly #tickets = new WeakMap<object, readonly ClientTicket[]>();
 
   constructor(options: ServiceEnvelopeOptions) {
     this.crypto = options.crypto;
@@ -77,15 +78,16 @@ export class ServiceEnvelope {
     return await this.#options.makeRsaKey?.();
   }
 
-  /** What to offer on the next link; uses a ticket up. [ENV-44] */
+  /** What to offer on the next link of a device; uses one of its tickets up. [ENV-44] */
   offer(
     rsaPublicKey: Uint8Array | undefined,
-    nowMs: number,
+    { owner, nowMs }: { readonly owner: object; readonly nowMs: number },
   ): Omit<ClientEnvelopeOptions, "randomness"> {
     const suites = this.#suites.filter((suite) => suite !== SUITE_RSA_AES128 || rsaPublicKey);
     const minSuite = promiseOf(this.#known);
-    this.#tickets = this.#tickets.filter(({ expiresMs }) => expiresMs > nowMs);
-    const ticket = this.#tickets.pop();
+    const tickets = this.#ticketsOf(owner).filter(({ expiresMs }) => expiresMs > nowMs);
+    const ticket = tickets.at(-1);
+    this.#tickets.set(owner, tickets.slice(0, -1));
     return {
       suites,
       expects: this.#expects,
@@ -95,8 +97,14 @@ export class ServiceEnvelope {
     };
   }
 
-  keep(ticket: ClientTicket): void {
-    this.#tickets = [...this.#tickets, ticket].slice(-TICKETS_MAX);
+  keep(ticket: ClientTicket, owner: object): void {
+    this.#tickets.set(owner, [...this.#ticketsOf(owner), ticket].slice(-TICKETS_MAX));
+  }
+
+  /** The link that a ticket came over went wrong. [ENV-76] */
+  drop(ticketId: Uint8Array, owner: object): void {
+    const others = this.#ticketsOf(owner).filter((one) => !equalBytes(one.ticketId, ticketId));
+    this.#tickets.set(owner, others);
   }
 
   /**
@@ -123,6 +131,10 @@ export class ServiceEnvelope {
       throw new JournalError(ErrorCode.DATA_UNWRITABLE, detail, { cause });
     }
     this.#known = counted;
+  }
+
+  #ticketsOf(owner: object): readonly ClientTicket[] {
+    return this.#tickets.get(owner) ?? [];
   }
 
   get #expects(): Expectation {

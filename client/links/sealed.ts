@@ -24,9 +24,9 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
   return {
     kind: dialer.kind,
     address: dialer.address,
-    dial: async (signal) => {
+    dial: async (signal, owner = envelope) => {
       const [inner, rsaKey] = await Promise.all([dialer.dial(signal), envelope.rsaKey()]);
-      const link = new SealedLink(inner, envelope, rsaKey);
+      const link = new SealedLink(inner, { envelope, rsaKey, owner });
       const abandon = () => link.close(ErrorCode.GOODBYE);
       signal.addEventListener("abort", abandon, { once: true });
       try {
@@ -42,6 +42,14 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
   };
 }
 
+/** What a link is sealed with, and for whom. */
+interface Sealing {
+  readonly envelope: ServiceEnvelope;
+  readonly rsaKey: RsaKey | undefined;
+  /** Whose tickets it uses and brings. [ENV-76] */
+  readonly owner: object;
+}
+
 interface Settle {
   readonly resolve: () => void;
   readonly reject: (error: LinkError) => void;
@@ -55,8 +63,7 @@ class SealedLink implements DialledLink, LinkHandler {
   trust: LinkTrust = "none";
   channelBinding: Uint8Array | undefined;
   readonly #inner: DialledLink;
-  readonly #envelope: ServiceEnvelope;
-  readonly #rsaKey: RsaKey | undefined;
+  readonly #sealing: Sealing;
   readonly #machine: ClientEnvelope;
   readonly #clock = new SteadyClock();
   readonly #settle: Settle;
@@ -72,19 +79,19 @@ class SealedLink implements DialledLink, LinkHandler {
   #end: Violation | undefined;
   #gone: { readonly code: ErrorCode; readonly detail: string } | undefined;
 
-  constructor(inner: DialledLink, envelope: ServiceEnvelope, rsaKey: RsaKey | undefined) {
+  constructor(inner: DialledLink, sealing: Sealing) {
     this.kind = inner.kind;
     this.peer = inner.peer;
     this.#inner = inner;
-    this.#envelope = envelope;
-    this.#rsaKey = rsaKey;
+    this.#sealing = sealing;
+    const { envelope, rsaKey, owner } = sealing;
     const settle: Settle = { resolve: () => {}, reject: () => {} };
     this.opened = new Promise((resolve, reject) => Object.assign(settle, { resolve, reject }));
     this.#settle = settle;
     const randomness = new Uint8Array(CLIENT_RANDOMNESS_BYTES);
     globalThis.crypto.getRandomValues(randomness);
     const nowMs = this.#clock.nowMs();
-    const offer = envelope.offer(rsaKey?.publicKey, nowMs);
+    const offer = envelope.offer(rsaKey?.publicKey, { owner, nowMs });
     this.#machine = new ClientEnvelope(envelope.crypto, { ...offer, randomness }, nowMs);
     this.#obeyAll();
     inner.start(this);
@@ -136,7 +143,7 @@ class SealedLink implements DialledLink, LinkHandler {
   }
 
   welcomed(): void {
-    if (this.#established !== undefined) this.#envelope.welcomed(this.#established);
+    if (this.#established !== undefined) this.#sealing.envelope.welcomed(this.#established);
   }
 
   close(code: ErrorCode): void {
@@ -183,6 +190,7 @@ class SealedLink implements DialledLink, LinkHandler {
   }
 
   #obey(effect: ClientEnvelopeEffect): void {
+    const { envelope, owner } = this.#sealing;
     switch (effect.kind) {
       case "write":
         if (!this.#inner.write(effect.bytes)) this.#innerFull = true;
@@ -197,7 +205,9 @@ class SealedLink implements DialledLink, LinkHandler {
         this.#established = effect.link;
         return this.#settle.resolve();
       case "ticket":
-        return this.#envelope.keep(effect.ticket);
+        return envelope.keep(effect.ticket, owner);
+      case "drop-ticket":
+        return envelope.drop(effect.ticketId, owner);
       case "close":
         this.#end = effect.because;
         this.#inner.close(effect.because.code);
@@ -211,7 +221,7 @@ class SealedLink implements DialledLink, LinkHandler {
   }
 
   async #decrypt(ciphertext: Uint8Array): Promise<void> {
-    const secret = await this.#rsaKey?.decrypt(ciphertext);
+    const secret = await this.#sealing.rsaKey?.decrypt(ciphertext);
     this.#machine.decrypted(secret, this.#clock.nowMs());
     this.#obeyAll();
   }

@@ -90,9 +90,20 @@ describe("[ENV-16] [ENV-52] a sealed link", () => {
     await client.close();
   });
 
+  test("[ENV-76] accounts that share an envelope do not share tickets", async () => {
+    const dialers = dialersOf(urlOf("tcp"), nodeEnvelope({ trust: [pin()] }));
+    for (const userId of ["one", "two", "one"]) {
+      const client = await attached(dialers, userId);
+      await roundTrip(client, userId, "x");
+      await client.close();
+    }
+  });
+
   test("[ENV-45] another device's ticket is no way in", async () => {
     const envelope = nodeEnvelope({ trust: [pin()] });
-    const dialers = dialersOf(urlOf("tcp"), envelope);
+    const [dialer] = dialersOf(urlOf("tcp"), envelope) as [Dialer];
+    // Says for nobody whose the links are.
+    const dialers: Dialer[] = [{ ...dialer, dial: (signal) => dialer.dial(signal) }];
     const first = await attached(dialers, "owner");
     await roundTrip(first, "owner", "one");
     await first.close();
