@@ -7,9 +7,11 @@ import type {
 import { equalBytes } from "../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../protocol/envelope/provider.ts";
 import {
+  isAtLeast,
   SUITE_RSA_AES128,
   SUITE_XWING_AES256,
   SUITE_XWING_CHACHA20,
+  suiteOf,
 } from "../protocol/envelope/suites.ts";
 import type { ClientTicket } from "../protocol/envelope/ticket.ts";
 import { JournalError } from "./journal.ts";
@@ -70,6 +72,17 @@ export class ServiceEnvelope {
     const { trust, memory } = options;
     this.#pins = typeof trust === "string" ? undefined : trust;
     this.#known = countedOf(memory?.load() ?? { identities: [] }, this.#pins);
+  }
+
+  /** Whether there is a suite to offer that is as strong as was promised. [ENV-34] [ENV-77] */
+  get canOffer(): boolean {
+    const promise = promiseOf(this.#known);
+    return this.#suites.some((number) => {
+      const suite = suiteOf(number);
+      if (suite === undefined) return false;
+      const hasKey = suite.kem !== "rsa-oaep" || this.#options.makeRsaKey !== undefined;
+      return hasKey && (promise === undefined || isAtLeast(suite, promise));
+    });
   }
 
   /** The key that suite 0x0001 needs; undefined where it is not offered. */

@@ -8,6 +8,7 @@ import {
 import type { DialledLink, LinkHandler, LinkTrust } from "../../protocol/link.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Dialer, LinkError } from "../dialer.ts";
+import { discard } from "../race.ts";
 import type { RsaKey, ServiceEnvelope } from "../service-envelope.ts";
 import { SteadyClock } from "../steady-clock.ts";
 
@@ -25,7 +26,13 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
     kind: dialer.kind,
     address: dialer.address,
     dial: async (signal, owner = envelope) => {
+      if (!envelope.canOffer) throw nothingToOffer(dialer);
       const [inner, rsaKey] = await Promise.all([dialer.dial(signal), envelope.rsaKey()]);
+      // What was promised may have grown meanwhile; the link must not be left open then.
+      if (!envelope.canOffer) {
+        discard(inner);
+        throw nothingToOffer(dialer);
+      }
       const link = new SealedLink(inner, { envelope, rsaKey, owner });
       const abandon = () => link.close(ErrorCode.GOODBYE);
       signal.addEventListener("abort", abandon, { once: true });
@@ -40,6 +47,11 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
       }
     },
   };
+}
+
+/** This program knows no suite as strong as the service has promised to be. [ENV-77] */
+function nothingToOffer({ address }: Dialer): LinkError {
+  return new LinkError(ErrorCode.ENVELOPE_SUITE_REFUSED, `${address}: there is no suite to offer`);
 }
 
 /** What a link is sealed with, and for whom. */
