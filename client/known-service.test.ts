@@ -82,6 +82,7 @@ describe("what a device knows of a service", () => {
 
   test("[ENV-72] of two given pins one takes the other's place when that says so", () => {
     assert.deepEqual(idsOf(after([OLD, NEW], [OLD, NONE])), [1, 2]);
+    assert.deepEqual(idsOf(after([OLD, NEW], [OLD, NEW])), [2, 1]);
     assert.deepEqual(idsOf(after([OLD, NEW], [OLD, NEW], [NEW, NONE])), [2]);
     assert.deepEqual(idsOf(after([OLD, NEW], [NEW, NONE], [OLD, NEW])), [2]);
   });

@@ -46,7 +46,7 @@ export function countedOf(
   const standing = known.filter(({ serverId }) => !isReplaced(serverId, known));
   // Keys that replace each other in a circle must not end as a service that nobody knows.
   const counted = standing.length > 0 ? standing : known;
-  const isAwaited = ({ origin, isMet }: KnownIdentity) => origin === "announced" && !isMet;
+  const isAwaited = ({ formers, isMet }: KnownIdentity) => formers.length > 0 && !isMet;
   const awaited = counted.filter(isAwaited);
   return { identities: [...awaited, ...counted.filter((one) => !isAwaited(one))] };
 }

@@ -140,7 +140,8 @@ export class ServiceEnvelope {
     try {
       this.#options.memory?.save(counted);
     } catch (cause) {
-      const detail = "what is known of the service cannot be kept";
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const detail = `what is known of the service cannot be kept: ${why}`;
       throw new JournalError(ErrorCode.DATA_UNWRITABLE, detail, { cause });
     }
     this.#known = counted;

@@ -111,7 +111,7 @@ test("[ENV-73] a memory that cannot be written ends the client, and nothing else
       throw new Error("no space left");
     },
   };
-  const unwritable = { code: ErrorCode.DATA_UNWRITABLE };
+  const unwritable = { code: ErrorCode.DATA_UNWRITABLE, message: /no space left/ };
   await assert.rejects(met(data, "first-seen", full), unwritable);
   await assert.rejects(met(data, [openIdentities(data).present.serverId], full), unwritable);
 });
