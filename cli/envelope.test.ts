@@ -51,8 +51,12 @@ describe("posthorn over the envelope", () => {
     assert.equal((await send("first-seen")).status, 0);
     const known = join(cwd, ".posthorn", "known-services.json");
     assert.equal(statSync(known).mode & 0o777, 0o600);
-    const { pins } = JSON.parse(readFileSync(known, "utf8"))[`127.0.0.1:${port}`];
-    assert.deepEqual(pins, [place.sealed.split("#pin=")[1]]);
+    const pin = place.sealed.split("#pin=")[1] as string;
+    const stored = { pin, origin: "seen", formers: [], met: true, minSuite: 1 };
+    const address = `127.0.0.1:${port}`;
+    assert.deepEqual(JSON.parse(readFileSync(known, "utf8")), {
+      [address]: { identities: [stored] },
+    });
     program.signal("SIGTERM");
     await program.ended;
     const elsewhere = ["--port", String(port), "--data", "another"];

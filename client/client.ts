@@ -401,6 +401,7 @@ export class Client {
 
   async #installed({ loginAccount }: WelcomePlain, state: JournalState): Promise<void> {
     const { journal, login } = this.#options;
+    this.#link?.welcomed?.();
     await journal.install(state);
     if (loginAccount !== "") await login?.registered(loginAccount);
   }

@@ -58,6 +58,12 @@ export class DeviceLogin {
     if (state.account !== account) await this.#save({ ...state, account });
   }
 
+  /** Whether its service knows the device, which then has an answer to ask for. [ENV-74] */
+  async isRegistered(): Promise<boolean> {
+    const state = await this.#loaded();
+    return state !== undefined && state.account !== "";
+  }
+
   /** A login on a sealed link; undefined before the device is registered. [ENV-35] [ENV-36] */
   async attempt(channelBinding: Uint8Array, deviceId: string): Promise<LoginAttempt | undefined> {
     const state = await this.#loaded();

@@ -10,10 +10,12 @@ export interface Dialer {
    * Opens a link. Resolves when the transport is usable (TCP connected, WebSocket open, long poll
    * opened).
    *
+   * @param owner whose the link is, the same object for each link of one device: what a link leaves
+   *   behind for the next one is for the same owner alone [ENV-76]
    * @throws LinkError with a code of LINK scope when it cannot be opened; `signal`'s reason when
    *   aborted.
    */
-  dial(signal: AbortSignal): Promise<DialledLink>;
+  dial(signal: AbortSignal, owner?: object): Promise<DialledLink>;
 }
 
 /** A link could not be opened. `code` is one of LINK scope; its retry rule says what may help. */

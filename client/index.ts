@@ -16,6 +16,7 @@ export type { ClientEvent, DirectoryEvent, MessageEvent, PacketEvent } from "./e
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";
+export type { IdentityOrigin, KnownIdentity, KnownService } from "./known-service.ts";
 export { longPoll } from "./links/longpoll.ts";
 export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
@@ -50,7 +51,6 @@ export {
 export type { SafetyNumber } from "./secure/peers.ts";
 export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
 export {
-  type KnownService,
   ServiceEnvelope,
   type ServiceEnvelopeOptions,
   type ServiceMemory,

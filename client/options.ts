@@ -16,13 +16,13 @@ export interface ClientOptions {
   readonly deviceId: string;
   /**
    * The credential, or how to get a fresh one for each attach. Empty where the service runs open.
-   * It leaves on TLS, on links within this machine and on such as are sealed to a pinned service;
-   * LINK_NOT_TRUSTED otherwise, unless there is a login. [ENV-32]
+   * It leaves on TLS, on clear links within this machine and on such as are sealed to a pinned
+   * service; LINK_NOT_TRUSTED otherwise, unless there is a login. [ENV-32]
    */
   readonly token?: string | (() => string | Promise<string>);
   /**
    * How the device logs in on other sealed links, once it has been on one where its token may
-   * leave. [ENV-57]
+   * leave. From then on it attaches nowhere with neither. [ENV-57] [ENV-74]
    */
   readonly login?: DeviceLogin;
   /** Who the user is, where the service runs without authentication. */

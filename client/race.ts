@@ -82,9 +82,11 @@ export async function raceDialers(
     readonly signal: AbortSignal;
     readonly sleep: Sleep;
     readonly onFailure: (dialer: Dialer, error: unknown) => void;
+    /** Whose the link is to be. */
+    readonly owner?: object;
   },
 ): Promise<RaceResult> {
-  const { signal, sleep, onFailure } = options;
+  const { signal, sleep, onFailure, owner } = options;
   signal.throwIfAborted();
   if (dialers.length === 0) throw new LinkError(ErrorCode.LINK_LOST, "no address to dial");
   const losers = new AbortController();
@@ -107,7 +109,7 @@ export async function raceDialers(
           passedOn = true;
           startNext();
         };
-        dialer.dial(losers.signal).then(
+        dialer.dial(losers.signal, owner).then(
           (link) => {
             if (won || losers.signal.aborted) return discard(link);
             won = true;

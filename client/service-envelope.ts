@@ -1,3 +1,4 @@
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import type {
   ClientEnvelopeOptions,
   ClientEstablished,
@@ -6,11 +7,16 @@ import type {
 import { equalBytes } from "../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../protocol/envelope/provider.ts";
 import {
+  isAtLeast,
   SUITE_RSA_AES128,
   SUITE_XWING_AES256,
   SUITE_XWING_CHACHA20,
+  suiteOf,
 } from "../protocol/envelope/suites.ts";
 import type { ClientTicket } from "../protocol/envelope/ticket.ts";
+import { JournalError } from "./journal.ts";
+import { countedOf, type KnownService, learned, promiseOf } from "./known-service.ts";
+import { SessionError } from "./results.ts";
 
 /** An RSA key of one link; the private half stays where it was made. [ENV-23] */
 export interface RsaKey {
@@ -20,17 +26,10 @@ export interface RsaKey {
   decrypt(ciphertext: Uint8Array): Promise<Uint8Array | undefined> | (Uint8Array | undefined);
 }
 
-/** What a device remembers of a service between its lives. */
-export interface KnownService {
-  /** The identities that are taken for it: pinned, or there the first time. */
-  readonly serverIds: readonly Uint8Array[];
-  /** The weakest suite that it has promised to accept. [ENV-34] */
-  readonly minSuite: number | undefined;
-}
-
-/** Where that is kept. */
+/** Where what is known of a service is kept between lives. */
 export interface ServiceMemory {
   load(): KnownService | undefined;
+  /** Whatever it throws ends the client with DATA_UNWRITABLE. [ENV-73] */
   save(known: KnownService): void;
 }
 
@@ -45,6 +44,7 @@ export interface ServiceEnvelopeOptions {
   readonly suites?: readonly number[];
   /** A fresh RSA key for a link; where it is absent suite 0x0001 is not offered. */
   readonly makeRsaKey?: () => Promise<RsaKey>;
+  /** Only what was learned on a link that the service has welcomed comes here. [ENV-73] */
   readonly memory?: ServiceMemory;
 }
 
@@ -60,18 +60,29 @@ export class ServiceEnvelope {
   readonly crypto: CryptoProvider;
   readonly #options: ServiceEnvelopeOptions;
   readonly #suites: readonly number[];
+  readonly #pins: readonly Uint8Array[] | undefined;
   #known: KnownService;
-  #tickets: ClientTicket[] = [];
+  /** By the device that they came to: another one's are of no use to it. [ENV-76] */
+  readonly #tickets = new WeakMap<object, readonly ClientTicket[]>();
 
   constructor(options: ServiceEnvelopeOptions) {
     this.crypto = options.crypto;
     this.#options = options;
     this.#suites = options.suites ?? SUITES_DEFAULT;
     const { trust, memory } = options;
-    const remembered = memory?.load() ?? { serverIds: [], minSuite: undefined };
-    // Pins are what the user says now; what an announcement added to them stays. [ENV-33]
-    const pins = Array.isArray(trust) ? merged(trust, remembered.serverIds) : remembered.serverIds;
-    this.#known = { ...remembered, serverIds: pins };
+    this.#pins = typeof trust === "string" ? undefined : trust;
+    this.#known = countedOf(memory?.load() ?? { identities: [] }, this.#pins);
+  }
+
+  /** Whether there is a suite to offer that is as strong as was promised. [ENV-34] [ENV-77] */
+  get canOffer(): boolean {
+    const promise = promiseOf(this.#known);
+    return this.#suites.some((number) => {
+      const suite = suiteOf(number);
+      if (suite === undefined) return false;
+      const hasKey = suite.kem !== "rsa-oaep" || this.#options.makeRsaKey !== undefined;
+      return hasKey && (promise === undefined || isAtLeast(suite, promise));
+    });
   }
 
   /** The key that suite 0x0001 needs; undefined where it is not offered. */
@@ -80,15 +91,16 @@ export class ServiceEnvelope {
     return await this.#options.makeRsaKey?.();
   }
 
-  /** What to offer on the next link; uses a ticket up. [ENV-44] */
+  /** What to offer on the next link of a device; uses one of its tickets up. [ENV-44] */
   offer(
     rsaPublicKey: Uint8Array | undefined,
-    nowMs: number,
+    { owner, nowMs }: { readonly owner: object; readonly nowMs: number },
   ): Omit<ClientEnvelopeOptions, "randomness"> {
     const suites = this.#suites.filter((suite) => suite !== SUITE_RSA_AES128 || rsaPublicKey);
-    const { minSuite } = this.#known;
-    this.#tickets = this.#tickets.filter(({ expiresMs }) => expiresMs > nowMs);
-    const ticket = this.#tickets.pop();
+    const minSuite = promiseOf(this.#known);
+    const tickets = this.#ticketsOf(owner).filter(({ expiresMs }) => expiresMs > nowMs);
+    const ticket = tickets.at(-1);
+    this.#tickets.set(owner, tickets.slice(0, -1));
     return {
       suites,
       expects: this.#expects,
@@ -98,32 +110,50 @@ export class ServiceEnvelope {
     };
   }
 
-  keep(ticket: ClientTicket): void {
-    this.#tickets = [...this.#tickets, ticket].slice(-TICKETS_MAX);
+  keep(ticket: ClientTicket, owner: object): void {
+    this.#tickets.set(owner, [...this.#ticketsOf(owner), ticket].slice(-TICKETS_MAX));
   }
 
-  /** The service is who it should be, or nobody else was there before. */
-  established({ serverId, policy, trust }: ClientEstablished): void {
+  /** The link that a ticket came over went wrong. [ENV-76] */
+  drop(ticketId: Uint8Array, owner: object): void {
+    const others = this.#ticketsOf(owner).filter((one) => !equalBytes(one.ticketId, ticketId));
+    this.#tickets.set(owner, others);
+  }
+
+  /**
+   * The service has welcomed the device on a link: what the handshake taught is kept now. [ENV-73]
+   *
+   * @throws JournalError DATA_UNWRITABLE when it cannot be; SessionError SERVER_IDENTITY_CHANGED
+   *   when the device came to know another one while the link was on its way
+   */
+  welcomed({ serverId, policy, trust }: ClientEstablished): void {
     if (trust === "none") return;
+    const { identities } = this.#known;
+    const isExpected = identities.some((known) => equalBytes(known.serverId, serverId));
+    if (identities.length > 0 && !isExpected) {
+      throw new SessionError(ErrorCode.SERVER_IDENTITY_CHANGED);
+    }
     const { nextServerId, minSuite } = policy;
-    const announced = nextServerId.length === 0 ? [] : [nextServerId];
-    const serverIds = merged(merged(this.#known.serverIds, [serverId]), announced);
-    const isSame = serverIds.length === this.#known.serverIds.length;
-    if (isSame && minSuite === this.#known.minSuite) return;
-    this.#known = { serverIds, minSuite };
-    this.#options.memory?.save(this.#known);
+    const fresh = learned(this.#known, { serverId, nextServerId, minSuite });
+    if (fresh === this.#known) return;
+    const counted = countedOf(fresh, this.#pins);
+    try {
+      this.#options.memory?.save(counted);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const detail = `what is known of the service cannot be kept: ${why}`;
+      throw new JournalError(ErrorCode.DATA_UNWRITABLE, detail, { cause });
+    }
+    this.#known = counted;
+  }
+
+  #ticketsOf(owner: object): readonly ClientTicket[] {
+    return this.#tickets.get(owner) ?? [];
   }
 
   get #expects(): Expectation {
-    const { trust } = this.#options;
-    const { serverIds } = this.#known;
-    if (trust === "none") return { kind: "none" };
-    if (trust !== "first-seen") return { kind: "pinned", serverIds };
-    return { kind: "first-use", serverIds };
+    if (this.#options.trust === "none") return { kind: "none" };
+    const serverIds = this.#known.identities.map(({ serverId }) => serverId);
+    return { kind: this.#pins === undefined ? "first-use" : "pinned", serverIds };
   }
-}
-
-function merged(some: readonly Uint8Array[], more: readonly Uint8Array[]): Uint8Array[] {
-  const fresh = more.filter((id) => !some.some((known) => equalBytes(known, id)));
-  return [...some, ...fresh];
 }

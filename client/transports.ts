@@ -132,7 +132,9 @@ export class Transports {
   #race(dialers: readonly Dialer[], signal: AbortSignal): Promise<RaceResult> {
     const inOrder = this.#verdicts.order(dialers, this.#parts.clock.nowMs());
     const onFailure = (dialer: Dialer) => this.failed(dialer);
-    return raceDialers(inOrder, { signal, sleep, onFailure });
+    // A journal is one device's, and every link of it has the same one.
+    const owner = this.#parts.options.journal;
+    return raceDialers(inOrder, { signal, sleep, onFailure, owner });
   }
 
   #goAhead(next: RaceResult): void {

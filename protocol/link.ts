@@ -73,4 +73,11 @@ export interface DialledLink extends Link {
   /** What logins are bound to on a sealed link. [ENV-35] */
   readonly channelBinding?: Uint8Array | undefined;
   start(handler: LinkHandler): void;
+  /**
+   * The service has welcomed the device, and answered its login if there was one: what the link
+   * taught of it may be kept. Absent where there is nothing to keep. [ENV-73]
+   *
+   * @throws an error with the code that ends the client
+   */
+  welcomed?(): void;
 }

@@ -36,6 +36,8 @@ const REQUEST_MARGIN_MS = 10_000;
  */
 const FAILURES_MAX = 4;
 const RETRY_MS = 150;
+/** Statuses that `fetch` would follow. */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /**
  * Links over HTTP long polling, with nothing but `fetch`. Browser-safe. @param origin http:// or
@@ -215,8 +217,14 @@ async function post<Request extends DescMessage, Response extends DescMessage>(
       method: "POST",
       headers: { "Content-Type": "application/proto", "Connect-Protocol-Version": "1" },
       body: body as Uint8Array<ArrayBuffer>,
+      // What is trusted is the address that was dialled, and no other one it names. [ENV-75]
+      redirect: "manual",
       signal: late.signal,
     });
+    // Browsers say no more than that there is one.
+    if (response.type === "opaqueredirect" || REDIRECTS.has(response.status)) {
+      throw new RefusedByService(`${call.method} was answered with a redirect, not followed`);
+    }
     const bytes = new Uint8Array(await response.arrayBuffer());
     if (response.status >= 400 && response.status < 500) {
       throw new RefusedByService(`${call.method} was refused with status ${response.status}`);

@@ -3,10 +3,12 @@ import {
   CLIENT_RANDOMNESS_BYTES,
   ClientEnvelope,
   type ClientEnvelopeEffect,
+  type ClientEstablished,
 } from "../../protocol/envelope/client.ts";
 import type { DialledLink, LinkHandler, LinkTrust } from "../../protocol/link.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Dialer, LinkError } from "../dialer.ts";
+import { discard } from "../race.ts";
 import type { RsaKey, ServiceEnvelope } from "../service-envelope.ts";
 import { SteadyClock } from "../steady-clock.ts";
 
@@ -23,9 +25,15 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
   return {
     kind: dialer.kind,
     address: dialer.address,
-    dial: async (signal) => {
+    dial: async (signal, owner = envelope) => {
+      if (!envelope.canOffer) throw nothingToOffer(dialer);
       const [inner, rsaKey] = await Promise.all([dialer.dial(signal), envelope.rsaKey()]);
-      const link = new SealedLink(inner, envelope, rsaKey);
+      // What was promised may have grown meanwhile; the link must not be left open then.
+      if (!envelope.canOffer) {
+        discard(inner);
+        throw nothingToOffer(dialer);
+      }
+      const link = new SealedLink(inner, { envelope, rsaKey, owner });
       const abandon = () => link.close(ErrorCode.GOODBYE);
       signal.addEventListener("abort", abandon, { once: true });
       try {
@@ -41,6 +49,19 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
   };
 }
 
+/** This program knows no suite as strong as the service has promised to be. [ENV-77] */
+function nothingToOffer({ address }: Dialer): LinkError {
+  return new LinkError(ErrorCode.ENVELOPE_SUITE_REFUSED, `${address}: there is no suite to offer`);
+}
+
+/** What a link is sealed with, and for whom. */
+interface Sealing {
+  readonly envelope: ServiceEnvelope;
+  readonly rsaKey: RsaKey | undefined;
+  /** Whose tickets it uses and brings. [ENV-76] */
+  readonly owner: object;
+}
+
 interface Settle {
   readonly resolve: () => void;
   readonly reject: (error: LinkError) => void;
@@ -54,11 +75,11 @@ class SealedLink implements DialledLink, LinkHandler {
   trust: LinkTrust = "none";
   channelBinding: Uint8Array | undefined;
   readonly #inner: DialledLink;
-  readonly #envelope: ServiceEnvelope;
-  readonly #rsaKey: RsaKey | undefined;
+  readonly #sealing: Sealing;
   readonly #machine: ClientEnvelope;
   readonly #clock = new SteadyClock();
   readonly #settle: Settle;
+  #established: ClientEstablished | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #handler: LinkHandler | undefined;
   /** Opened before anybody takes it. */
@@ -70,19 +91,19 @@ class SealedLink implements DialledLink, LinkHandler {
   #end: Violation | undefined;
   #gone: { readonly code: ErrorCode; readonly detail: string } | undefined;
 
-  constructor(inner: DialledLink, envelope: ServiceEnvelope, rsaKey: RsaKey | undefined) {
+  constructor(inner: DialledLink, sealing: Sealing) {
     this.kind = inner.kind;
     this.peer = inner.peer;
     this.#inner = inner;
-    this.#envelope = envelope;
-    this.#rsaKey = rsaKey;
+    this.#sealing = sealing;
+    const { envelope, rsaKey, owner } = sealing;
     const settle: Settle = { resolve: () => {}, reject: () => {} };
     this.opened = new Promise((resolve, reject) => Object.assign(settle, { resolve, reject }));
     this.#settle = settle;
     const randomness = new Uint8Array(CLIENT_RANDOMNESS_BYTES);
     globalThis.crypto.getRandomValues(randomness);
     const nowMs = this.#clock.nowMs();
-    const offer = envelope.offer(rsaKey?.publicKey, nowMs);
+    const offer = envelope.offer(rsaKey?.publicKey, { owner, nowMs });
     this.#machine = new ClientEnvelope(envelope.crypto, { ...offer, randomness }, nowMs);
     this.#obeyAll();
     inner.start(this);
@@ -133,6 +154,10 @@ class SealedLink implements DialledLink, LinkHandler {
     return !this.#paused;
   }
 
+  welcomed(): void {
+    if (this.#established !== undefined) this.#sealing.envelope.welcomed(this.#established);
+  }
+
   close(code: ErrorCode): void {
     if (this.#closing !== undefined) return;
     this.#closing = code;
@@ -177,6 +202,7 @@ class SealedLink implements DialledLink, LinkHandler {
   }
 
   #obey(effect: ClientEnvelopeEffect): void {
+    const { envelope, owner } = this.#sealing;
     switch (effect.kind) {
       case "write":
         if (!this.#inner.write(effect.bytes)) this.#innerFull = true;
@@ -188,10 +214,12 @@ class SealedLink implements DialledLink, LinkHandler {
       case "established":
         this.trust = effect.link.trust;
         this.channelBinding = effect.link.channelBinding;
-        this.#envelope.established(effect.link);
+        this.#established = effect.link;
         return this.#settle.resolve();
       case "ticket":
-        return this.#envelope.keep(effect.ticket);
+        return envelope.keep(effect.ticket, owner);
+      case "drop-ticket":
+        return envelope.drop(effect.ticketId, owner);
       case "close":
         this.#end = effect.because;
         this.#inner.close(effect.because.code);
@@ -205,7 +233,7 @@ class SealedLink implements DialledLink, LinkHandler {
   }
 
   async #decrypt(ciphertext: Uint8Array): Promise<void> {
-    const secret = await this.#rsaKey?.decrypt(ciphertext);
+    const secret = await this.#sealing.rsaKey?.decrypt(ciphertext);
     this.#machine.decrypted(secret, this.#clock.nowMs());
     this.#obeyAll();
   }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { Dialer } from "../../client/dialer.ts";
+import type { KnownService } from "../../client/known-service.ts";
 import { sealed } from "../../client/links/sealed.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
-import type { KnownService, ServiceMemory } from "../../client/service-envelope.ts";
+import type { ServiceMemory } from "../../client/service-envelope.ts";
 import type { LinkKind } from "../../protocol/link.ts";
 import { alertsOf, serverCoreOf } from "./hellos.ts";
 import { Impostor } from "./impostor.ts";

@@ -89,6 +89,8 @@ export class Pair {
     readonly server: Told<ServerEstablished>;
   };
   readonly tickets: ClientTicket[] = [];
+  /** The ids of those that the device was told to drop. */
+  readonly dropped: Uint8Array[] = [];
   nowMs: number;
   readonly #carry: Carrier;
   readonly #rsa: LinkRsaKey | undefined;
@@ -160,6 +162,9 @@ export class Pair {
         return this.client.decrypted(this.#decrypt(effect.ciphertext), this.nowMs);
       case "ticket":
         this.tickets.push(effect.ticket);
+        return;
+      case "drop-ticket":
+        this.dropped.push(effect.ticketId);
         return;
       case "established":
         own.link = effect.link;

@@ -5,6 +5,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { NOBLE_CRYPTO } from "./noble.ts";
 import { equalBytes } from "./octets.ts";
+import { encodeHeader } from "./records.ts";
 import { SUITE_RSA_AES128, SUITE_XWING_AES256, SUITE_XWING_CHACHA20 } from "./suites.ts";
 
 const CRYPTO = { client: NOBLE_CRYPTO, server: NATIVE_CRYPTO };
@@ -18,17 +19,31 @@ function pairOf(options: Partial<PairOptions>): Pair {
 }
 
 test("[ENV-33] a service with two identities answers with the one that is pinned", () => {
-  const policy = { ...POLICY, nextServerId: NEXT.serverId };
-  const server = { identities: [IDENTITY, NEXT] as const, policy };
+  const server = { identities: [IDENTITY, NEXT] as const };
   for (const { serverId } of [IDENTITY, NEXT]) {
     const expects = { kind: "pinned" as const, serverIds: [serverId] };
     const { link } = pairOf({ client: { expects }, server }).at.client;
     assert.ok(link !== undefined && equalBytes(link.serverId, serverId));
-    assert.ok(equalBytes(link.policy.nextServerId, NEXT.serverId));
   }
   const both = { kind: "pinned" as const, serverIds: [IDENTITY.serverId, NEXT.serverId] };
   const after = pairOf({ client: { expects: both }, server: { identities: [NEXT] } });
   assert.equal(after.at.client.link?.trust, "pinned");
+});
+
+test("[ENV-71] under a former identity a service announces the present one", () => {
+  const newest = identityOf(NATIVE_CRYPTO, "newest");
+  const policy = { ...POLICY, nextServerId: newest.serverId };
+  const server = { identities: [NEXT, IDENTITY] as const, policy };
+  for (const [asked, announced] of [
+    [IDENTITY, NEXT],
+    [NEXT, newest],
+  ] as const) {
+    const expects = { kind: "pinned" as const, serverIds: [asked.serverId] };
+    const { client, server: service } = pairOf({ client: { expects }, server }).at;
+    for (const link of [client.link, service.link]) {
+      assert.deepEqual(link?.policy, { ...POLICY, nextServerId: announced.serverId });
+    }
+  }
 });
 
 test("[ENV-34] a promise is remembered: nothing weaker is offered, nothing less is taken", () => {
@@ -105,6 +120,51 @@ test("[ENV-42] a ticket comes when the service says whose the link is", () => {
     () => pair.server.issueTicket("alice phone", new Uint8Array(15), pair.nowMs),
     RangeError,
   );
+});
+
+/** A link whose device has a ticket of it. */
+function ticketed(): Pair {
+  const pair = pairOf({});
+  pair.server.issueTicket("alice phone", new Uint8Array(16).fill(1), pair.nowMs);
+  pair.settle();
+  return pair;
+}
+
+const FAULTS: Readonly<Record<string, (pair: Pair) => void>> = {
+  "a record that does not open": (pair) => {
+    const header = encodeHeader({ type: "sealed", epoch: 1, seq: 1, bodyBytes: 80 });
+    pair.inject("client", Buffer.concat([header, new Uint8Array(80)]));
+  },
+  "a header that is none": (pair) => pair.inject("client", new Uint8Array(16).fill(9)),
+  "a record that is too long": (pair) => {
+    const bodyBytes = 2 ** 21;
+    pair.inject("client", encodeHeader({ type: "sealed", epoch: 1, seq: 1, bodyBytes }));
+  },
+  "the service's sealed alert": (pair) => pair.inject("server", new Uint8Array(16).fill(9)),
+};
+for (const [what, happens] of Object.entries(FAULTS)) {
+  test(`[ENV-76] a link's tickets go with it: ${what}`, () => {
+    const pair = ticketed();
+    happens(pair);
+    pair.settle();
+    assert.ok(pair.client.closed);
+    assert.deepEqual(pair.dropped, [new Uint8Array(16).fill(1)]);
+  });
+}
+
+test("[ENV-76] the tickets of a link that was cut, or ended in order, are for the next one", () => {
+  for (const end of [
+    (pair: Pair) => pair.client.ended(),
+    (pair: Pair) => pair.client.close(),
+    (pair: Pair) => pair.server.close(),
+    (pair: Pair) => pair.client.elapsed(pair.client.deadlineMs()),
+  ]) {
+    const pair = ticketed();
+    end(pair);
+    pair.settle();
+    assert.ok(pair.client.closed);
+    assert.deepEqual(pair.dropped, []);
+  }
 });
 
 test("randomness of another length, and a ticket that is not there, are mistakes of the caller", () => {

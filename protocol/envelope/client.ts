@@ -66,7 +66,12 @@ export type ClientEnvelopeEffect =
   /** The handshake is over. Remember policy and, when pinned, the next identity. [ENV-33] */
   | { readonly kind: "established"; readonly link: ClientEstablished }
   /** Keep it, in memory, for the next link. [ENV-42] */
-  | { readonly kind: "ticket"; readonly ticket: ClientTicket };
+  | { readonly kind: "ticket"; readonly ticket: ClientTicket }
+  /** The link that it came over went wrong: it is not to be used. [ENV-76] */
+  | { readonly kind: "drop-ticket"; readonly ticketId: Uint8Array };
+
+/** Of how many tickets of one link a device remembers that they came over it. */
+const LINK_TICKETS_MAX = 16;
 
 type Phase = "helloSent" | "decrypting" | "open";
 
@@ -95,6 +100,8 @@ export class ClientEnvelope {
   #answer: Answer | undefined;
   #secrets: LinkSecrets | undefined;
   #suite: Suite | undefined;
+  /** The tickets that came over this link. */
+  #ticketIds: Uint8Array[] = [];
   #deadlineMs: number;
   #nowMs: number;
   #pending: ClientEnvelopeEffect[] = [];
@@ -313,13 +320,22 @@ export class ClientEnvelope {
   /** Takes over what the wire wants done; tickets are the handshake's business. */
   #afterWire(): void {
     for (const effect of this.#wire.effects()) {
-      if (effect.kind !== "ticket-content") this.#pending.push(effect);
-      else this.#ticketCame(effect.ticket);
+      if (effect.kind === "ticket-content") {
+        this.#ticketCame(effect.ticket);
+        continue;
+      }
+      if (effect.kind === "close" && isFault(effect.because)) this.#dropTickets();
+      this.#pending.push(effect);
     }
     if (!this.#wire.closed) return;
     this.#seed.fill(0);
     this.#secrets?.resumption.fill(0);
     this.#secrets = undefined;
+  }
+
+  #dropTickets(): void {
+    for (const ticketId of this.#ticketIds) this.#pending.push({ kind: "drop-ticket", ticketId });
+    this.#ticketIds = [];
   }
 
   #ticketCame({ ticketId, lifetimeS }: { ticketId: Uint8Array; lifetimeS: number }): void {
@@ -329,8 +345,16 @@ export class ClientEnvelope {
     const psk = ticketSecret(this.#crypto, this.#secrets.resumption, ticketId);
     const expiresMs = this.#nowMs + lifetimeS * 1000;
     const ticket = { ticketId, psk, suite: this.#suite.number, expiresMs };
+    this.#ticketIds = [...this.#ticketIds, ticketId].slice(-LINK_TICKETS_MAX);
     this.#pending.push({ kind: "ticket", ticket });
   }
+}
+
+/** Whether a link went wrong; whoever has lost another one comes back with its tickets. [ENV-76] */
+function isFault({ code, requirement }: Violation): boolean {
+  // That the other side broke a limit; the other limits end a link in order. [ENV-38]
+  if (code === ErrorCode.ENVELOPE_LIMIT_REACHED) return requirement === "ENV-38";
+  return code !== ErrorCode.GOODBYE && code !== ErrorCode.ENVELOPE_TRUNCATED;
 }
 
 /** Undefined: it is not whom the device expects. [ENV-29] */

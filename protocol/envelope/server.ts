@@ -297,7 +297,7 @@ export class ServerEnvelope {
     assert(this.#question?.suite !== undefined, "a suite is chosen");
     const crypto = this.#crypto;
     const { hello, ticket, suite } = this.#question;
-    const { randomness, policy } = this.#options;
+    const { randomness } = this.#options;
     const identity = this.#identityFor(hello);
     const serverCore = encodePlain(ServerHelloCoreSchema, {
       version: ENVELOPE_VERSION,
@@ -307,7 +307,7 @@ export class ServerEnvelope {
       kemCiphertext,
       serverKeys: identity.keys,
       ticketAccepted: ticket !== undefined,
-      policy,
+      policy: this.#policyOf(identity),
     });
     const hellos = { clientCore: hello.coreBytes, binder: hello.binder, serverCore };
     const signature = identity.sign(serverSignedText(crypto, hellos));
@@ -330,6 +330,13 @@ export class ServerEnvelope {
     return pinned ?? identities[0];
   }
 
+  /** A former identity announces the present one, to whoever has missed that. [ENV-71] */
+  #policyOf(identity: ServerIdentity): Policy {
+    const { identities, policy } = this.#options;
+    const [present] = identities;
+    return identity === present ? policy : { ...policy, nextServerId: present.serverId };
+  }
+
   /** The device has the keys too, or the link ends here: no key is used before. [ENV-18] */
   #finished(body: Uint8Array): void {
     assert(this.#choice !== undefined, "ServerHello was said");
@@ -340,7 +347,8 @@ export class ServerEnvelope {
       const detail = "the device does not have the link's keys";
       return this.#fail(violation(ErrorCode.ENVELOPE_CONFIRM_INVALID, "ENV-18", detail));
     }
-    const { policy, randomness } = this.#options;
+    const { randomness } = this.#options;
+    const policy = this.#policyOf(identity);
     this.#wire.seal(trafficOf(this.#crypto, "server", { suite, policy, secrets }));
     this.#phase = "open";
     this.#deadlineMs = this.#nowMs + policy.lifetimeS * 1000;

@@ -8,6 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import { type Client, connect } from "../../client/client.ts";
 import { DeviceLogin, type LoginMemory, memoryLogin } from "../../client/device-login.ts";
 import type { Dialer } from "../../client/dialer.ts";
+import type { KnownService } from "../../client/known-service.ts";
 import { sealed } from "../../client/links/sealed.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
 import { dialersOf, nodeEnvelope } from "../../client/node.ts";
@@ -177,6 +178,26 @@ describe("a login that is bound to its link", () => {
     assert.deepEqual(kindsOf(seen), ["hello"]);
   });
 
+  test("[ENV-36] [ENV-73] whom a login finds out is not remembered", async () => {
+    const login = loginOf(await registered("tcp", "first"));
+    let known: KnownService | undefined;
+    const memory = {
+      load: () => known,
+      save: (now: KnownService) => {
+        known = now;
+      },
+    };
+    const firstSeen = () => nodeEnvelope({ trust: "first-seen", memory });
+    const inBetween = throughMiddle(farAway("tcp"), middle({ seen: [] }));
+    const attempt = talk(sealed(inBetween, firstSeen()), "x", { token: "t", login });
+    await assert.rejects(attempt, INVALID);
+    await refusal();
+    assert.equal(known, undefined);
+    await talk(sealed(farAway("tcp"), firstSeen()), "first", { token: "t", login });
+    const [seen] = known === undefined ? [] : (known as KnownService).identities;
+    assert.deepEqual(seen?.serverId, openIdentities(join(folder, "data")).present.serverId);
+  });
+
   test("[ENV-57] all that is wrong with a proof is refused alike", async () => {
     const memory = await registered("tcp", "alike");
     const state = await memory.load();
@@ -237,6 +258,31 @@ describe("a login that is bound to its link", () => {
     const made = loginOf(memoryLogin(state));
     const again = talk(unpinned("tcp"), "x", { token: "secret", login: made });
     await assert.rejects(again, { code: ErrorCode.LINK_NOT_TRUSTED });
+  });
+
+  test("[ENV-74] a registered device attaches nowhere without token and proof", async () => {
+    const memory = await registered("tcp", "bare");
+    let dialled = 0;
+    const counted: Dialer = {
+      ...farAway("tcp"),
+      dial: (signal) => {
+        dialled += 1;
+        return farAway("tcp").dial(signal);
+      },
+    };
+    const near = dialersOf(`tcp://127.0.0.1:${server.address.port}`)[0] as Dialer;
+    for (const dialer of [counted, near]) {
+      for (const token of dialer === near ? [""] : ["", "secret"]) {
+        const attempt = talk(dialer, "bare", { token, login: loginOf(memory) });
+        await assert.rejects(attempt, { code: ErrorCode.LINK_NOT_TRUSTED });
+      }
+    }
+    assert.equal(dialled, 2);
+    // It was not refused by the service, which would have said so.
+    const unregistered = { token: "", login: loginOf(memoryLogin()) };
+    await assert.rejects(talk(counted, "bare", unregistered), { code: ErrorCode.TOKEN_MALFORMED });
+    // A sealed link has what a proof is bound to.
+    await talk(unpinned("tcp"), "bare", { token: "", login: loginOf(memory) });
   });
 
   test("[LNK-15] [ENV-57] a better link that is not pinned is tried with a proof", async () => {

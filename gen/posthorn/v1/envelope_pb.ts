@@ -73,7 +73,7 @@ export type ClientHelloCore = Message<"posthorn.v1.ClientHelloCore"> & {
   offers: SuiteOffer[];
 
   /**
-   * The server identity that the device has pinned: 32 bytes. Empty: none. Tells a service with several which one to use.
+   * The server identity that the device asks for, of those that it has pinned: 32 bytes. Empty: none. Tells a service with several which one to use.
    *
    * @generated from field: bytes pinned_server_id = 4;
    */
@@ -311,7 +311,7 @@ export type EnvelopePolicy = Message<"posthorn.v1.EnvelopePolicy"> & {
   lifetimeS: number;
 
   /**
-   * The identity that takes this one's place: 32 bytes. A device that pinned this one pins both. Empty: none.
+   * The identity that takes this one's place: 32 bytes. Under a former identity: the present one. Empty: none.
    *
    * @generated from field: bytes next_server_id = 5;
    */

@@ -543,7 +543,8 @@ export const ErrorCode = {
   ENVELOPE_REQUIRED: 133,
 
   /**
-   * The link is neither TLS nor sealed to an identity that the device has pinned, and a token would leave on it. Local.
+   * The link is neither TLS nor sealed to an identity that the device has pinned, and a token would leave on it, or a registered device would
+   * have to attach on it without token and proof. Local.
    *
    * @generated from enum value: ERROR_CODE_LINK_NOT_TRUSTED = 134;
    */

@@ -512,7 +512,7 @@ const RULES: readonly ErrorRule[] = [
     name: "LINK_NOT_TRUSTED",
     scope: "session",
     retry: "never",
-    meaning: "The link is neither TLS nor sealed to an identity that the device has pinned, and a token would leave on it. Local.",
+    meaning: "The link is neither TLS nor sealed to an identity that the device has pinned, and a token would leave on it, or a registered device would have to attach on it without token and proof. Local.",
   }),
   rule({
     code: 132,
