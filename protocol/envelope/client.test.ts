@@ -5,6 +5,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { NOBLE_CRYPTO } from "./noble.ts";
 import { equalBytes } from "./octets.ts";
+import { encodeHeader } from "./records.ts";
 import { SUITE_RSA_AES128, SUITE_XWING_AES256, SUITE_XWING_CHACHA20 } from "./suites.ts";
 
 const CRYPTO = { client: NOBLE_CRYPTO, server: NATIVE_CRYPTO };
@@ -93,6 +94,27 @@ test("[ENV-39] asked for a new key, the other side gives one, once", () => {
     [1, 2],
     [1, 2],
   ]);
+});
+
+test("[ENV-4] [ENV-9] [FRM-4] nobody can have more kept than a frame before Ready has", () => {
+  const RECORD_BYTES_MAX = 16 + 16_656;
+  const content = Buffer.alloc(300_000, 7);
+  for (const [from, to] of [
+    ["client", "server"],
+    ["server", "client"],
+  ] as const) {
+    const pair = pairOf({});
+    pair[from].write(content);
+    pair.settle();
+    assert.deepEqual(Buffer.concat(pair.at[to].frames), content);
+    const longest = Math.max(...pair.at[from].records.map(({ length }) => length));
+    assert.equal(longest, RECORD_BYTES_MAX);
+    const header = { type: "sealed", epoch: 1, seq: 0 } as const;
+    pair.inject(to, encodeHeader({ ...header, bodyBytes: RECORD_BYTES_MAX - 15 }));
+    pair.settle();
+    assert.equal(pair.at[to].ends[0]?.because.code, ErrorCode.ENVELOPE_MALFORMED);
+    assert.equal(pair.at[to].ends[0]?.because.requirement, "ENV-4");
+  }
 });
 
 test("[ENV-42] a ticket comes when the service says whose the link is", () => {

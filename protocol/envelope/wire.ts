@@ -7,7 +7,7 @@ import {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { decodePlain, encodePlain, type Plain } from "../plain.ts";
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
-import { RECORD_CONTENT_BYTES, WRITE_BYTES } from "./limits.ts";
+import { CONTENT_BYTES_MAX, WRITE_BYTES } from "./limits.ts";
 import { concat, NO_BYTES } from "./octets.ts";
 import { clearRecord, RecordReader, type RecordType, type SealRecord } from "./records.ts";
 import type { ContentType, Opened, Opener, Sealer } from "./sealing.ts";
@@ -214,8 +214,8 @@ export class Wire {
     const whole = this.#waiting.length === 1 ? (this.#waiting[0] as Uint8Array) : undefined;
     const bytes = whole ?? concat(this.#waiting);
     this.#dropWaiting();
-    for (let at = 0; at < bytes.length && !this.#closed; at += RECORD_CONTENT_BYTES) {
-      this.#sealContent("frames", bytes.subarray(at, at + RECORD_CONTENT_BYTES));
+    for (let at = 0; at < bytes.length && !this.#closed; at += CONTENT_BYTES_MAX) {
+      this.#sealContent("frames", bytes.subarray(at, at + CONTENT_BYTES_MAX));
     }
   }
 
