@@ -182,6 +182,7 @@ function envelopeContextOf(
       nextServerId: next?.serverId ?? new Uint8Array(0),
     },
     allowsTicketOnly: true,
+    recordMs: config.limits.frameMs,
     tickets: store.tickets,
     alarms,
     observer: observeEnvelope(log, metrics),

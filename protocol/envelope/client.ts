@@ -65,8 +65,10 @@ export type ClientEnvelopeEffect =
   | { readonly kind: "decrypt"; readonly ciphertext: Uint8Array }
   /** The handshake is over. Remember policy and, when pinned, the next identity. [ENV-33] */
   | { readonly kind: "established"; readonly link: ClientEstablished }
-  /** Keep it, in memory, for the next link. [ENV-42] */
+  /** Keep it itself, no copy, in memory, for the next link: it may expire early. [ENV-42] */
   | { readonly kind: "ticket"; readonly ticket: ClientTicket };
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 type Phase = "helloSent" | "decrypting" | "open";
 
@@ -87,7 +89,7 @@ export class ClientEnvelope {
   readonly #crypto: CryptoProvider;
   readonly #options: ClientEnvelopeOptions;
   readonly #offers: readonly { readonly suite: number; readonly publicKey: Uint8Array }[];
-  readonly #wire = new Wire(true);
+  readonly #wire = new Wire({ takesTickets: true });
   readonly #core: Uint8Array;
   readonly #binder: Uint8Array;
   readonly #seed: Uint8Array;
@@ -95,6 +97,8 @@ export class ClientEnvelope {
   #answer: Answer | undefined;
   #secrets: LinkSecrets | undefined;
   #suite: Suite | undefined;
+  /** What came over this link, to be taken back if somebody breaks it. [ENV-47] */
+  #tickets: Mutable<ClientTicket>[] = [];
   #deadlineMs: number;
   #nowMs: number;
   #pending: ClientEnvelopeEffect[] = [];
@@ -132,7 +136,7 @@ export class ClientEnvelope {
   /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
   received(bytes: Uint8Array, nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#wire.received(bytes, ({ type, body }) => {
+    this.#wire.received(bytes, nowMs, ({ type, body }) => {
       if (type !== "serverHello" || this.#phase !== "helloSent") this.#fail(outOfPlace(type));
       else this.#answered(body);
     });
@@ -176,8 +180,10 @@ export class ClientEnvelope {
   /** The time of {@link deadlineMs} has come, or any other time. */
   elapsed(nowMs: number): void {
     this.#nowMs = nowMs;
-    if (nowMs < this.#deadlineMs) return;
-    if (this.#phase === "open") {
+    if (nowMs < this.deadlineMs()) return;
+    if (nowMs >= this.#wire.recordDeadlineMs) {
+      this.#wire.recordLate();
+    } else if (this.#phase === "open") {
       const detail = "the link has reached the end of its life";
       this.#wire.close(violation(ErrorCode.ENVELOPE_LIMIT_REACHED, "ENV-41", detail));
     } else {
@@ -188,7 +194,8 @@ export class ClientEnvelope {
 
   /** When to call {@link elapsed}; Infinity when never. */
   deadlineMs(): number {
-    return this.#wire.closed ? Number.POSITIVE_INFINITY : this.#deadlineMs;
+    if (this.#wire.closed) return Number.POSITIVE_INFINITY;
+    return Math.min(this.#deadlineMs, this.#wire.recordDeadlineMs);
   }
 
   /** What to do now, in order; empties the list. */
@@ -317,6 +324,8 @@ export class ClientEnvelope {
       else this.#ticketCame(effect.ticket);
     }
     if (!this.#wire.closed) return;
+    if (this.#wire.broken) for (const ticket of this.#tickets) ticket.expiresMs = 0;
+    this.#tickets = [];
     this.#seed.fill(0);
     this.#secrets?.resumption.fill(0);
     this.#secrets = undefined;
@@ -329,6 +338,7 @@ export class ClientEnvelope {
     const psk = ticketSecret(this.#crypto, this.#secrets.resumption, ticketId);
     const expiresMs = this.#nowMs + lifetimeS * 1000;
     const ticket = { ticketId, psk, suite: this.#suite.number, expiresMs };
+    this.#tickets.push(ticket);
     this.#pending.push({ kind: "ticket", ticket });
   }
 }

@@ -39,5 +39,8 @@ export const BINDER_FAILURES_MAX = 3;
 
 // --- ours ---
 
+/** From a record's first byte to its last, unless a service is told otherwise. [ENV-60] */
+export const RECORD_MS = 30_000;
+
 /** Records are handed to the link together up to about this size. [LNK-5] */
 export const WRITE_BYTES = 256 * 1024;

@@ -8,6 +8,7 @@ export interface ClientTicket {
   readonly psk: Uint8Array;
   /** The suite of the link it came over; it is good for no other. [ENV-45] */
   readonly suite: number;
+  /** 0 from the moment on that somebody has broken the link it came over. [ENV-47] */
   readonly expiresMs: number;
 }
 

@@ -37,6 +37,7 @@ function doorWith(rules: Partial<DoorRules>) {
       nextServerId: new Uint8Array(0),
     },
     allowsTicketOnly: false,
+    recordMs: 30_000,
     tickets: {
       keep: () => {},
       find: async () => undefined,

@@ -24,6 +24,8 @@ export interface EnvelopeContext {
   readonly suites: readonly number[];
   readonly policy: Policy;
   readonly allowsTicketOnly: boolean;
+  /** From a record's first byte to its last. [ENV-60] */
+  readonly recordMs: number;
   readonly tickets: TicketStore;
   readonly alarms: Alarms;
   readonly observer: EnvelopeObserver;

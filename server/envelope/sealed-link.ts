@@ -48,9 +48,9 @@ export class SealedLink implements AcceptedLink, LinkHandler {
     this.#inner = inner;
     this.#context = context;
     this.#accept = accept;
-    const { alarms, identities, suites, policy, allowsTicketOnly } = context;
+    const { alarms, identities, suites, policy, allowsTicketOnly, recordMs } = context;
     const randomness = randomBytes(SERVER_RANDOMNESS_BYTES);
-    const options = { identities, suites, policy, allowsTicketOnly, randomness };
+    const options = { identities, suites, policy, allowsTicketOnly, recordMs, randomness };
     this.#machine = new ServerEnvelope(NATIVE_CRYPTO, options, alarms.nowMs());
     this.#alarm = alarms.alarm((nowMs) => {
       this.#machine.elapsed(nowMs);
