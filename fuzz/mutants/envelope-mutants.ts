@@ -196,7 +196,7 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     name: "login-unverified",
     title: "[ENV-35] takes the name in a login proof for a proof",
     file: "server/sessions/logins.ts",
-    find: "if (login === undefined || !isOwn || !isMeant)",
+    find: "if (login === undefined || !isOfLink || !isMeant)",
     replace: "if (login === undefined || !isMeant)",
     killedBy: "device-login",
   },
