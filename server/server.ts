@@ -121,6 +121,7 @@ async function listen({ config, log, metrics, store, nowMs }: Parts): Promise<Po
     originRule,
     socketsMax: 2 * config.limits.linksMax,
     openingMs: config.limits.handshakeMs,
+    nowMs: steadyMs,
   });
   const address = await listener.listen();
   log.info("server.listening", { host: address.address, port: address.port });

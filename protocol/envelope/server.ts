@@ -105,15 +105,16 @@ export class ServerEnvelope {
   #nowMs: number;
   #pending: ServerEnvelopeEffect[] = [];
 
-  constructor(crypto: CryptoProvider, options: ServerEnvelopeOptions, nowMs: number) {
+  /** @param openedMs when the link opened; its first bytes may come later. [ENV-61] */
+  constructor(crypto: CryptoProvider, options: ServerEnvelopeOptions, openedMs: number) {
     if (options.randomness.length !== SERVER_RANDOMNESS_BYTES) {
       throw new RangeError(`randomness of ${options.randomness.length} bytes`);
     }
     this.#crypto = crypto;
     this.#options = options;
     this.#wire = new Wire({ takesTickets: false, recordMs: options.recordMs });
-    this.#nowMs = nowMs;
-    this.#deadlineMs = nowMs + HANDSHAKE_MS;
+    this.#nowMs = openedMs;
+    this.#deadlineMs = openedMs + HANDSHAKE_MS;
   }
 
   get closed(): boolean {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { CLIENT_RANDOMNESS_BYTES, ClientEnvelope } from "../../protocol/envelope/client.ts";
 import { ServerIdentity } from "../../protocol/envelope/identity.ts";
 import { SUITE_RSA_AES128, SUITE_XWING_AES256 } from "../../protocol/envelope/suites.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
@@ -166,6 +167,46 @@ test("[ENV-54] an address that has spent its share does not get it anew by other
   assert.equal(taken("a", 10, 150), 0);
   assert.ok(taken("new", 1_000, 150) > 0, "nobody is locked out by it");
   assert.ok(budget.count < 10_000, "what is full again is forgotten");
+});
+
+test("[ENV-19] [ENV-61] a sealed link's times count from its opening, not one after another", async () => {
+  const { link, elapse, sessions, refusals } = doorWith({ handshakeMs: 12_000 });
+  // What came before the door took nine of the ten seconds, the first byte takes half of the last.
+  const openedMs = -9_000;
+  const late = link({ openedMs });
+  const inTime = link({ openedMs });
+  elapse(500);
+  const device = new ClientEnvelope(
+    NATIVE_CRYPTO,
+    {
+      suites: [SUITE_XWING_AES256],
+      expects: { kind: "none" },
+      randomness: new Uint8Array(CLIENT_RANDOMNESS_BYTES),
+    },
+    0,
+  );
+  const said = () => {
+    const written = device.effects().flatMap((effect) => (effect.kind === "write" ? [effect] : []));
+    return Buffer.concat(written.map(({ bytes }) => bytes));
+  };
+  const hello = said();
+  late.handler.received(hello.subarray(0, 1));
+  inTime.handler.received(hello);
+  for (const bytes of inTime.written) device.received(bytes, 0);
+  inTime.handler.received(said());
+  assert.deepEqual(
+    sessions.map((session) => session.openedMs),
+    [openedMs],
+  );
+  elapse(600);
+  assert.equal(late.written[0]?.[0], RECORD_ALERT);
+  late.handler.closed(ErrorCode.LINK_LOST, "");
+  assert.deepEqual(refusals, [ErrorCode.TOO_SLOW]);
+  // Of which nothing comes at all: the door's own time.
+  const silent = link({ openedMs: -11_000 });
+  elapse(100);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(silent.closes, [ErrorCode.TOO_SLOW]);
 });
 
 test("[ENV-20] [ENV-54] beyond its share a handshake is refused as by any fault of one", () => {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { create } from "@bufbuild/protobuf";
 import { WebSocket } from "ws";
 import type { Dialer } from "../../client/dialer.ts";
@@ -14,6 +15,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { OpenRequestSchema } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { lengthPrefixBytes, writeLengthPrefix } from "../../protocol/delimit.ts";
 import type { DialledLink, Link, LinkAcceptor } from "../../protocol/link.ts";
+import { PREFACE } from "../../protocol/sniff.ts";
 import { Alarms } from "../sessions/alarms.ts";
 import { Listener } from "./listener.ts";
 import { LongPollLinks } from "./longpoll.ts";
@@ -39,6 +41,7 @@ const LIMITS = {
 class Doors {
   accept: LinkAcceptor = () => ({ received: () => {}, drained: () => {}, closed: () => {} });
   readonly alarms = new Alarms({ nowMs: () => Date.now() });
+  nowMs: () => number = () => Date.now();
   readonly #longPolls: LongPollLinks;
   readonly #listener: Listener;
   port = 0;
@@ -58,6 +61,7 @@ class Doors {
       originRule: anyOrigin,
       socketsMax: 1_000,
       openingMs: 1_000,
+      nowMs: () => this.nowMs(),
     });
   }
 
@@ -273,6 +277,62 @@ test("[LNK-3] HTTP and WebSocket where they are not served are TRANSPORT_NOT_SER
 test("[LNK-6] a TLS handshake that is never finished is cut", async () => {
   const answer = await answerTo(doors.port, "\x16\x03\x01\x02\x00");
   assert.equal(answer.includes("HTTP"), false);
+});
+
+/** A socket to the doors, once they have accepted it at a time. */
+async function acceptedAt(acceptedMs: number): Promise<Socket> {
+  const accepted = new Promise<void>((resolve) => {
+    doors.nowMs = () => {
+      resolve();
+      return acceptedMs;
+    };
+  });
+  const socket = connect({ port: doors.port, host: "127.0.0.1" });
+  await accepted;
+  return socket;
+}
+
+/** When the next link says that it was opened. */
+function nextOpening(): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    doors.accept = (link) => {
+      resolve(link.openedMs);
+      return { received: () => {}, drained: () => {}, closed: () => {} };
+    };
+  });
+}
+
+describe("[LNK-6] [ENV-61] the time of a link counts from its connection's acceptance", () => {
+  after(() => {
+    doors.nowMs = () => Date.now();
+  });
+
+  test("though its preface comes later", async () => {
+    const socket = await acceptedAt(5);
+    doors.nowMs = () => 700;
+    const opened = nextOpening();
+    socket.write(PREFACE);
+    assert.equal(await opened, 5);
+    socket.destroy();
+  });
+
+  for (const atMs of [700, 1_100]) {
+    test(`though TLS comes first: at ${atMs} ms of 1,000`, async () => {
+      const socket = await acceptedAt(5);
+      doors.nowMs = () => atMs;
+      const opened = nextOpening();
+      const secured = connectTls({ socket, ca: cert, servername: "localhost" });
+      secured.on("error", () => {});
+      secured.on("secureConnect", () => {
+        if (atMs < 1_000) secured.write(PREFACE);
+      });
+      const ended = new Promise((resolve) => secured.on("close", resolve));
+      secured.resume();
+      if (atMs < 1_000) assert.equal(await opened, 5);
+      else await ended;
+      secured.destroy();
+    });
+  }
 });
 
 test("[LNK-11] an address at its limit of long polls opens no more, though they have ended", () => {

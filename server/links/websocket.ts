@@ -29,14 +29,22 @@ const CLOSE_CODE_MAX = 4999;
 /** A record's header of version 0, which none has: an end of every sealed link. [ENV-3] */
 const NO_RECORD = Uint8Array.of(1, 0, ...new Array<number>(14).fill(0));
 
+export interface WebSocketOptions {
+  readonly frameBytesMax: number;
+  readonly originRule: OriginRule;
+  readonly nowMs: () => number;
+}
+
 /** Turns upgrade requests into links. [LNK-5] */
 export class WebSocketEntrance {
   readonly #server: WebSocketServer;
 
   readonly #originRule: OriginRule;
+  readonly #nowMs: () => number;
 
-  constructor(frameBytesMax: number, originRule: OriginRule) {
+  constructor({ frameBytesMax, originRule, nowMs }: WebSocketOptions) {
     this.#originRule = originRule;
+    this.#nowMs = nowMs;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -65,6 +73,7 @@ export class WebSocketEntrance {
     const from = {
       peer: request.socket.remoteAddress ?? "",
       isTls: request.socket instanceof TLSSocket,
+      openedMs: this.#nowMs(),
     };
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const link = new WebSocketLink(webSocket, from);
@@ -92,6 +101,7 @@ class WebSocketLink implements AcceptedLink {
   readonly kind = "websocket";
   readonly peer: string;
   readonly isTls: boolean;
+  readonly openedMs: number;
   readonly #socket: WebSocket;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -104,10 +114,14 @@ class WebSocketLink implements AcceptedLink {
   #timer: NodeJS.Timeout | undefined;
   #handler: LinkHandler | undefined;
 
-  constructor(socket: WebSocket, { peer, isTls }: { peer: string; isTls: boolean }) {
+  constructor(
+    socket: WebSocket,
+    from: { readonly peer: string; readonly isTls: boolean; readonly openedMs: number },
+  ) {
     this.#socket = socket;
-    this.peer = peer;
-    this.isTls = isTls;
+    this.peer = from.peer;
+    this.isTls = from.isTls;
+    this.openedMs = from.openedMs;
   }
 
   start(handler: LinkHandler): void {
