@@ -14,6 +14,7 @@ import { type WebSocketConstructor, webSocket } from "../../client/links/websock
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { OpenRequestSchema } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { lengthPrefixBytes, writeLengthPrefix } from "../../protocol/delimit.ts";
+import { encodeHeader } from "../../protocol/envelope/records.ts";
 import type { DialledLink, Link, LinkAcceptor } from "../../protocol/link.ts";
 import { PREFACE } from "../../protocol/sniff.ts";
 import { Alarms } from "../sessions/alarms.ts";
@@ -46,7 +47,7 @@ class Doors {
   readonly #listener: Listener;
   port = 0;
 
-  constructor(http = true) {
+  constructor(http = true, frameBytesMax = 262_144) {
     const accept: LinkAcceptor = (link) => this.accept(link);
     this.#longPolls = new LongPollLinks(LIMITS, this.alarms, accept);
     const options = { bodyMs: 400, corsOrigin: "*", originRule: anyOrigin };
@@ -57,7 +58,7 @@ class Doors {
       tls: { cert, key },
       accept,
       http: longPollHttp(this.#longPolls, options, (_request, response) => response.end()),
-      frameBytesMax: 262_144,
+      frameBytesMax,
       originRule: anyOrigin,
       socketsMax: 1_000,
       openingMs: 1_000,
@@ -332,6 +333,53 @@ describe("[LNK-6] [ENV-61] the time of a link counts from its connection's accep
       else await ended;
       secured.destroy();
     });
+  }
+});
+
+/** Whole records, the first one a ClientHello, in one message of a size. */
+function recordsOf(messageBytes: number): Buffer {
+  const RECORD_BYTES_MAX = 16 + 16_656;
+  const parts: Uint8Array[] = [
+    encodeHeader({ type: "clientHello", epoch: 0, seq: 0, bodyBytes: 0 }),
+  ];
+  for (let left = messageBytes - 16; left > 0; left -= RECORD_BYTES_MAX) {
+    const bodyBytes = Math.min(left, RECORD_BYTES_MAX) - 16;
+    parts.push(encodeHeader({ type: "sealed", epoch: 1, seq: 0, bodyBytes }));
+    parts.push(new Uint8Array(bodyBytes));
+  }
+  return Buffer.concat(parts);
+}
+
+test("[LNK-5] [ENV-4] a message of 262,144 bytes is taken, whatever the frame limit", async () => {
+  const narrow = new Doors(true, 16_384);
+  await narrow.open();
+  try {
+    const url = `ws://127.0.0.1:${narrow.port}/posthorn.v1`;
+    for (const [bytes, status] of [
+      [16 + 16 + 16_656, undefined],
+      [262_144, undefined],
+      [262_145, 1009],
+    ] as const) {
+      const taken = new Promise<number>((resolve) => {
+        narrow.accept = (link) => ({
+          received: ({ length }) => {
+            resolve(length);
+            link.close(ErrorCode.GOODBYE);
+          },
+          drained: () => {},
+          closed: () => {},
+        });
+      });
+      const socket = new WebSocket(url, ["posthorn.v1"]);
+      socket.on("error", () => {});
+      const ended = new Promise<number>((resolve) => socket.on("close", resolve));
+      await new Promise((resolve) => socket.on("open", resolve));
+      socket.send(recordsOf(bytes));
+      assert.equal(await ended, status ?? 1000);
+      if (status === undefined) assert.equal(await taken, bytes);
+    }
+  } finally {
+    await narrow.close();
   }
 });
 

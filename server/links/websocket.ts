@@ -9,6 +9,7 @@ import type { AcceptedLink, LinkAcceptor, LinkHandler } from "../../protocol/lin
 import {
   contentOf,
   isWholeMessage,
+  MESSAGE_BYTES_MAX,
   type MessageContent,
   messagesOf,
 } from "../../protocol/whole-frames.ts";
@@ -19,7 +20,10 @@ import type { OriginRule } from "./origin.ts";
 const HIGH_WATER_BYTES = 256 * 1024;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 const LINGER_MS = 5_000;
-/** A message holds several frames: at most this many times the largest frame. */
+/**
+ * A message holds several frames: at most this many times the largest frame, and no less than what
+ * every sender may put into one. Records are smaller than either. [LNK-5] [ENV-4]
+ */
 const MESSAGE_FRAMES_MAX = 4;
 const DRAIN_POLL_MS = 20;
 /** RFC 6455 section 7.4: 1000 is a normal end; 4000 to 4999 are the application's. */
@@ -50,7 +54,7 @@ export class WebSocketEntrance {
       clientTracking: false,
       // Frames are small and often sealed: compression costs memory per link and leaks lengths.
       perMessageDeflate: false,
-      maxPayload: MESSAGE_FRAMES_MAX * frameBytesMax,
+      maxPayload: Math.max(MESSAGE_FRAMES_MAX * frameBytesMax, MESSAGE_BYTES_MAX),
       handleProtocols: (offered) =>
         offered.has(WEBSOCKET_SUBPROTOCOL) ? WEBSOCKET_SUBPROTOCOL : false,
     });
