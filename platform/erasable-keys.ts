@@ -1,7 +1,7 @@
 import { closeSync, fdatasync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { syncNames } from "./lmdb-folder.ts";
+import { syncNames } from "./folder-names.ts";
 
 const KEY_BYTES = 32;
 const HEADER: Buffer = Buffer.alloc(KEY_BYTES, "posthorn erasable keys 1\n".padEnd(KEY_BYTES, "."));

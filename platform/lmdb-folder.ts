@@ -1,7 +1,8 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, readSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { syncNames } from "./folder-names.ts";
 import { LockHeld, takeLock } from "./lock-file.ts";
 
 export type Env = RootDatabase<Uint8Array, Buffer>;
@@ -78,18 +79,6 @@ function prepare(folder: string): () => void {
     return takeLock(join(folder, "lock.sqlite"));
   } catch (error) {
     throw asFolderError(error, folder);
-  }
-}
-
-/** New files survive a power cut once the folder that names them is flushed (fsync(2)). */
-export function syncNames(folder: string): void {
-  // Windows flushes names with files, and cannot open a folder.
-  if (process.platform === "win32") return;
-  const names = openSync(folder, "r");
-  try {
-    fsyncSync(names);
-  } finally {
-    closeSync(names);
   }
 }
 

@@ -18,6 +18,7 @@ export class SocketLink implements DialledLink {
   readonly kind = "tcp";
   readonly peer: string;
   readonly isTls: boolean;
+  readonly openedMs: number | undefined;
   readonly #socket: Duplex;
   #handler: LinkHandler | undefined;
   #waiting: Uint8Array[] = [];
@@ -27,9 +28,11 @@ export class SocketLink implements DialledLink {
   #closing: ErrorCode | undefined;
   #linger: NodeJS.Timeout | undefined;
 
-  constructor(socket: Duplex, peer: string) {
+  /** @param openedMs when the socket was accepted; a socket that was dialled has none */
+  constructor(socket: Duplex, peer: string, openedMs?: number) {
     this.#socket = socket;
     this.peer = peer;
+    this.openedMs = openedMs;
     this.isTls = socket instanceof TLSSocket;
   }
 

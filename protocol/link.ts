@@ -43,6 +43,11 @@ export interface LinkHandler {
 export interface AcceptedLink extends Link {
   /** Whether TLS is below it: nobody but its ends can read or change it. */
   readonly isTls: boolean;
+  /**
+   * When it opened, by the node's clock: all times of its beginning count from there, whatever came
+   * first. Without it, when it is accepted. [ENV-61]
+   */
+  readonly openedMs?: number | undefined;
   /** What the envelope says of it; undefined for a link that is not sealed. */
   readonly sealed?: SealedFacts | undefined;
 }

@@ -32,7 +32,7 @@ export function isWholeMessage(message: Uint8Array, content: MessageContent): bo
 /**
  * The most that one message of a message transport holds, unless a single frame is larger. [LNK-5]
  */
-const MESSAGE_BYTES_MAX = 256 * 1024;
+export const MESSAGE_BYTES_MAX: number = 256 * 1024;
 
 /**
  * Joins buffers of whole frames or records into as few messages as their bound allows, cut between

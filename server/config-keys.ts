@@ -126,7 +126,7 @@ export const CONFIG_KEYS = {
       "most bytes of deliveries outstanding to a device, whatever it asks",
     ),
     handshakeMs: duration(10_000, [100, MINUTE], "time for preface, TLS, HTTP heads and handshake"),
-    frameMs: duration(30_000, [100, 10 * MINUTE], "time for one frame to arrive whole"),
+    frameMs: duration(30_000, [100, 10 * MINUTE], "time for one frame or record to arrive whole"),
   },
   timers: {
     keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),

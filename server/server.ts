@@ -137,6 +137,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     originRule,
     socketsMax: 2 * config.limits.linksMax,
     openingMs: config.limits.handshakeMs,
+    nowMs: steadyMs,
   });
   const address = await listener.listen();
   const sweeper = new Sweeper(context);
@@ -200,6 +201,7 @@ function envelopeContextOf(
       nextServerId: next?.serverId ?? new Uint8Array(0),
     },
     allowsTicketOnly: true,
+    recordMs: config.limits.frameMs,
     tickets: store.tickets,
     alarms,
     observer: observeEnvelope(log, metrics),

@@ -107,6 +107,7 @@ export class Impostor {
         nextServerId: new Uint8Array(0),
       },
       allowsTicketOnly: false,
+      recordMs: 30_000,
       tickets: {
         keep: () => {},
         find: async () => undefined,

@@ -100,6 +100,14 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     killedBy: "envelope-core-bytes",
   },
   {
+    name: "envelope-ticket-outlives-header",
+    title: "[ENV-47] keeps the tickets of a link that ends with a header that is none",
+    file: "protocol/envelope/wire.ts",
+    find: "this.#broken = sealer !== undefined;",
+    replace: "this.#broken = because.code === ErrorCode.ENVELOPE_RECORD_INVALID;",
+    killedBy: "envelope-tickets",
+  },
+  {
     name: "envelope-ticket-again",
     title: "[ENV-44] a ticket is there after it was taken (P25)",
     file: "protocol/envelope/ticket.ts",
@@ -188,7 +196,7 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     name: "login-unverified",
     title: "[ENV-35] takes the name in a login proof for a proof",
     file: "server/sessions/logins.ts",
-    find: "if (login === undefined || !isOwn || !isMeant)",
+    find: "if (login === undefined || !isOfLink || !isMeant)",
     replace: "if (login === undefined || !isMeant)",
     killedBy: "device-login",
   },

@@ -37,7 +37,7 @@ function recordsByRule(stream: Uint8Array): { readonly whole: string[]; readonly
       view.getUint8(1) === 1 &&
       (isClear
         ? epoch === 0 && seq === 0n && length <= 8192
-        : type === 4 && epoch > 0 && seq <= 9_007_199_254_740_991n && length <= 1_048_848);
+        : type === 4 && epoch > 0 && seq <= 9_007_199_254_740_991n && length <= 16_656);
     if (!isLegal) return { whole, fails: true };
     const end = at + HEADER_BYTES + length;
     if (end > stream.length) break;

@@ -5,7 +5,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { NOBLE_CRYPTO } from "./noble.ts";
 import { equalBytes } from "./octets.ts";
-import { encodeHeader } from "./records.ts";
+import { clearRecord, encodeHeader } from "./records.ts";
 import { SUITE_RSA_AES128, SUITE_XWING_AES256, SUITE_XWING_CHACHA20 } from "./suites.ts";
 
 const CRYPTO = { client: NOBLE_CRYPTO, server: NATIVE_CRYPTO };
@@ -110,6 +110,27 @@ test("[ENV-39] asked for a new key, the other side gives one, once", () => {
   ]);
 });
 
+test("[ENV-4] [ENV-9] [FRM-4] nobody can have more kept than a frame before Ready has", () => {
+  const RECORD_BYTES_MAX = 16 + 16_656;
+  const content = Buffer.alloc(300_000, 7);
+  for (const [from, to] of [
+    ["client", "server"],
+    ["server", "client"],
+  ] as const) {
+    const pair = pairOf({});
+    pair[from].write(content);
+    pair.settle();
+    assert.deepEqual(Buffer.concat(pair.at[to].frames), content);
+    const longest = Math.max(...pair.at[from].records.map(({ length }) => length));
+    assert.equal(longest, RECORD_BYTES_MAX);
+    const header = { type: "sealed", epoch: 1, seq: 0 } as const;
+    pair.inject(to, encodeHeader({ ...header, bodyBytes: RECORD_BYTES_MAX - 15 }));
+    pair.settle();
+    assert.equal(pair.at[to].ends[0]?.because.code, ErrorCode.ENVELOPE_MALFORMED);
+    assert.equal(pair.at[to].ends[0]?.because.requirement, "ENV-4");
+  }
+});
+
 test("[ENV-42] a ticket comes when the service says whose the link is", () => {
   const pair = pairOf({});
   pair.server.issueTicket("alice phone", new Uint8Array(16).fill(1), pair.nowMs);
@@ -122,49 +143,132 @@ test("[ENV-42] a ticket comes when the service says whose the link is", () => {
   );
 });
 
-/** A link whose device has a ticket of it. */
-function ticketed(): Pair {
+/** A link over which a ticket came, and one record of the device that it has not sent yet. */
+function withTicket() {
   const pair = pairOf({});
   pair.server.issueTicket("alice phone", new Uint8Array(16).fill(1), pair.nowMs);
   pair.settle();
-  return pair;
+  const [ticket] = pair.tickets;
+  assert.ok(ticket !== undefined && pair.book.find(ticket.ticketId, pair.nowMs) !== undefined);
+  return { pair, ticket };
 }
 
-const FAULTS: Readonly<Record<string, (pair: Pair) => void>> = {
-  "a record that does not open": (pair) => {
-    const header = encodeHeader({ type: "sealed", epoch: 1, seq: 1, bodyBytes: 80 });
-    pair.inject("client", Buffer.concat([header, new Uint8Array(80)]));
-  },
-  "a header that is none": (pair) => pair.inject("client", new Uint8Array(16).fill(9)),
-  "a record that is too long": (pair) => {
-    const bodyBytes = 2 ** 21;
-    pair.inject("client", encodeHeader({ type: "sealed", epoch: 1, seq: 1, bodyBytes }));
-  },
-  "the service's sealed alert": (pair) => pair.inject("server", new Uint8Array(16).fill(9)),
+const BREAKS: Readonly<Record<string, (record: Uint8Array) => Uint8Array>> = {
+  "a type that is none": (record) => withByte(record, 0, 9),
+  "another version": (record) => withByte(record, 1, 2),
+  "no epoch": (record) => withByte(record, 3, 0),
+  "a length that is none": (record) => withByte(record, 13, 0xff),
+  "another number": (record) => withByte(record, 11, 99),
+  "a changed text": (record) => withByte(record, 20, (record[20] as number) ^ 1),
+  "a clear record": (record) => clearRecord("clientFinished", record.subarray(16)),
 };
-for (const [what, happens] of Object.entries(FAULTS)) {
-  test(`[ENV-76] a link's tickets go with it: ${what}`, () => {
-    const pair = ticketed();
-    happens(pair);
-    pair.settle();
-    assert.ok(pair.client.closed);
-    assert.deepEqual(pair.dropped, [new Uint8Array(16).fill(1)]);
-  });
+
+function withByte(record: Uint8Array, at: number, byte: number): Uint8Array {
+  const copy = Uint8Array.from(record);
+  copy[at] = byte;
+  return copy;
 }
 
-test("[ENV-76] the tickets of a link that was cut, or ended in order, are for the next one", () => {
-  for (const end of [
-    (pair: Pair) => pair.client.ended(),
-    (pair: Pair) => pair.client.close(),
-    (pair: Pair) => pair.server.close(),
-    (pair: Pair) => pair.client.elapsed(pair.client.deadlineMs()),
-  ]) {
-    const pair = ticketed();
+for (const [what, bend] of Object.entries(BREAKS)) {
+  for (const to of ["client", "server"] as const) {
+    test(`[ENV-47] [ENV-76] tickets do not outlive a broken link: ${what} for the ${to}`, () => {
+      const { pair, ticket } = withTicket();
+      const from = to === "server" ? "client" : "server";
+      pair[from].write(Uint8Array.of(1));
+      const [write] = pair[from].effects();
+      assert.ok(write?.kind === "write");
+      pair.inject(to, bend(write.bytes));
+      const dropped: Uint8Array[] = [];
+      for (const effect of pair[to].effects()) {
+        if (effect.kind === "revoke-ticket") pair.book.revoke(effect.ticketId);
+        if (effect.kind === "drop-ticket") dropped.push(effect.ticketId);
+        // The alert does not arrive: each side has to know by itself.
+      }
+      const isKept = pair.book.find(ticket.ticketId, pair.nowMs) !== undefined;
+      assert.equal(isKept, to === "client");
+      assert.deepEqual(dropped, to === "client" ? [ticket.ticketId] : []);
+    });
+  }
+}
+
+test("[ENV-47] [ENV-76] who is told by an alert drops the tickets too", () => {
+  for (const to of ["client", "server"] as const) {
+    const { pair, ticket } = withTicket();
+    pair.inject(to, new Uint8Array(16).fill(9));
+    pair.settle();
+    assert.equal(pair.at[to === "client" ? "server" : "client"].ends.length, 1, "it was told");
+    assert.deepEqual(pair.dropped, [ticket.ticketId]);
+    assert.equal(pair.book.count, 0);
+  }
+});
+
+test("[ENV-47] [ENV-76] a link that was cut, closed or too slow leaves its tickets", () => {
+  const ends: readonly ((pair: Pair) => void)[] = [
+    (pair) => {
+      pair.client.ended();
+      pair.server.ended();
+    },
+    (pair) => pair.client.close(),
+    (pair) => pair.server.close(),
+    (pair) => {
+      pair.inject("server", Uint8Array.of(4, 1));
+      pair.server.elapsed(pair.nowMs + 30_000);
+    },
+  ];
+  for (const end of ends) {
+    const { pair, ticket } = withTicket();
     end(pair);
     pair.settle();
-    assert.ok(pair.client.closed);
+    assert.ok(pair.client.closed && pair.server.closed);
     assert.deepEqual(pair.dropped, []);
+    assert.ok(pair.book.find(ticket.ticketId, pair.nowMs));
   }
+});
+
+test("[LNK-6] [ENV-60] a record that does not end in its time ends the link, in order", () => {
+  for (const to of ["client", "server"] as const) {
+    const pair = pairOf({ server: { recordMs: 5_000 } });
+    const recordMs = to === "server" ? 5_000 : 30_000;
+    const other = to === "server" ? "client" : "server";
+    pair[other].write(new Uint8Array(100));
+    const [write] = pair[other].effects();
+    assert.ok(write?.kind === "write");
+    const idleMs = pair[to].deadlineMs();
+    pair[to].received(write.bytes.subarray(0, 1), pair.nowMs + 1_000);
+    const deadlineMs = pair.nowMs + 1_000 + recordMs;
+    assert.equal(pair[to].deadlineMs(), deadlineMs);
+    // More of it gives it no more time.
+    pair[to].received(write.bytes.subarray(1, 50), deadlineMs - 1);
+    pair[to].elapsed(deadlineMs - 1);
+    assert.ok(!pair[to].closed);
+    if (to === "client") {
+      pair[to].received(write.bytes.subarray(50), deadlineMs - 1);
+      assert.equal(pair[to].deadlineMs(), idleMs, "it has ended");
+      continue;
+    }
+    pair[to].elapsed(deadlineMs);
+    pair.settle();
+    const [end] = pair.at[to].ends;
+    assert.equal(end?.because.code, ErrorCode.TOO_SLOW);
+    assert.equal(end?.because.requirement, "ENV-60");
+    assert.equal(pair.at[other].ends[0]?.because.code, ErrorCode.GOODBYE);
+  }
+});
+
+test("[ENV-60] each record has its own time", () => {
+  const pair = pairOf({});
+  const records = [1, 2].map((byte) => {
+    pair.client.write(new Uint8Array(100).fill(byte));
+    const [write] = pair.client.effects();
+    assert.ok(write?.kind === "write");
+    return write.bytes;
+  });
+  const [first, second] = records as [Uint8Array, Uint8Array];
+  const { nowMs } = pair;
+  pair.server.received(first.subarray(0, 9), nowMs);
+  const joined = Buffer.concat([first.subarray(9), second.subarray(0, 9)]);
+  pair.server.received(joined, nowMs + 29_000);
+  assert.equal(pair.server.deadlineMs(), nowMs + 29_000 + 30_000);
 });
 
 test("randomness of another length, and a ticket that is not there, are mistakes of the caller", () => {

@@ -92,7 +92,7 @@ export class ClientEnvelope {
   readonly #crypto: CryptoProvider;
   readonly #options: ClientEnvelopeOptions;
   readonly #offers: readonly { readonly suite: number; readonly publicKey: Uint8Array }[];
-  readonly #wire = new Wire(true);
+  readonly #wire = new Wire({ takesTickets: true });
   readonly #core: Uint8Array;
   readonly #binder: Uint8Array;
   readonly #seed: Uint8Array;
@@ -139,7 +139,7 @@ export class ClientEnvelope {
   /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
   received(bytes: Uint8Array, nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#wire.received(bytes, ({ type, body }) => {
+    this.#wire.received(bytes, nowMs, ({ type, body }) => {
       if (type !== "serverHello" || this.#phase !== "helloSent") this.#fail(outOfPlace(type));
       else this.#answered(body);
     });
@@ -183,8 +183,10 @@ export class ClientEnvelope {
   /** The time of {@link deadlineMs} has come, or any other time. */
   elapsed(nowMs: number): void {
     this.#nowMs = nowMs;
-    if (nowMs < this.#deadlineMs) return;
-    if (this.#phase === "open") {
+    if (nowMs < this.deadlineMs()) return;
+    if (nowMs >= this.#wire.recordDeadlineMs) {
+      this.#wire.recordLate();
+    } else if (this.#phase === "open") {
       const detail = "the link has reached the end of its life";
       this.#wire.close(violation(ErrorCode.ENVELOPE_LIMIT_REACHED, "ENV-41", detail));
     } else {
@@ -195,7 +197,8 @@ export class ClientEnvelope {
 
   /** When to call {@link elapsed}; Infinity when never. */
   deadlineMs(): number {
-    return this.#wire.closed ? Number.POSITIVE_INFINITY : this.#deadlineMs;
+    if (this.#wire.closed) return Number.POSITIVE_INFINITY;
+    return Math.min(this.#deadlineMs, this.#wire.recordDeadlineMs);
   }
 
   /** What to do now, in order; empties the list. */
@@ -324,7 +327,7 @@ export class ClientEnvelope {
         this.#ticketCame(effect.ticket);
         continue;
       }
-      if (effect.kind === "close" && isFault(effect.because)) this.#dropTickets();
+      if (effect.kind === "close" && this.#wire.broken) this.#dropTickets();
       this.#pending.push(effect);
     }
     if (!this.#wire.closed) return;
@@ -348,13 +351,6 @@ export class ClientEnvelope {
     this.#ticketIds = [...this.#ticketIds, ticketId].slice(-LINK_TICKETS_MAX);
     this.#pending.push({ kind: "ticket", ticket });
   }
-}
-
-/** Whether a link went wrong; whoever has lost another one comes back with its tickets. [ENV-76] */
-function isFault({ code, requirement }: Violation): boolean {
-  // That the other side broke a limit; the other limits end a link in order. [ENV-38]
-  if (code === ErrorCode.ENVELOPE_LIMIT_REACHED) return requirement === "ENV-38";
-  return code !== ErrorCode.GOODBYE && code !== ErrorCode.ENVELOPE_TRUNCATED;
 }
 
 /** Undefined: it is not whom the device expects. [ENV-29] */

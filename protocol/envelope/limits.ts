@@ -5,8 +5,11 @@ export const ENVELOPE_VERSION = 1;
 export const CLEAR_BODY_BYTES_MAX = 8 * 1024;
 /** Of the core of either hello. [ENV-12] */
 export const CORE_BYTES_MAX = 8000;
-/** Of what one record may carry. [ENV-9] */
-export const CONTENT_BYTES_MAX = 1024 * 1024;
+/**
+ * Of what one record may carry: no more than a frame before Ready, as a record is kept whole for
+ * whoever has shaken hands, before anybody knows who it is. [ENV-4] [ENV-9] [FRM-4]
+ */
+export const CONTENT_BYTES_MAX = 16 * 1024;
 /** Content, its type and its padding. [ENV-9] */
 export const INNER_BYTES_MAX: number = CONTENT_BYTES_MAX + 256;
 /** Up to here lengths are rounded up to multiples of it. [ENV-9] */
@@ -36,7 +39,8 @@ export const BINDER_FAILURES_MAX = 3;
 
 // --- ours ---
 
-/** Content is cut at this size: a record has to arrive whole before it opens. */
-export const RECORD_CONTENT_BYTES = 64 * 1024;
+/** From a record's first byte to its last, unless a service is told otherwise. [ENV-60] */
+export const RECORD_MS = 30_000;
+
 /** Records are handed to the link together up to about this size. [LNK-5] */
 export const WRITE_BYTES = 256 * 1024;

@@ -6,9 +6,6 @@ import { signedText } from "./transcript.ts";
 const LOGIN = "Posthorn login v1";
 const ANSWER = "Posthorn login srv v1";
 
-/** Of an Ed25519 public key. [ENV-55] */
-export const LOGIN_KEY_BYTES = 32;
-
 /** Whose login it is, on which link. [ENV-35] */
 export interface Login {
   readonly channelBinding: Uint8Array;

@@ -40,6 +40,8 @@ export interface ServerEnvelopeOptions {
   /** Whether a ticket alone is enough. [ENV-46] */
   readonly allowsTicketOnly: boolean;
   readonly policy: Policy;
+  /** From a record's first byte to its last; {@link RECORD_MS} where it is absent. [ENV-60] */
+  readonly recordMs?: number;
   /** SERVER_RANDOMNESS_BYTES, from the system's generator, never twice the same. */
   readonly randomness: Uint8Array;
 }
@@ -93,7 +95,7 @@ interface Choice {
 export class ServerEnvelope {
   readonly #crypto: CryptoProvider;
   readonly #options: ServerEnvelopeOptions;
-  readonly #wire = new Wire(false);
+  readonly #wire: Wire;
   #phase: Phase = "helloAwaited";
   #question: Question | undefined;
   #choice: Choice | undefined;
@@ -103,14 +105,16 @@ export class ServerEnvelope {
   #nowMs: number;
   #pending: ServerEnvelopeEffect[] = [];
 
-  constructor(crypto: CryptoProvider, options: ServerEnvelopeOptions, nowMs: number) {
+  /** @param openedMs when the link opened; its first bytes may come later. [ENV-61] */
+  constructor(crypto: CryptoProvider, options: ServerEnvelopeOptions, openedMs: number) {
     if (options.randomness.length !== SERVER_RANDOMNESS_BYTES) {
       throw new RangeError(`randomness of ${options.randomness.length} bytes`);
     }
     this.#crypto = crypto;
     this.#options = options;
-    this.#nowMs = nowMs;
-    this.#deadlineMs = nowMs + HANDSHAKE_MS;
+    this.#wire = new Wire({ takesTickets: false, recordMs: options.recordMs });
+    this.#nowMs = openedMs;
+    this.#deadlineMs = openedMs + HANDSHAKE_MS;
   }
 
   get closed(): boolean {
@@ -120,7 +124,7 @@ export class ServerEnvelope {
   /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
   received(bytes: Uint8Array, nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#wire.received(bytes, ({ type, body }) => {
+    this.#wire.received(bytes, nowMs, ({ type, body }) => {
       if (type === "clientHello" && this.#phase === "helloAwaited") this.#asked(body);
       else if (type === "clientFinished" && this.#phase === "finishedAwaited") this.#finished(body);
       else this.#wire.fail(outOfPlace(type));
@@ -207,8 +211,10 @@ export class ServerEnvelope {
   /** The time of {@link deadlineMs} has come, or any other time. */
   elapsed(nowMs: number): void {
     this.#nowMs = nowMs;
-    if (nowMs < this.#deadlineMs) return;
-    if (this.#phase === "open") {
+    if (nowMs < this.deadlineMs()) return;
+    if (nowMs >= this.#wire.recordDeadlineMs) {
+      this.#wire.recordLate();
+    } else if (this.#phase === "open") {
       const detail = "the link has reached the end of its life";
       this.#wire.close(violation(ErrorCode.ENVELOPE_LIMIT_REACHED, "ENV-41", detail));
     } else {
@@ -219,7 +225,8 @@ export class ServerEnvelope {
 
   /** When to call {@link elapsed}; Infinity when never. */
   deadlineMs(): number {
-    return this.#wire.closed ? Number.POSITIVE_INFINITY : this.#deadlineMs;
+    if (this.#wire.closed) return Number.POSITIVE_INFINITY;
+    return Math.min(this.#deadlineMs, this.#wire.recordDeadlineMs);
   }
 
   /** What to do now, in order; empties the list. */
@@ -368,18 +375,19 @@ export class ServerEnvelope {
     this.#wire.fail(because);
   }
 
-  /** Takes over what the wire wants done. A record that went wrong takes its tickets along. */
+  /** Takes over what the wire wants done. */
   #afterWire(): void {
     for (const effect of this.#wire.effects()) {
       // The wire of a service takes no tickets.
       if (effect.kind === "ticket-content") continue;
-      if (effect.kind === "close") this.#closed(effect.because);
+      if (effect.kind === "close") this.#closed();
       this.#pending.push(effect);
     }
   }
 
-  #closed({ code }: Violation): void {
-    if (code === ErrorCode.ENVELOPE_RECORD_INVALID || code === ErrorCode.ENVELOPE_RECORD_REFUSED) {
+  /** A link that somebody broke takes its tickets along; one that was cut does not. [ENV-47] */
+  #closed(): void {
+    if (this.#wire.broken) {
       for (const ticketId of this.#issued) this.#pending.push({ kind: "revoke-ticket", ticketId });
     }
     this.#issued = [];

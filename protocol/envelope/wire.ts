@@ -7,7 +7,7 @@ import {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { decodePlain, encodePlain, type Plain } from "../plain.ts";
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
-import { RECORD_CONTENT_BYTES, WRITE_BYTES } from "./limits.ts";
+import { CONTENT_BYTES_MAX, RECORD_MS, WRITE_BYTES } from "./limits.ts";
 import { concat, NO_BYTES } from "./octets.ts";
 import { clearRecord, RecordReader, type RecordType, type SealRecord } from "./records.ts";
 import type { ContentType, Opened, Opener, Sealer } from "./sealing.ts";
@@ -34,6 +34,13 @@ export interface Traffic {
   readonly opener: Opener;
 }
 
+export interface WireOptions {
+  /** False for a service, which issues them. */
+  readonly takesTickets: boolean;
+  /** From a record's first byte to its last. [ENV-60] */
+  readonly recordMs?: number | undefined;
+}
+
 type ClearType = Exclude<RecordType, "sealed">;
 /** Takes a record of the handshake; the wire has judged its form. */
 export type HandshakeReceiver = (record: SealRecord & { readonly type: ClearType }) => void;
@@ -45,27 +52,35 @@ export type HandshakeReceiver = (record: SealRecord & { readonly type: ClearType
 export class Wire {
   readonly #reader = new RecordReader();
   readonly #takesTickets: boolean;
+  readonly #recordMs: number;
+  #recordSinceMs = Number.POSITIVE_INFINITY;
   #traffic: Traffic | undefined;
   #hasOpened = false;
   #closed = false;
+  #broken = false;
   #updateAsked = false;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #records: Uint8Array[] = [];
   #effects: WireEffect[] = [];
 
-  /** @param takesTickets false for a service, which issues them */
-  constructor(takesTickets: boolean) {
+  constructor({ takesTickets, recordMs = RECORD_MS }: WireOptions) {
     this.#takesTickets = takesTickets;
+    this.#recordMs = recordMs;
   }
 
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** True while a record has begun and not ended. [LNK-6] */
-  get unfinished(): boolean {
-    return this.#reader.unfinished;
+  /** Whether the link has ended with a sealed alert, ours or the other side's. [ENV-47] */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /** When the record that is under way is late; Infinity when none is. [ENV-60] */
+  get recordDeadlineMs(): number {
+    return this.#recordSinceMs + this.#recordMs;
   }
 
   /** Bytes that wait to be sealed. */
@@ -74,13 +89,23 @@ export class Wire {
   }
 
   /** Bytes from the link, cut anywhere; never throws, whatever they are. */
-  received(bytes: Uint8Array, handshake: HandshakeReceiver): void {
+  received(bytes: Uint8Array, nowMs: number, handshake: HandshakeReceiver): void {
     if (this.#closed) return;
+    let isAnother = this.#recordSinceMs === Number.POSITIVE_INFINITY;
     const fault = this.#reader.push(bytes, (record) => {
+      isAnother = true;
       this.#record(record, handshake);
       return !this.#closed;
     });
     if (fault !== undefined) this.fail(fault);
+    if (!this.#reader.unfinished) this.#recordSinceMs = Number.POSITIVE_INFINITY;
+    else if (isAnother) this.#recordSinceMs = nowMs;
+  }
+
+  /** The record that is under way has had its time. No fault of keys: tickets stay. [ENV-60] */
+  recordLate(): void {
+    const detail = "a record was not finished in time";
+    this.close(violation(ErrorCode.TOO_SLOW, "ENV-60", detail));
   }
 
   /** A record of the handshake. */
@@ -121,6 +146,7 @@ export class Wire {
     const { sealer } = this.#traffic ?? {};
     if (sealer === undefined) this.writeClear("alert", alertBody(ALERT_HANDSHAKE));
     else this.#records.push(sealer.seal("alert", alertBody(ALERT_RECORD)));
+    this.#broken = sealer !== undefined;
     this.#end(because, "us");
   }
 
@@ -190,6 +216,7 @@ export class Wire {
       }
       case "alert": {
         const detail = "the other side could not open a record";
+        this.#broken = true;
         this.#dropWaiting();
         return this.#end(violation(ErrorCode.ENVELOPE_RECORD_REFUSED, "", detail), "peer");
       }
@@ -214,8 +241,8 @@ export class Wire {
     const whole = this.#waiting.length === 1 ? (this.#waiting[0] as Uint8Array) : undefined;
     const bytes = whole ?? concat(this.#waiting);
     this.#dropWaiting();
-    for (let at = 0; at < bytes.length && !this.#closed; at += RECORD_CONTENT_BYTES) {
-      this.#sealContent("frames", bytes.subarray(at, at + RECORD_CONTENT_BYTES));
+    for (let at = 0; at < bytes.length && !this.#closed; at += CONTENT_BYTES_MAX) {
+      this.#sealContent("frames", bytes.subarray(at, at + CONTENT_BYTES_MAX));
     }
   }
 

@@ -2,7 +2,7 @@ import { getTextEncoding } from "@bufbuild/protobuf/wire";
 import type { LoginProof, LoginRegistration } from "../../gen/posthorn/v1/envelope_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart, type Hello } from "../../gen/posthorn/v1/session_pb.ts";
-import { LOGIN_KEY_BYTES } from "../envelope/login.ts";
+import { isSoundEd25519Key } from "../envelope/ed25519-form.ts";
 import { HASH_BYTES } from "../envelope/provider.ts";
 import {
   AGENT_BYTES_MAX,
@@ -84,7 +84,8 @@ export function readHello(hello: Plain<Hello>): AttachClaim | Violation {
 }
 
 function registrationHolds({ loginKey, registrationSecret }: Plain<LoginRegistration>): boolean {
-  return loginKey.length === LOGIN_KEY_BYTES && registrationSecret.length === HASH_BYTES;
+  // A key of small order has signatures that anybody makes. [ENV-31]
+  return isSoundEd25519Key(loginKey) && registrationSecret.length === HASH_BYTES;
 }
 
 function outboxHolds(outbox: OutboxClaim): boolean {

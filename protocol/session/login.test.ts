@@ -14,7 +14,11 @@ const WINDOW = { count: 8, bytes: 1000 };
 const MAC = new Uint8Array(32).fill(5);
 const PROOF = { account: "acme/ann", deviceId: "d", signature: new Uint8Array(64).fill(9) };
 const LOGIN: Credential = { token: "", login: { proof: PROOF, answerMac: MAC } };
-const REGISTRATION = { loginKey: new Uint8Array(32), registrationSecret: new Uint8Array(32) };
+/** Of RFC 8032's first test. */
+const LOGIN_KEY = Uint8Array.from(
+  Buffer.from("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "hex"),
+);
+const REGISTRATION = { loginKey: LOGIN_KEY, registrationSecret: new Uint8Array(32) };
 const REGISTERING: Credential = { token: "t", registration: REGISTRATION };
 const NOW_MS = 1;
 
@@ -219,6 +223,10 @@ describe("a service that reads Hello", () => {
       registration: REGISTRATION,
     },
     "a registration without a key": { registration: { ...REGISTRATION, loginKey: none } },
+    "a key of small order": { registration: { ...REGISTRATION, loginKey: new Uint8Array(32) } },
+    "a key in another form than its own": {
+      registration: { ...REGISTRATION, loginKey: new Uint8Array(32).fill(0xff) },
+    },
     "a registration without a secret": {
       registration: { ...REGISTRATION, registrationSecret: none },
     },

@@ -275,6 +275,16 @@ const OUTBOXES: readonly ServiceVector[] = [
   ),
 ];
 
+/** Login keys that nobody may register: lengths, and points that are none or anybody's. [ENV-31] */
+const LOGIN_KEYS: readonly (readonly [string, string])[] = [
+  ["short-key", "58".padEnd(62, "66")],
+  ["key-of-order-1", "01".padEnd(64, "0")],
+  ["key-of-order-4", "".padEnd(64, "0")],
+  ["key-of-order-8", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"],
+  ["key-above-the-field", "ed".padEnd(62, "f").concat("7f")],
+];
+const SECRET = Buffer.alloc(32, 7).toString("base64");
+
 const invalid = (name: string, receive: VectorFrame) =>
   service(
     named("SES-5", `hello-${name}`, "A Hello that breaks a rule."),
@@ -320,6 +330,11 @@ const HELLOS: readonly ServiceVector[] = [
   invalid("token-8193", hello({ token: "x".repeat(8193) })),
   invalid("agent-130-in-65-letters", hello({ agent: "\u00e9".repeat(65) })),
   invalid("version-0", hello({ versionMin: 0 })),
+  ...LOGIN_KEYS.map(([name, loginKey]) => {
+    const key = Buffer.from(loginKey, "hex").toString("base64");
+    const registration = { loginKey: key, registrationSecret: SECRET };
+    return invalid(`registration-${name}`, hello({ token: "t", registration }));
+  }),
   invalid("versions-reversed", hello({ versionMin: 2, versionMax: 1 })),
   valid("SES-5", "device-id-64", { deviceId: "A-z0_9.".padEnd(64, "x") }),
   valid("SES-5", "user-id-64", { ...FRESH, userId: "Z9._@+-".padEnd(64, "x") }),

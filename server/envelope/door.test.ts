@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { CLIENT_RANDOMNESS_BYTES, ClientEnvelope } from "../../protocol/envelope/client.ts";
 import { ServerIdentity } from "../../protocol/envelope/identity.ts";
 import { SUITE_RSA_AES128, SUITE_XWING_AES256 } from "../../protocol/envelope/suites.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
@@ -37,6 +38,7 @@ function doorWith(rules: Partial<DoorRules>) {
       nextServerId: new Uint8Array(0),
     },
     allowsTicketOnly: false,
+    recordMs: 30_000,
     tickets: {
       keep: () => {},
       find: async () => undefined,
@@ -123,16 +125,88 @@ test("[SES-1] a link of which nothing comes is closed in time", async () => {
   assert.equal(written.length, 1, "in words");
 });
 
+/** How many of so many handshakes an address gets. */
+const taker = (budget: HandshakeBudget) => (address: string, nowMs: number, count: number) =>
+  Array.from({ length: count }, () => budget.take(address, nowMs)).filter(Boolean).length;
+
 test("[ENV-54] an address has its share of handshakes, and others have theirs", () => {
-  const budget = new HandshakeBudget();
-  const taken = (address: string, nowMs: number, count: number) =>
-    Array.from({ length: count }, () => budget.take(address, nowMs)).filter(Boolean).length;
+  const taken = taker(new HandshakeBudget());
   assert.equal(taken("a", 0, 150), 100);
   assert.equal(taken("b", 0, 50), 50);
   assert.equal(taken("a", 1_000, 150), 20, "some come back each second");
   assert.equal(taken("a", 3_600_000, 150), 100, "and never more than a burst");
-  for (let index = 0; index < 20_000; index += 1) budget.take(`x${index}`, 0);
+});
+
+test("[ENV-54] the addresses behind one prefix of IPv6 are one", () => {
+  const budget = new HandshakeBudget();
+  const addresses = Array.from({ length: 5_000 }, (_, index) => `2001:db8::${index.toString(16)}`);
+  assert.equal(addresses.filter((address) => budget.take(address, 0)).length, 100);
+  assert.ok(budget.take("2001:db8:0:1::1", 0), "its neighbour is another one");
+  assert.equal(taker(budget)("::ffff:192.0.2.1", 0, 60) + taker(budget)("192.0.2.1", 0, 60), 100);
+});
+
+test("[ENV-54] all addresses together have their share, and it comes back", () => {
+  const budget = new HandshakeBudget();
+  const flood = (nowMs: number) =>
+    Array.from({ length: 9_000 }, (_, index) => budget.take(`x${index}`, nowMs)).filter(Boolean);
+  assert.equal(flood(0).length, 2_000);
+  assert.equal(flood(1_000).length, 500);
+  const fresh = new HandshakeBudget();
+  assert.equal(taker(fresh)("a", 0, 100_000), 100);
+  for (let index = 0; index < 1_900; index += 1) {
+    assert.ok(fresh.take(`x${index}`, 0), "what one was refused costs the others nothing");
+  }
+});
+
+test("[ENV-54] an address that has spent its share does not get it anew by others' number", () => {
+  const budget = new HandshakeBudget();
+  const taken = taker(budget);
+  assert.equal(taken("a", 0, 150), 100);
+  for (let index = 0; index < 50_000; index += 1) budget.take(`x${index}`, 0);
   assert.ok(budget.count <= 10_000, "it remembers no more than so many");
+  assert.equal(taken("a", 10, 150), 0);
+  assert.ok(taken("new", 1_000, 150) > 0, "nobody is locked out by it");
+  assert.ok(budget.count < 10_000, "what is full again is forgotten");
+});
+
+test("[ENV-19] [ENV-61] a sealed link's times count from its opening, not one after another", async () => {
+  const { link, elapse, sessions, refusals } = doorWith({ handshakeMs: 12_000 });
+  // What came before the door took nine of the ten seconds, the first byte takes half of the last.
+  const openedMs = -9_000;
+  const late = link({ openedMs });
+  const inTime = link({ openedMs });
+  elapse(500);
+  const device = new ClientEnvelope(
+    NATIVE_CRYPTO,
+    {
+      suites: [SUITE_XWING_AES256],
+      expects: { kind: "none" },
+      randomness: new Uint8Array(CLIENT_RANDOMNESS_BYTES),
+    },
+    0,
+  );
+  const said = () => {
+    const written = device.effects().flatMap((effect) => (effect.kind === "write" ? [effect] : []));
+    return Buffer.concat(written.map(({ bytes }) => bytes));
+  };
+  const hello = said();
+  late.handler.received(hello.subarray(0, 1));
+  inTime.handler.received(hello);
+  for (const bytes of inTime.written) device.received(bytes, 0);
+  inTime.handler.received(said());
+  assert.deepEqual(
+    sessions.map((session) => session.openedMs),
+    [openedMs],
+  );
+  elapse(600);
+  assert.equal(late.written[0]?.[0], RECORD_ALERT);
+  late.handler.closed(ErrorCode.LINK_LOST, "");
+  assert.deepEqual(refusals, [ErrorCode.TOO_SLOW]);
+  // Of which nothing comes at all: the door's own time.
+  const silent = link({ openedMs: -11_000 });
+  elapse(100);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(silent.closes, [ErrorCode.TOO_SLOW]);
 });
 
 test("[ENV-20] [ENV-54] beyond its share a handshake is refused as by any fault of one", () => {

@@ -24,6 +24,8 @@ export interface EnvelopeContext {
   readonly suites: readonly number[];
   readonly policy: Policy;
   readonly allowsTicketOnly: boolean;
+  /** From a record's first byte to its last. [ENV-60] */
+  readonly recordMs: number;
   readonly tickets: TicketStore;
   readonly alarms: Alarms;
   readonly observer: EnvelopeObserver;
@@ -85,7 +87,8 @@ class Door implements LinkHandler {
     this.#link = link;
     this.#ways = ways;
     const { alarms } = ways.context;
-    this.#cancel = alarms.schedule(alarms.nowMs() + ways.rules.handshakeMs, () => {
+    const openedMs = link.openedMs ?? alarms.nowMs();
+    this.#cancel = alarms.schedule(openedMs + ways.rules.handshakeMs, () => {
       const why = violation(ErrorCode.TOO_SLOW, "SES-1", "nothing came in time");
       this.#handler = refuse(this.#link, why);
     });

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtemp, readFile, realpath, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { type Client, connect } from "../../client/client.ts";
 import type { Dialer } from "../../client/dialer.ts";
 import { sealed } from "../../client/links/sealed.ts";
@@ -20,6 +22,7 @@ import type { Log } from "../observe.ts";
 import { createServer, type PosthornServer } from "../server.ts";
 import { identityPath, openIdentities } from "./identity-file.ts";
 
+const STRACE = spawnSync("strace", ["-e", "trace=none", "true"]).status === 0;
 const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 let folder = "";
@@ -144,6 +147,27 @@ test("[ENV-27] the identity is made once and kept from others", async () => {
   assert.deepEqual(openIdentities(folder).present.serverId, before);
   assert.equal((await stat(identityPath(folder))).mode & 0o777, 0o600);
   assert.match(await readFile(identityPath(folder), "utf8"), /posthorn identity 1/);
+});
+
+test("[ENV-27] an identity that was shown is durable, and the name of its file too", {
+  skip: !STRACE && "strace is not installed, or may not trace here",
+}, async () => {
+  const above = await realpath(await mkdtemp(join(tmpdir(), "posthorn-durable-identity-")));
+  const data = join(above, "data");
+  const module = new URL("./identity-file.ts", import.meta.url).href;
+  const open = "openIdentities(process.argv[1])";
+  const program = `import(${JSON.stringify(module)}).then((file) => file.${open})`;
+  const trace = join(above, "trace");
+  const options = ["-f", "-y", "-o", trace, "-e", "trace=rename,renameat,renameat2,fsync"];
+  await promisify(execFile)("strace", [...options, process.execPath, "-e", program, data]);
+  const calls = (await readFile(trace, "utf8")).split("\n");
+  const at = (what: RegExp) => calls.findIndex((call) => what.test(call));
+  const renamed = at(/rename\w*\(.*identity\.json\.new/);
+  const flushed = (path: string) => calls.findLastIndex((call) => call.includes(`<${path}>`));
+  assert.ok(renamed > at(/fsync\(.*identity\.json\.new>/), "what it holds, before it has its name");
+  assert.ok(flushed(data) > renamed, "its name");
+  assert.ok(flushed(above) >= 0, "its folder's name");
+  await rm(above, { recursive: true, force: true });
 });
 
 test("[ENV-32] a first-seen service is remembered, and another one is a loud stop", async () => {

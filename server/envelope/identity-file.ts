@@ -10,8 +10,9 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { syncNames } from "../../platform/folder-names.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { ServerIdentity } from "../../protocol/envelope/identity.ts";
 import { StoreError } from "../store/store.ts";
@@ -156,7 +157,8 @@ function areSeeds(seeds: Partial<Seeds> | undefined): boolean {
 function write(path: string, file: IdentityFile): void {
   const fresh = `${path}.new`;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const made = mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    if (made !== undefined) syncNames(dirname(resolve(dirname(path))));
     const target = openSync(fresh, "w", 0o600);
     try {
       chmodSync(fresh, 0o600);
@@ -166,6 +168,7 @@ function write(path: string, file: IdentityFile): void {
       closeSync(target);
     }
     renameSync(fresh, path);
+    syncNames(dirname(path));
   } catch (error) {
     throw unwritable(path, "it cannot be written", error);
   }

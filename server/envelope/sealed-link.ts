@@ -25,6 +25,7 @@ export class SealedLink implements AcceptedLink, LinkHandler {
   readonly kind: AcceptedLink["kind"];
   readonly peer: string;
   readonly isTls: boolean;
+  readonly openedMs: number;
   sealed: SealedFacts | undefined;
   readonly #inner: AcceptedLink;
   readonly #context: EnvelopeContext;
@@ -45,13 +46,14 @@ export class SealedLink implements AcceptedLink, LinkHandler {
     this.kind = inner.kind;
     this.peer = inner.peer;
     this.isTls = inner.isTls;
+    this.openedMs = inner.openedMs ?? context.alarms.nowMs();
     this.#inner = inner;
     this.#context = context;
     this.#accept = accept;
-    const { alarms, identities, suites, policy, allowsTicketOnly } = context;
+    const { alarms, identities, suites, policy, allowsTicketOnly, recordMs } = context;
     const randomness = randomBytes(SERVER_RANDOMNESS_BYTES);
-    const options = { identities, suites, policy, allowsTicketOnly, randomness };
-    this.#machine = new ServerEnvelope(NATIVE_CRYPTO, options, alarms.nowMs());
+    const options = { identities, suites, policy, allowsTicketOnly, recordMs, randomness };
+    this.#machine = new ServerEnvelope(NATIVE_CRYPTO, options, this.openedMs);
     this.#alarm = alarms.alarm((nowMs) => {
       this.#machine.elapsed(nowMs);
       this.#obeyAll();

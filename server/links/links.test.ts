@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { create } from "@bufbuild/protobuf";
 import { WebSocket } from "ws";
 import type { Dialer } from "../../client/dialer.ts";
@@ -13,7 +14,9 @@ import { type WebSocketConstructor, webSocket } from "../../client/links/websock
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { OpenRequestSchema } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { lengthPrefixBytes, writeLengthPrefix } from "../../protocol/delimit.ts";
+import { encodeHeader } from "../../protocol/envelope/records.ts";
 import type { DialledLink, Link, LinkAcceptor } from "../../protocol/link.ts";
+import { PREFACE } from "../../protocol/sniff.ts";
 import { Alarms } from "../sessions/alarms.ts";
 import { Listener } from "./listener.ts";
 import { LongPollLinks } from "./longpoll.ts";
@@ -39,11 +42,12 @@ const LIMITS = {
 class Doors {
   accept: LinkAcceptor = () => ({ received: () => {}, drained: () => {}, closed: () => {} });
   readonly alarms = new Alarms({ nowMs: () => Date.now() });
+  nowMs: () => number = () => Date.now();
   readonly #longPolls: LongPollLinks;
   readonly #listener: Listener;
   port = 0;
 
-  constructor(http = true) {
+  constructor(http = true, frameBytesMax = 262_144) {
     const accept: LinkAcceptor = (link) => this.accept(link);
     this.#longPolls = new LongPollLinks(LIMITS, this.alarms, accept);
     const options = { bodyMs: 400, corsOrigin: "*", originRule: anyOrigin };
@@ -54,10 +58,11 @@ class Doors {
       tls: { cert, key },
       accept,
       http: longPollHttp(this.#longPolls, options, (_request, response) => response.end()),
-      frameBytesMax: 262_144,
+      frameBytesMax,
       originRule: anyOrigin,
       socketsMax: 1_000,
       openingMs: 1_000,
+      nowMs: () => this.nowMs(),
     });
   }
 
@@ -273,6 +278,109 @@ test("[LNK-3] HTTP and WebSocket where they are not served are TRANSPORT_NOT_SER
 test("[LNK-6] a TLS handshake that is never finished is cut", async () => {
   const answer = await answerTo(doors.port, "\x16\x03\x01\x02\x00");
   assert.equal(answer.includes("HTTP"), false);
+});
+
+/** A socket to the doors, once they have accepted it at a time. */
+async function acceptedAt(acceptedMs: number): Promise<Socket> {
+  const accepted = new Promise<void>((resolve) => {
+    doors.nowMs = () => {
+      resolve();
+      return acceptedMs;
+    };
+  });
+  const socket = connect({ port: doors.port, host: "127.0.0.1" });
+  await accepted;
+  return socket;
+}
+
+/** When the next link says that it was opened. */
+function nextOpening(): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    doors.accept = (link) => {
+      resolve(link.openedMs);
+      return { received: () => {}, drained: () => {}, closed: () => {} };
+    };
+  });
+}
+
+describe("[LNK-6] [ENV-61] the time of a link counts from its connection's acceptance", () => {
+  after(() => {
+    doors.nowMs = () => Date.now();
+  });
+
+  test("though its preface comes later", async () => {
+    const socket = await acceptedAt(5);
+    doors.nowMs = () => 700;
+    const opened = nextOpening();
+    socket.write(PREFACE);
+    assert.equal(await opened, 5);
+    socket.destroy();
+  });
+
+  for (const atMs of [700, 1_100]) {
+    test(`though TLS comes first: at ${atMs} ms of 1,000`, async () => {
+      const socket = await acceptedAt(5);
+      doors.nowMs = () => atMs;
+      const opened = nextOpening();
+      const secured = connectTls({ socket, ca: cert, servername: "localhost" });
+      secured.on("error", () => {});
+      secured.on("secureConnect", () => {
+        if (atMs < 1_000) secured.write(PREFACE);
+      });
+      const ended = new Promise((resolve) => secured.on("close", resolve));
+      secured.resume();
+      if (atMs < 1_000) assert.equal(await opened, 5);
+      else await ended;
+      secured.destroy();
+    });
+  }
+});
+
+/** Whole records, the first one a ClientHello, in one message of a size. */
+function recordsOf(messageBytes: number): Buffer {
+  const RECORD_BYTES_MAX = 16 + 16_656;
+  const parts: Uint8Array[] = [
+    encodeHeader({ type: "clientHello", epoch: 0, seq: 0, bodyBytes: 0 }),
+  ];
+  for (let left = messageBytes - 16; left > 0; left -= RECORD_BYTES_MAX) {
+    const bodyBytes = Math.min(left, RECORD_BYTES_MAX) - 16;
+    parts.push(encodeHeader({ type: "sealed", epoch: 1, seq: 0, bodyBytes }));
+    parts.push(new Uint8Array(bodyBytes));
+  }
+  return Buffer.concat(parts);
+}
+
+test("[LNK-5] [ENV-4] a message of 262,144 bytes is taken, whatever the frame limit", async () => {
+  const narrow = new Doors(true, 16_384);
+  await narrow.open();
+  try {
+    const url = `ws://127.0.0.1:${narrow.port}/posthorn.v1`;
+    for (const [bytes, status] of [
+      [16 + 16 + 16_656, undefined],
+      [262_144, undefined],
+      [262_145, 1009],
+    ] as const) {
+      const taken = new Promise<number>((resolve) => {
+        narrow.accept = (link) => ({
+          received: ({ length }) => {
+            resolve(length);
+            link.close(ErrorCode.GOODBYE);
+          },
+          drained: () => {},
+          closed: () => {},
+        });
+      });
+      const socket = new WebSocket(url, ["posthorn.v1"]);
+      socket.on("error", () => {});
+      const ended = new Promise<number>((resolve) => socket.on("close", resolve));
+      await new Promise((resolve) => socket.on("open", resolve));
+      socket.send(recordsOf(bytes));
+      assert.equal(await ended, status ?? 1000);
+      if (status === undefined) assert.equal(await taken, bytes);
+    }
+  } finally {
+    await narrow.close();
+  }
 });
 
 test("[LNK-11] an address at its limit of long polls opens no more, though they have ended", () => {

@@ -33,6 +33,16 @@ export interface ListenerOptions {
   readonly socketsMax: number;
   /** From accepting a socket to its preface, TLS handshake or HTTP request head. [LNK-6] */
   readonly openingMs: number;
+  /** The node's clock. */
+  readonly nowMs: () => number;
+}
+
+/** A socket of which it is not known yet what it will be. */
+interface OpeningSocket {
+  readonly socket: Duplex;
+  readonly raw: Socket;
+  /** When it was accepted: TLS gives it no more time. [ENV-61] */
+  readonly openedMs: number;
 }
 
 /** The port cannot be listened on. */
@@ -56,10 +66,12 @@ export class Listener {
   readonly #tls: ReturnType<typeof createTlsServer> | undefined;
   readonly #webSockets: WebSocketEntrance;
   readonly #sockets = new Set<Socket>();
+  /** Sockets in their TLS handshake, by their ends: Node gives another object after it. */
+  readonly #securing = new Map<string, { readonly openedMs: number; readonly stop: () => void }>();
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#webSockets = new WebSocketEntrance(options.frameBytesMax, options.originRule);
+    this.#webSockets = new WebSocketEntrance(options);
     this.#http = createHttpServer(
       {
         headersTimeout: options.openingMs,
@@ -143,7 +155,8 @@ export class Listener {
     }
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    this.#open(socket, socket, (opening) => opening);
+    const openedMs = this.#options.nowMs();
+    this.#open({ socket, raw: socket, openedMs }, (opening) => opening);
   }
 
   /**
@@ -152,18 +165,22 @@ export class Listener {
    */
   #secured(socket: TLSSocket): void {
     const protocol = socket.alpnProtocol;
-    this.#open(socket, socket, (opening) => {
+    const securing = this.#securing.get(endsOf(socket));
+    securing?.stop();
+    const openedMs = securing?.openedMs ?? this.#options.nowMs();
+    this.#open({ socket, raw: socket, openedMs }, (opening) => {
       const expected = protocol === ALPN_PROTOCOL ? "preface" : "http";
       if (opening === "tls") return "unknown";
       return protocol === false || opening === "more" || opening === expected ? opening : "unknown";
     });
   }
 
-  #open(socket: Duplex, raw: Socket, judge: (opening: Opening) => Opening): void {
+  #open(given: OpeningSocket, judge: (opening: Opening) => Opening): void {
+    const { socket } = given;
     let seen: Buffer = Buffer.alloc(0);
     const late = setTimeout(
       () => refuse(socket, ErrorCode.TOO_SLOW, "LNK-6"),
-      this.#options.openingMs,
+      this.#leftMs(given.openedMs),
     );
     const failed = () => socket.destroy();
     const stop = () => {
@@ -179,7 +196,7 @@ export class Listener {
       stop();
       socket.pause();
       socket.off("error", failed);
-      this.#handOn(opening, { socket, raw, seen });
+      this.#handOn(opening, { ...given, seen });
     };
     socket.on("error", failed);
     socket.on("end", failed);
@@ -187,19 +204,37 @@ export class Listener {
     socket.on("data", sniffing);
   }
 
+  #leftMs(openedMs: number): number {
+    return Math.max(0, openedMs + this.#options.openingMs - this.#options.nowMs());
+  }
+
+  /** Takes the time over the TLS handshake to what comes after it. [ENV-61] */
+  #securingOf({ raw, openedMs }: OpeningSocket): void {
+    const ends = endsOf(raw);
+    const late = setTimeout(() => raw.destroy(), this.#leftMs(openedMs));
+    const stop = () => {
+      clearTimeout(late);
+      raw.off("close", stop);
+      this.#securing.delete(ends);
+    };
+    raw.on("close", stop);
+    this.#securing.set(ends, { openedMs, stop });
+  }
+
   #handOn(
     opening: Exclude<Opening, "more">,
-    given: { readonly socket: Duplex; readonly raw: Socket; readonly seen: Buffer },
+    given: OpeningSocket & { readonly seen: Buffer },
   ): void {
-    const { socket, raw, seen } = given;
+    const { socket, seen } = given;
     const { transports, accept } = this.#options;
     switch (opening) {
       case "preface":
         if (!transports.tcp) return refuse(socket, ErrorCode.TRANSPORT_NOT_SERVED, "LNK-3");
-        return acceptRaw(socket, raw, accept, seen.subarray(PREFACE_BYTES));
+        return acceptRaw(given, accept, seen.subarray(PREFACE_BYTES));
       case "tls":
         if (this.#tls === undefined) return refuse(socket, ErrorCode.TRANSPORT_NOT_SERVED, "LNK-3");
         socket.unshift(seen);
+        this.#securingOf(given);
         this.#tls.emit("connection", socket);
         return;
       case "http":
@@ -216,10 +251,16 @@ export class Listener {
   }
 }
 
-function acceptRaw(socket: Duplex, raw: Socket, accept: LinkAcceptor, first: Buffer): void {
-  const link = new SocketLink(socket, raw.remoteAddress ?? "");
+function acceptRaw(given: OpeningSocket, accept: LinkAcceptor, first: Buffer): void {
+  const { socket, raw, openedMs } = given;
+  const link = new SocketLink(socket, raw.remoteAddress ?? "", openedMs);
   if (first.length > 0) socket.unshift(first);
   link.start(accept(link));
+}
+
+/** No two sockets that live have both ends in common. */
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }
 
 /** Says why in the one way that a raw peer may understand, and ends. */

@@ -46,6 +46,7 @@ export class LongPollLink implements AcceptedLink {
   readonly kind = "longpoll";
   readonly peer: string;
   readonly isTls: boolean;
+  readonly openedMs: number;
   readonly holdMs: number;
   readonly coalesceMs: number;
   readonly pollBytesMax: number;
@@ -81,7 +82,8 @@ export class LongPollLink implements AcceptedLink {
     this.#limits = limits;
     this.#deadlines = deadlines;
     this.#forget = forget;
-    this.#heardMs = deadlines.nowMs();
+    this.openedMs = deadlines.nowMs();
+    this.#heardMs = this.openedMs;
     this.#watchIdle();
   }
 

@@ -9,6 +9,7 @@ import type { AcceptedLink, LinkAcceptor, LinkHandler } from "../../protocol/lin
 import {
   contentOf,
   isWholeMessage,
+  MESSAGE_BYTES_MAX,
   type MessageContent,
   messagesOf,
 } from "../../protocol/whole-frames.ts";
@@ -19,7 +20,10 @@ import type { OriginRule } from "./origin.ts";
 const HIGH_WATER_BYTES = 256 * 1024;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 const LINGER_MS = 5_000;
-/** A message holds several frames: at most this many times the largest frame. */
+/**
+ * A message holds several frames: at most this many times the largest frame, and no less than what
+ * every sender may put into one. Records are smaller than either. [LNK-5] [ENV-4]
+ */
 const MESSAGE_FRAMES_MAX = 4;
 const DRAIN_POLL_MS = 20;
 /** RFC 6455 section 7.4: 1000 is a normal end; 4000 to 4999 are the application's. */
@@ -29,20 +33,28 @@ const CLOSE_CODE_MAX = 4999;
 /** A record's header of version 0, which none has: an end of every sealed link. [ENV-3] */
 const NO_RECORD = Uint8Array.of(1, 0, ...new Array<number>(14).fill(0));
 
+export interface WebSocketOptions {
+  readonly frameBytesMax: number;
+  readonly originRule: OriginRule;
+  readonly nowMs: () => number;
+}
+
 /** Turns upgrade requests into links. [LNK-5] */
 export class WebSocketEntrance {
   readonly #server: WebSocketServer;
 
   readonly #originRule: OriginRule;
+  readonly #nowMs: () => number;
 
-  constructor(frameBytesMax: number, originRule: OriginRule) {
+  constructor({ frameBytesMax, originRule, nowMs }: WebSocketOptions) {
     this.#originRule = originRule;
+    this.#nowMs = nowMs;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       // Frames are small and often sealed: compression costs memory per link and leaks lengths.
       perMessageDeflate: false,
-      maxPayload: MESSAGE_FRAMES_MAX * frameBytesMax,
+      maxPayload: Math.max(MESSAGE_FRAMES_MAX * frameBytesMax, MESSAGE_BYTES_MAX),
       handleProtocols: (offered) =>
         offered.has(WEBSOCKET_SUBPROTOCOL) ? WEBSOCKET_SUBPROTOCOL : false,
     });
@@ -65,6 +77,7 @@ export class WebSocketEntrance {
     const from = {
       peer: request.socket.remoteAddress ?? "",
       isTls: request.socket instanceof TLSSocket,
+      openedMs: this.#nowMs(),
     };
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const link = new WebSocketLink(webSocket, from);
@@ -92,6 +105,7 @@ class WebSocketLink implements AcceptedLink {
   readonly kind = "websocket";
   readonly peer: string;
   readonly isTls: boolean;
+  readonly openedMs: number;
   readonly #socket: WebSocket;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -104,10 +118,14 @@ class WebSocketLink implements AcceptedLink {
   #timer: NodeJS.Timeout | undefined;
   #handler: LinkHandler | undefined;
 
-  constructor(socket: WebSocket, { peer, isTls }: { peer: string; isTls: boolean }) {
+  constructor(
+    socket: WebSocket,
+    from: { readonly peer: string; readonly isTls: boolean; readonly openedMs: number },
+  ) {
     this.#socket = socket;
-    this.peer = peer;
-    this.isTls = isTls;
+    this.peer = from.peer;
+    this.isTls = from.isTls;
+    this.openedMs = from.openedMs;
   }
 
   start(handler: LinkHandler): void {

@@ -71,7 +71,7 @@ class Peer {
   readonly #driver: SessionDriver;
   readonly #frames = new Delimiter(1 << 20);
 
-  constructor(node: DriverContext) {
+  constructor(node: DriverContext, part: Partial<AcceptedLink> = {}) {
     const link: AcceptedLink = {
       kind: "tcp",
       peer: "",
@@ -89,6 +89,7 @@ class Peer {
         return true;
       },
       close: (code) => void setImmediate(() => this.#driver.closed(code, "")),
+      ...part,
     };
     this.#driver = new SessionDriver(link, node, () => {});
   }
@@ -128,6 +129,21 @@ class Peer {
 const READY: Frame = { kind: "ready", value: {} };
 const ACK: Frame = { kind: "ack", value: { deliveredThrough: 0, resultsThrough: 0 } };
 const rest = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test("[SES-1] [ENV-61] a handshake's time counts from its link's opening", () => {
+  let nowMs = 10_000;
+  let ring: (() => void) | undefined;
+  const timer = (_: number, callback: () => void) => {
+    ring = callback;
+    return () => {};
+  };
+  const node = { ...nodeOf(heldStore().store), alarms: new Alarms({ nowMs: () => nowMs, timer }) };
+  const peers = [new Peer(node, { openedMs: 9_100 }), new Peer(node)];
+  nowMs += 200;
+  ring?.();
+  const closes = peers.map(({ closedWith }) => closedWith);
+  assert.deepEqual(closes, [ErrorCode.TOO_SLOW, undefined]);
+});
 
 test("[SES-6] a link that dies before its attach is durable fences the older one all the same", async () => {
   const { store, hold } = heldStore();

@@ -110,7 +110,7 @@ export class SessionDriver implements LinkHandler, HubMember {
     this.#onGone = onGone;
     this.#context = context;
     this.#link = link;
-    this.#session = new ServerSession(context.limits, context.alarms.nowMs());
+    this.#session = new ServerSession(context.limits, link.openedMs ?? context.alarms.nowMs());
     this.#alarm = context.alarms.alarm((nowMs) => this.#feed(() => this.#session.elapsed(nowMs)));
     this.#alarm.set(this.#session.deadlineMs());
   }

@@ -116,7 +116,11 @@ describe("logins", () => {
     clock.nowMs += LIFETIME_MS;
     await told({ ...CLAIM, loginProof: proof }, SEALED);
     assert.equal(verified.length, 2);
-    await told({ ...CLAIM, loginProof: proof }, undefined);
+    for (const clear of [proof, elsewhere.proof, { ...proof, account: "nobody" }]) {
+      verified.length = 0;
+      await told({ ...CLAIM, loginProof: clear }, undefined);
+      assert.equal(verified.length, 1, "a link that is not sealed costs the same work");
+    }
     await told({ ...CLAIM, loginProof: { ...proof, signature: new Uint8Array(63) } }, SEALED);
     for (const account of ["", "a/b/c", "/ann", "acme/", "é", "x".repeat(65)]) {
       await told({ ...CLAIM, loginProof: { ...proof, account } }, SEALED);

@@ -1,6 +1,6 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { isLoginOf, loginAnswer } from "../../protocol/envelope/login.ts";
-import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
+import { type CryptoProvider, HASH_BYTES } from "../../protocol/envelope/provider.ts";
 import type { SealedFacts } from "../../protocol/link.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
 import { type Identity, type Principal, principalOf } from "../auth/authenticate.ts";
@@ -40,16 +40,16 @@ export class Logins {
     const { crypto } = this.#options;
     const { loginProof, deviceId, userId } = claim;
     const principal = loginProof && principalOf(loginProof.account);
-    if (loginProof === undefined || principal === undefined || sealed === undefined) {
-      return LOGIN_INVALID;
-    }
-    const { channelBinding } = sealed;
+    if (loginProof === undefined || principal === undefined) return LOGIN_INVALID;
+    // On a link that is not sealed the work is done all the same, for an answer that is known.
+    const channelBinding = sealed?.channelBinding ?? NO_BINDING;
     const login = await this.#loginOf(principal, deviceId);
     const { publicKey, registrationSecret } = login ?? NOBODY;
     const { account, signature } = loginProof;
     const isOwn = isLoginOf(crypto, publicKey, { channelBinding, account, deviceId, signature });
     const isMeant = loginProof.deviceId === deviceId && ["", principal.userId].includes(userId);
-    if (login === undefined || !isOwn || !isMeant) return LOGIN_INVALID;
+    const isOfLink = sealed !== undefined && isOwn;
+    if (login === undefined || !isOfLink || !isMeant) return LOGIN_INVALID;
     const answer = loginAnswer(crypto, { registrationSecret, channelBinding });
     return { kind: "authenticated", principal, loginAnswer: answer };
   }
@@ -71,6 +71,9 @@ const NOBODY = {
   publicKey: Uint8Array.of(0x58, ...new Array(31).fill(0x66)),
   registrationSecret: new Uint8Array(32),
 };
+
+/** No sealed link has this one. [ENV-15] */
+const NO_BINDING = new Uint8Array(HASH_BYTES);
 
 /** What every fault of a login is answered with. [ENV-57] */
 export const LOGIN_INVALID = {

@@ -66,7 +66,10 @@ MESSAGES = {
     "Hello": table(
         "versionMin:uint32 versionMax:uint32 token:string userId:string deviceId:string"
         " outbox:OutboxPosition cursor:CursorPosition timers:Timers deliveryWindow:Window agent:string"
+        " loginProof:LoginProof registration:LoginRegistration"
     ),
+    "LoginProof": table("account:string deviceId:string signature:bytes"),
+    "LoginRegistration": table("loginKey:bytes registrationSecret:bytes"),
     "OutboxPosition": table("epoch:uint64 resultsThrough:uint64 next:uint64"),
     "CursorPosition": table("epoch:uint64 seq:uint64 start:CursorStart"),
     "Timers": table("keepaliveMs:uint32 idleMs:uint32 ageMs:uint32"),

@@ -17,8 +17,8 @@ from protobuf import decode, encode
 PREFACE = bytes.fromhex("f09f93af01")
 # [ENV-19]
 HANDSHAKE_S = 10
-# How much content goes into one record here; 1,048,576 would be legal. [ENV-9]
-CONTENT_BYTES = 65_536
+# How much content goes into one record at most. [ENV-9]
+CONTENT_BYTES = 16_384
 
 
 def fresh_rsa_key():

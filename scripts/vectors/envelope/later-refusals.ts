@@ -121,7 +121,7 @@ const SEALED_FAULTS: readonly EnvelopeCase[] = [
   ]),
   sealedRefused(["ENV-4", "too-long", "A body that is too long, by its header."], "parse", [
     "device",
-    () => headerOf({ type: SEALED, epoch: 1, seq: 1, length: 1_048_849 }),
+    () => headerOf({ type: SEALED, epoch: 1, seq: 1, length: 16_657 }),
   ]),
 ];
 

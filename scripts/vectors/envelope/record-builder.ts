@@ -38,7 +38,7 @@ export function paddedBytes(contentBytes: number): number {
   if (length <= 1024) return Math.ceil(length / 64) * 64;
   const e = Math.floor(Math.log2(length));
   const s = Math.floor(Math.log2(e)) + 1;
-  return Math.min(Math.ceil(length / 2 ** (e - s)) * 2 ** (e - s), 1_048_832);
+  return Math.min(Math.ceil(length / 2 ** (e - s)) * 2 ** (e - s), 16_640);
 }
 
 /** Content, its type, and padding as the chapter has it unless told otherwise. [ENV-8] */

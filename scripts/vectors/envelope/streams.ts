@@ -59,8 +59,8 @@ export const STREAMS: readonly EnvelopeCase[] = [
   stream(["ENV-4", "stream-clear-longest", "A clear body of 8,192 bytes is waited for."], {
     rest: headerOf({ type: 1, length: 8192 }),
   }),
-  stream(["ENV-4", "stream-sealed-longest", "A sealed body of 1,048,848 bytes is waited for."], {
-    rest: headerOf({ type: SEALED, epoch: 1, length: 1_048_848 }),
+  stream(["ENV-4", "stream-sealed-longest", "A sealed body of 16,656 bytes is waited for."], {
+    rest: headerOf({ type: SEALED, epoch: 1, length: 16_656 }),
   }),
   ...[0, 6, 22, 255].map((type) =>
     refused("ENV-3", `type-${type}`, `A record of type ${type}.`, clear({ type })),
@@ -84,8 +84,8 @@ export const STREAMS: readonly EnvelopeCase[] = [
   refused(
     "ENV-4",
     "sealed-too-long",
-    "The header of a sealed body of 1,048,849 bytes, and none of them.",
-    headerOf({ type: SEALED, epoch: 1, length: 1_048_849 }),
+    "The header of a sealed body of 16,657 bytes, and none of them.",
+    headerOf({ type: SEALED, epoch: 1, length: 16_657 }),
   ),
   refused(
     "ENV-4",

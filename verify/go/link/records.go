@@ -16,7 +16,7 @@ const (
 
 	HeaderBytes = 16
 	clearMax    = 8192
-	innerMax    = 1_048_832
+	innerMax    = 16_640
 	seqMax      = 1<<53 - 1
 	epochMax    = 65_535
 	hardStop    = 4
