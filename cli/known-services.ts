@@ -45,7 +45,9 @@ function read(path: string): Readonly<Record<string, Entry>> {
   }
   try {
     const known = JSON.parse(text) as Record<string, Entry>;
-    const isSound = Object.values(known).every(({ pins }) => Array.isArray(pins));
+    const isSound = Object.values(known).every(({ pins, minSuite }) => {
+      return Array.isArray(pins) && (minSuite === undefined || Number.isSafeInteger(minSuite));
+    });
     if (isSound) return known;
   } catch {
     // Told below: what was remembered must not be forgotten silently.

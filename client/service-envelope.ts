@@ -1,3 +1,4 @@
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import type {
   ClientEnvelopeOptions,
   ClientEstablished,
@@ -6,11 +7,14 @@ import type {
 import { equalBytes } from "../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../protocol/envelope/provider.ts";
 import {
+  isAtLeast,
   SUITE_RSA_AES128,
   SUITE_XWING_AES256,
   SUITE_XWING_CHACHA20,
+  suiteOf,
 } from "../protocol/envelope/suites.ts";
 import type { ClientTicket } from "../protocol/envelope/ticket.ts";
+import { LinkError } from "./dialer.ts";
 
 /** An RSA key of one link; the private half stays where it was made. [ENV-23] */
 export interface RsaKey {
@@ -63,10 +67,15 @@ export class ServiceEnvelope {
   #known: KnownService;
   #tickets: ClientTicket[] = [];
 
+  /** @throws RangeError when there is no suite that it could ever offer */
   constructor(options: ServiceEnvelopeOptions) {
     this.crypto = options.crypto;
     this.#options = options;
-    this.#suites = options.suites ?? SUITES_DEFAULT;
+    const hasRsa = options.makeRsaKey !== undefined;
+    this.#suites = (options.suites ?? SUITES_DEFAULT).filter((number) => {
+      return suiteOf(number) !== undefined && (number !== SUITE_RSA_AES128 || hasRsa);
+    });
+    if (this.#suites.length === 0) throw new RangeError("no suite to offer");
     const { trust, memory } = options;
     const remembered = memory?.load() ?? { serverIds: [], minSuite: undefined };
     // Pins are what the user says now; what an announcement added to them stays. [ENV-33]
@@ -74,18 +83,35 @@ export class ServiceEnvelope {
     this.#known = { ...remembered, serverIds: pins };
   }
 
-  /** The key that suite 0x0001 needs; undefined where it is not offered. */
+  /**
+   * By number, best first: what may be offered beside what the service has promised. [ENV-34]
+   *
+   * @throws LinkError when nothing may, which dialling again does not change
+   */
+  get suites(): readonly number[] {
+    const { minSuite } = this.#known;
+    if (minSuite === undefined) return this.#suites;
+    const strong = this.#suites.filter((number) => {
+      const suite = suiteOf(number);
+      return suite !== undefined && isAtLeast(suite, minSuite);
+    });
+    if (strong.length > 0) return strong;
+    const detail = `the service has promised suite ${minSuite}, and this device has weaker ones`;
+    throw new LinkError(ErrorCode.ENVELOPE_DOWNGRADED, detail);
+  }
+
+  /** The key that suite 0x0001 needs; undefined where it is not offered. @throws LinkError */
   async rsaKey(): Promise<RsaKey | undefined> {
-    if (!this.#suites.includes(SUITE_RSA_AES128)) return undefined;
+    if (!this.suites.includes(SUITE_RSA_AES128)) return undefined;
     return await this.#options.makeRsaKey?.();
   }
 
-  /** What to offer on the next link; uses a ticket up. [ENV-44] */
+  /** What to offer on the next link; uses a ticket up. [ENV-44] @throws LinkError */
   offer(
     rsaPublicKey: Uint8Array | undefined,
     nowMs: number,
   ): Omit<ClientEnvelopeOptions, "randomness"> {
-    const suites = this.#suites.filter((suite) => suite !== SUITE_RSA_AES128 || rsaPublicKey);
+    const suites = this.suites.filter((suite) => suite !== SUITE_RSA_AES128 || rsaPublicKey);
     const { minSuite } = this.#known;
     this.#tickets = this.#tickets.filter(({ expiresMs }) => expiresMs > nowMs);
     const ticket = this.#tickets.pop();

@@ -7,6 +7,7 @@ import {
 import type { DialledLink, LinkHandler, LinkTrust } from "../../protocol/link.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Dialer, LinkError } from "../dialer.ts";
+import { discard } from "../race.ts";
 import type { RsaKey, ServiceEnvelope } from "../service-envelope.ts";
 import { SteadyClock } from "../steady-clock.ts";
 
@@ -24,8 +25,10 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
     kind: dialer.kind,
     address: dialer.address,
     dial: async (signal) => {
-      const [inner, rsaKey] = await Promise.all([dialer.dial(signal), envelope.rsaKey()]);
-      const link = new SealedLink(inner, envelope, rsaKey);
+      // First: the service gives a transport little time, and one may turn out to be no use.
+      const rsaKey = await envelope.rsaKey();
+      const inner = await dialer.dial(signal);
+      const link = begun(inner, envelope, rsaKey);
       const abandon = () => link.close(ErrorCode.GOODBYE);
       signal.addEventListener("abort", abandon, { once: true });
       try {
@@ -39,6 +42,16 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
       }
     },
   };
+}
+
+/** Another link may have learnt meanwhile that what this one has is too weak. [ENV-34] */
+function begun(inner: DialledLink, envelope: ServiceEnvelope, rsaKey: RsaKey | undefined) {
+  try {
+    return new SealedLink(inner, envelope, rsaKey);
+  } catch (error) {
+    discard(inner);
+    throw error;
+  }
 }
 
 interface Settle {

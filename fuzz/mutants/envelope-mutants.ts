@@ -13,6 +13,14 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     killedBy: "envelope-impostor",
   },
   {
+    name: "envelope-promise-not-kept",
+    title: "[ENV-58] takes whatever it knows, however strong it has promised to be",
+    file: "protocol/envelope/server.ts",
+    find: "return suite !== undefined && isAtLeast(suite, policy.minSuite) ? suite : undefined;",
+    replace: "return suite !== undefined && policy.minSuite > 0 ? suite : undefined;",
+    killedBy: "envelope-impostor",
+  },
+  {
     name: "envelope-server-confirm-unchecked",
     title: "[ENV-17] goes on without the service's confirm",
     file: "protocol/envelope/client.ts",
