@@ -193,6 +193,26 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     killedBy: "bytes-envelope-server",
   },
   {
+    name: "envelope-ticket-race",
+    title: "[ENV-44] looks whether a ticket is there before the transaction that deletes it (P25)",
+    file: "server/store/lmdb-tickets.ts",
+    find:
+      "    return this.#env.transaction(() => {\n      const kept = this.#read(ticketId);\n" +
+      "      if (kept === undefined) return false;",
+    replace:
+      "    const kept = this.#read(ticketId);\n    return this.#env.transaction(() => {\n" +
+      "      if (kept === undefined) return false;",
+    killedBy: "envelope-ticket-race",
+  },
+  {
+    name: "envelope-ticket-of-another",
+    title: "[ENV-44] goes on when somebody else took the ticket first",
+    file: "protocol/envelope/server.ts",
+    find: "this.#choose(isTaken ? this.#question?.ticket : undefined);",
+    replace: "this.#choose(this.#question?.ticket);",
+    killedBy: "envelope-ticket-race",
+  },
+  {
     name: "envelope-later-epoch",
     title: "[ENV-6] takes the number that is due in any later epoch",
     file: "protocol/envelope/sealing.ts",
