@@ -11,8 +11,8 @@ interface Place {
 }
 
 /** A server that takes sealed links only, and where it is. */
-async function served(t: TestContext, cwd: string, args: readonly string[] = []) {
-  const all = ["serve", "--json", "--port", "0", "--envelope", "required", ...args];
+async function served(t: TestContext, cwd: string, args: readonly string[] = [], port = 0) {
+  const all = ["serve", "--json", "--port", `${port}`, "--envelope", "required", ...args];
   const program = new Program(t, all, { cwd });
   const line = await program.prints(/(\{.*\})\n/);
   return { program, place: JSON.parse(line) as Place };
@@ -68,6 +68,42 @@ describe("posthorn over the envelope", () => {
     assert.equal((await send("whatever")).status, 2);
     writeFileSync(known, "{");
     assert.match((await send("first-seen")).stderr, /is illegible/);
+  });
+
+  test("[ENV-34] [ENV-58] remembers a promise, and stops where it is taken back", async (t) => {
+    const cwd = emptyFolder(t);
+    const first = await served(t, cwd, ["--envelope-min-suite", "2"]);
+    const { port, sealed } = first.place;
+    const fragment = new URL(sealed).hash;
+    const send = (url: string, ...more: string[]) => {
+      const args = ["send", "ann", "hello", "--user", "ann", "--temporary", "--url", url, ...more];
+      return posthorn(t, args, { cwd, env: { HOME: cwd } });
+    };
+    const pinned = `tcp://127.0.0.1:${port}/${fragment}`;
+    const again = async (program: Program, ...more: string[]) => {
+      program.signal("SIGTERM");
+      await program.ended;
+      return (await served(t, cwd, more, port)).program;
+    };
+    assert.equal((await send(pinned)).status, 0);
+    const known = join(cwd, ".posthorn", "known-services.json");
+    const entry = () => JSON.parse(readFileSync(known, "utf8"))[`127.0.0.1:${port}`];
+    const promised = () => entry().identities[0].minSuite;
+    assert.equal(promised(), 2);
+    // Each command is a process of its own: what it knows, it knows from the file.
+    const weaker = await again(first.program);
+    for (const where of [[pinned], [`ws://127.0.0.1:${port}`, "--seal", "first-seen"]] as const) {
+      const { status, stderr } = await send(where[0], ...where.slice(1));
+      assert.equal(status, 1);
+      assert.match(stderr, /ENVELOPE_DOWNGRADED/);
+      assert.equal(promised(), 2);
+    }
+    await again(weaker, "--envelope-min-suite", "2");
+    assert.equal((await send(pinned)).status, 0);
+    const [identity] = entry().identities;
+    const damaged = { identities: [{ ...identity, minSuite: "2" }] };
+    writeFileSync(known, JSON.stringify({ [`127.0.0.1:${port}`]: damaged }));
+    assert.match((await send(pinned)).stderr, /is illegible/);
   });
 
   test("[ENV-52] [ENV-53] without a pin there is no way in, in words", async (t) => {

@@ -22,6 +22,7 @@ export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
 export { memoryJournal } from "./memory-journal.ts";
 export type { ClientOptions, ClientStatus } from "./options.ts";
+export { pinsOf } from "./pins.ts";
 export { Verdicts } from "./race.ts";
 export { RefusedError, type SendResult, SessionError } from "./results.ts";
 export {

@@ -1,7 +1,6 @@
 import { WebSocket } from "ws";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { LinkRsaKey } from "../platform/native-rsa.ts";
-import { parsePin } from "../protocol/envelope/identity.ts";
 import { DeviceLogin } from "./device-login.ts";
 import type { Dialer } from "./dialer.ts";
 import { fileLogin } from "./file-login.ts";
@@ -9,11 +8,13 @@ import { longPoll } from "./links/longpoll.ts";
 import { sealed } from "./links/sealed.ts";
 import { tcp } from "./links/tcp.ts";
 import { type WebSocketConstructor, webSocket } from "./links/websocket.ts";
+import { pinsOf } from "./pins.ts";
 import { ServiceEnvelope, type ServiceEnvelopeOptions } from "./service-envelope.ts";
 
 export { fileJournal } from "./file-journal.ts";
 export { fileLogin } from "./file-login.ts";
 export { tcp } from "./links/tcp.ts";
+export { pinsOf } from "./pins.ts";
 export { filePeers, fileSecureIdentity } from "./secure/secret-files.ts";
 
 const implementation = WebSocket as unknown as WebSocketConstructor;
@@ -43,16 +44,6 @@ export function nodeEnvelope(
 /** A device's login at one service, in a file, with the system's own cryptography. [ENV-55] */
 export function nodeLogin(path: string): DeviceLogin {
   return new DeviceLogin(NATIVE_CRYPTO, fileLogin(path));
-}
-
-/** The pins in a URL's fragment: `#pin=TEXT`, more of them with `&pin=`. [ENV-28] */
-export function pinsOf(url: string): Uint8Array[] {
-  const texts = new URLSearchParams(new URL(url).hash.slice(1)).getAll("pin");
-  return texts.map((text) => {
-    const pin = parsePin(text);
-    if ("code" in pin) throw new TypeError(`${url}: ${pin.detail}`);
-    return pin;
-  });
 }
 
 function clearDialersOf(url: string): Dialer[] {

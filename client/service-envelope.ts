@@ -65,10 +65,15 @@ export class ServiceEnvelope {
   /** By the device that they came to: another one's are of no use to it. [ENV-76] */
   readonly #tickets = new WeakMap<object, readonly ClientTicket[]>();
 
+  /** @throws RangeError when there is no suite that it could ever offer */
   constructor(options: ServiceEnvelopeOptions) {
     this.crypto = options.crypto;
     this.#options = options;
-    this.#suites = options.suites ?? SUITES_DEFAULT;
+    const hasRsa = options.makeRsaKey !== undefined;
+    this.#suites = (options.suites ?? SUITES_DEFAULT).filter((number) => {
+      return suiteOf(number) !== undefined && (number !== SUITE_RSA_AES128 || hasRsa);
+    });
+    if (this.#suites.length === 0) throw new RangeError("no suite to offer");
     const { trust, memory } = options;
     this.#pins = typeof trust === "string" ? undefined : trust;
     this.#known = countedOf(memory?.load() ?? { identities: [] }, this.#pins);
@@ -79,9 +84,7 @@ export class ServiceEnvelope {
     const promise = promiseOf(this.#known);
     return this.#suites.some((number) => {
       const suite = suiteOf(number);
-      if (suite === undefined) return false;
-      const hasKey = suite.kem !== "rsa-oaep" || this.#options.makeRsaKey !== undefined;
-      return hasKey && (promise === undefined || isAtLeast(suite, promise));
+      return suite !== undefined && (promise === undefined || isAtLeast(suite, promise));
     });
   }
 

@@ -1,23 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
+import { CLIENT_ENTRY, launchBrowser, NO_BROWSER, servedPage } from "./browser-page.ts";
 import { ServerProcess } from "./server-process.ts";
-
-const CHROMIUM = "/usr/bin/chromium";
-const ENTRY = join(import.meta.dirname, "..", "client", "index.ts");
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
-const QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 /** What runs in the page: one life of a device that sends a text and waits until it is shown. */
 const PROGRAM = `
-import { connect, indexedDbJournal, longPoll, webSocket } from ${JSON.stringify(ENTRY)};
+import { connect, indexedDbJournal, longPoll, webSocket } from ${CLIENT_ENTRY};
 globalThis.live = async (origin, text) => {
   const dialers = [origin.startsWith("ws") ? webSocket(origin) : longPoll(origin)];
   const journal = await indexedDbJournal("carol");
@@ -38,35 +29,14 @@ globalThis.rival = () =>
   indexedDbJournal("rival").then(() => indexedDbJournal("rival")).catch((error) => error.code);
 `;
 
-async function servedPage(): Promise<{ readonly url: string; close(): void }> {
-  const stdin = { contents: PROGRAM, resolveDir: import.meta.dirname, loader: "ts" } as const;
-  const bundle = await build({ stdin, bundle: true, format: "esm", write: false });
-  const script = bundle.outputFiles[0]?.text ?? "";
-  const server = createServer((request, response) => {
-    const isScript = request.url === "/program.js";
-    response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? script : '<script type="module" src="/program.js"></script>');
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const close = () => {
-    server.close();
-    server.closeAllConnections();
-  };
-  return { url: `http://127.0.0.1:${port}/`, close };
-}
-
 test("[SEQ-4] [SEQ-11] [RES-14] a page goes on where it was after a reload, over another transport, in a real browser", {
-  skip: !existsSync(CHROMIUM) && "Chromium is not installed",
+  skip: NO_BROWSER,
   timeout: 90_000,
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "posthorn-browser-"));
   const server = await ServerProcess.start(join(folder, "data"));
-  const page = await servedPage();
-  const browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: [...FLAGS, ...QUIET],
-  });
+  const page = await servedPage(PROGRAM);
+  const browser = await launchBrowser();
   try {
     const tab = await browser.newPage();
     const live = async (origin: string, text: string) => {

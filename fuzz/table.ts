@@ -9,6 +9,7 @@ import { envelopeProviders } from "./properties/envelope-providers.ts";
 import { envelopeBytes, envelopePadding, envelopeRecords } from "./properties/envelope-records.ts";
 import { envelopeRsaKey, envelopeRsaOracle } from "./properties/envelope-rsa.ts";
 import { envelopeSealed } from "./properties/envelope-sealed.ts";
+import { envelopeTicketRace } from "./properties/envelope-ticket-race.ts";
 import { envelopeTickets } from "./properties/envelope-tickets.ts";
 import { delimiting, frameRules } from "./properties/framing.ts";
 import { hostileDevice } from "./properties/hostile-device.ts";
@@ -46,6 +47,7 @@ export const PROPERTIES: readonly Property[] = [
   envelopeRsaKey,
   envelopeRsaOracle,
   envelopeTickets,
+  envelopeTicketRace,
   envelopeLogin,
   deviceLogin,
   envelopeRecords,

@@ -5,6 +5,14 @@ const RECORD_CLIENT_HELLO = 1;
 const RECORD_HEADER_BYTES = 16;
 const RECORD_LENGTH_AT = 12;
 
+/**
+ * What stands for a message that can hold neither: a record's header of version 0, which is a frame
+ * of one byte as well. A new one each time. [ENV-3] [FRM-6]
+ */
+export function noMessage(): Uint8Array {
+  return Uint8Array.of(RECORD_CLIENT_HELLO, ...new Array<number>(RECORD_HEADER_BYTES - 1).fill(0));
+}
+
 /** What a link carries: frames in the clear, or sealed records. [ENV-11] */
 export type MessageContent = "frames" | "records";
 

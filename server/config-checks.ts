@@ -1,4 +1,5 @@
 import { isIPv4 } from "node:net";
+import { SUITE_RSA_AES128 } from "../protocol/envelope/suites.ts";
 import { timersHold } from "../protocol/session/timers.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
@@ -24,7 +25,7 @@ export function isLoopback(host: string): boolean {
 }
 
 function checkDoors(config: Config): void {
-  const { auth, data, host, tls, transports } = config;
+  const { auth, data, envelope, envelopeMinSuite, host, tls, transports } = config;
   // Node takes an empty host for every address of the machine.
   must("host", host !== "", "must not be empty; 0.0.0.0 or :: listens on every address");
   must("data", data !== "", "must not be empty");
@@ -39,6 +40,8 @@ function checkDoors(config: Config): void {
   must("auth.publicKeyFiles", !auth.publicKeyFiles.includes(""), "holds an empty path");
   must("tls.certFile", tls.certFile === "" || tls.keyFile !== "", "needs tls.keyFile too");
   must("tls.keyFile", tls.keyFile === "" || tls.certFile !== "", "needs tls.certFile too");
+  const isPromised = envelope !== "off" || envelopeMinSuite === SUITE_RSA_AES128;
+  must("envelopeMinSuite", isPromised, "has no effect with envelope off");
   const some = transports.tcp || transports.websocket || transports.longPoll;
   must("transports", some, "all are off: nobody could connect");
 }

@@ -77,6 +77,11 @@ export const CONFIG_KEYS = {
     "allowed",
     "whether links may, or must, be sealed by the envelope",
   ),
+  envelopeMinSuite: integer(
+    1,
+    [1, 2],
+    "weakest suite of sealed links: 1 RSA, 2 X-Wing; devices remember it and refuse less later",
+  ),
   clearLinks: flag(false, "take links of other machines that are neither sealed nor TLS"),
   tls: {
     certFile: file("PEM certificate chain; with tls.keyFile, TLS is served on the same port"),

@@ -186,6 +186,11 @@ describe("keys that do not fit together", () => {
     ["an audience to check with no key", "auth.audience", { auth: { audience: "a" } }],
     ["an empty key file", "auth.publicKeyFiles", { auth: { publicKeyFiles: ["a", ""] } }],
     ["no folder", "data", { data: "" }],
+    [
+      "a promise without links to keep it",
+      "envelopeMinSuite",
+      { envelope: "off", envelopeMinSuite: 2 },
+    ],
     ["a certificate without key", "tls.certFile", { tls: { certFile: "c" } }],
     ["a key without certificate", "tls.keyFile", { tls: { keyFile: "k" } }],
     [

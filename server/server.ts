@@ -5,7 +5,7 @@ import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
-import { SUITE_RSA_AES128, SUITES } from "../protocol/envelope/suites.ts";
+import { SUITES } from "../protocol/envelope/suites.ts";
 import type { LinkAcceptor } from "../protocol/link.ts";
 import type { ServerSessionLimits } from "../protocol/session/server.ts";
 import type { Authenticator } from "./auth/authenticate.ts";
@@ -195,7 +195,7 @@ function envelopeContextOf(
     identities: [present, ...former],
     suites: SUITES.map(({ number }) => number),
     policy: {
-      minSuite: SUITE_RSA_AES128,
+      minSuite: config.envelopeMinSuite,
       ...REKEY,
       lifetimeS: LINK_LIFETIME_S,
       nextServerId: next?.serverId ?? new Uint8Array(0),

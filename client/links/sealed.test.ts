@@ -56,13 +56,17 @@ test("[ENV-34] [ENV-77] without a suite to offer nothing is dialled", async () =
   for (const part of [
     { memory: promised(0x0101) },
     { memory: promised(SUITE_XWING_AES256), suites: weak, makeRsaKey: () => assert.fail() },
-    { suites: weak },
-    { suites: [0x7777] },
   ]) {
     const { dialer, open } = silentWay(() => assert.fail("it was dialled"));
     const attempt = sealed(dialer, envelopeOf(part)).dial(new AbortController().signal);
     await assert.rejects(attempt, REFUSED);
     assert.equal(open.size, 0);
+  }
+});
+
+test("[ENV-77] suites that could never be offered are a mistake of the caller", () => {
+  for (const suites of [[SUITE_RSA_AES128], [0x7777], []]) {
+    assert.throws(() => envelopeOf({ suites }), RangeError);
   }
 });
 

@@ -27,7 +27,9 @@ export function sealed(dialer: Dialer, envelope: ServiceEnvelope): Dialer {
     address: dialer.address,
     dial: async (signal, owner = envelope) => {
       if (!envelope.canOffer) throw nothingToOffer(dialer);
-      const [inner, rsaKey] = await Promise.all([dialer.dial(signal), envelope.rsaKey()]);
+      // First: the service gives a transport little time, and one may turn out to be no use.
+      const rsaKey = await envelope.rsaKey();
+      const inner = await dialer.dial(signal);
       // What was promised may have grown meanwhile; the link must not be left open then.
       if (!envelope.canOffer) {
         discard(inner);

@@ -1,7 +1,12 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { WEBSOCKET_PATH, WEBSOCKET_SUBPROTOCOL } from "../../protocol/limits.ts";
 import type { DialledLink, LinkHandler } from "../../protocol/link.ts";
-import { contentOf, type MessageContent, messagesOf } from "../../protocol/whole-frames.ts";
+import {
+  contentOf,
+  type MessageContent,
+  messagesOf,
+  noMessage,
+} from "../../protocol/whole-frames.ts";
 import { type Dialer, LinkError } from "../dialer.ts";
 
 /** The part of the browser's WebSocket that links use; the `ws` package has it too. */
@@ -71,7 +76,7 @@ class WebSocketLink implements DialledLink {
   readonly peer: string;
   readonly #socket: WebSocketLike;
   #handler: LinkHandler | undefined;
-  #early: Uint8Array[] = [];
+  #early: unknown[] = [];
   #waiting: Uint8Array[] = [];
   #paused = false;
   /** What is written first says it. */
@@ -83,10 +88,9 @@ class WebSocketLink implements DialledLink {
     this.#socket = socket;
     this.peer = peer;
     socket.onmessage = ({ data }) => {
-      const bytes = new Uint8Array(data as ArrayBuffer);
-      if (this.#closing !== undefined) return;
-      if (this.#handler === undefined) this.#early.push(bytes);
-      else this.#handler.received(bytes);
+      if (this.#closing !== undefined || this.#lost) return;
+      if (this.#handler === undefined) this.#early.push(data);
+      else this.#take(data);
     };
     socket.onclose = ({ reason }) => this.#closed(reason);
   }
@@ -96,7 +100,7 @@ class WebSocketLink implements DialledLink {
     const early = this.#early;
     this.#early = [];
     queueMicrotask(() => {
-      for (const bytes of early) this.#handler?.received(bytes);
+      for (const data of early) this.#take(data);
       if (this.#lost) this.#closed("");
     });
   }
@@ -114,6 +118,17 @@ class WebSocketLink implements DialledLink {
     this.#flush();
     this.#closing = code;
     this.#socket.close(NORMAL_CLOSE);
+  }
+
+  /** A text is no message of a link: it reads as what neither frame nor record is. [ENV-59] */
+  #take(data: unknown): void {
+    if (this.#closing !== undefined) return;
+    if (data instanceof ArrayBuffer) return this.#handler?.received(new Uint8Array(data));
+    this.#handler?.received(noMessage());
+    if (this.#closing !== undefined) return;
+    // It was taken for the rest of something: that is not waited for.
+    this.close(ErrorCode.FRAME_MALFORMED);
+    this.#closed("a text message");
   }
 
   #flush(): void {

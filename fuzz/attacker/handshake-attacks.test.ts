@@ -27,6 +27,8 @@ interface HandshakeAttack {
   readonly device: string;
   readonly service: string;
   readonly alertBy: Side;
+  /** The weakest suite that the service has promised the device before. */
+  readonly remembers?: number;
   /** What the device offers; X-Wing in both forms unless stated. */
   readonly suites?: readonly number[];
 }
@@ -131,6 +133,38 @@ const DOWNGRADES: readonly HandshakeAttack[] = [
     title: "[ENV-14] [ENV-33] another identity is announced",
     make: onServerHello({ policy: { nextServerId: new Uint8Array(32).fill(7) } }),
     ...byDevice("ENVELOPE_SIGNATURE_INVALID"),
+  },
+];
+
+/** On a device that knows RSA too, and remembers that the service has promised better. */
+const PROMISES: readonly HandshakeAttack[] = [
+  {
+    title: "[ENV-34] the promise is lowered to RSA",
+    make: onServerHello({ policy: { minSuite: SUITE_RSA_AES128 } }),
+    remembers: SUITE_XWING_AES256,
+    suites: ALL,
+    ...byDevice("ENVELOPE_DOWNGRADED"),
+  },
+  {
+    title: "[ENV-13] [ENV-34] RSA is claimed, which is not offered any more",
+    make: onServerHello({ core: () => ({ suite: SUITE_RSA_AES128 }) }),
+    remembers: SUITE_XWING_AES256,
+    suites: ALL,
+    ...byDevice("ENVELOPE_SUITE_REFUSED"),
+  },
+  {
+    title: "[ENV-34] RSA is claimed of a device that remembers nothing, and the promise is left",
+    make: onServerHello({ core: () => ({ suite: SUITE_RSA_AES128 }) }),
+    suites: ALL,
+    ...byDevice("ENVELOPE_DOWNGRADED"),
+  },
+  {
+    title: "[ENV-13] [ENV-58] the strong offers of a device that remembers nothing are left out",
+    make: onClientHello(({ offers }) => ({
+      offers: offers.filter(({ suite }) => suite === SUITE_RSA_AES128),
+    })),
+    suites: ALL,
+    ...byService("ENVELOPE_SUITE_REFUSED"),
   },
 ];
 
@@ -275,6 +309,19 @@ for (const kind of KINDS) {
       test(`[ENV-20] ${attack.title}: ${kind}`, () => attackHandshake(scene, attack));
     }
   });
+
+  describe(`the handshake on ${kind} with a service that has promised X-Wing`, () => {
+    let scene: Scene;
+    before(async () => {
+      scene = await Scene.open(kind, { envelopeMinSuite: SUITE_XWING_AES256 });
+    });
+    afterEach(() => scene.clear());
+    after(() => scene.close());
+
+    for (const attack of PROMISES) {
+      test(`[ENV-20] ${attack.title}: ${kind}`, () => attackHandshake(scene, attack));
+    }
+  });
 }
 
 /** A device that wants to attach is attacked; then the attacker gives up. */
@@ -283,7 +330,10 @@ async function attackHandshake(scene: Scene, attack: HandshakeAttack): Promise<v
   const { suites = STRONG } = attack;
   relay.attack = attack.make();
   relay.admit(1);
-  const envelope = scene.envelope({ suites });
+  const minSuite = attack.remembers;
+  const identity = { serverId: scene.pin, origin: "given", formers: [], isMet: true } as const;
+  const known = { identities: [{ ...identity, minSuite }] };
+  const envelope = scene.envelope({ suites, memory: { load: () => known, save: () => {} } });
   const device = await scene.device({ envelope });
   const sending = device.send("one");
   const isLoud = LOUD.has(attack.device);

@@ -1,50 +1,21 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { ResumeMode } from "../../gen/posthorn/v1/envelope_pb.ts";
-import { readServerHello, type ServerCore } from "../../protocol/envelope/hello.ts";
 import { encodeFrame, type FrameContents } from "../../protocol/frames.ts";
-import type { DialledLink, LinkKind } from "../../protocol/link.ts";
+import type { LinkKind } from "../../protocol/link.ts";
 import { helloBytes } from "../../server/testdata/raw-peer.ts";
+import { type Attached, attached, goesOn } from "./attached.ts";
 import { forgedAlert, onNext, reheaded } from "./attacks.ts";
 import { alertsOf, clientCoreOf, rewriteClient, serverCoreOf } from "./hellos.ts";
+import { ownLink } from "./own-link.ts";
 import { type Attack, type Passing, pass, type RelayedLink, type Side } from "./relay.ts";
-import { type Device, Scene, until } from "./scene.ts";
+import { Scene, until } from "./scene.ts";
 
 const KINDS: readonly LinkKind[] = ["tcp", "websocket", "longpoll"];
 const INVALID = "ENVELOPE_RECORD_INVALID";
 const TRUNCATED = "ENVELOPE_TRUNCATED";
 const REFUSED = "ENVELOPE_RECORD_REFUSED";
 const SIDES: readonly Side[] = ["service", "device"];
-
-type Attached = Device & { readonly link: RelayedLink };
-
-/** A device whose first message has gone there and back. */
-async function attached(scene: Scene): Promise<Attached> {
-  const device = await scene.device();
-  await device.send("one");
-  await until("one is received", () => device.received.includes("one"));
-  return Object.assign(device, { link: scene.relay.last });
-}
-
-/** The attacker gives up: what was sent arrives once, and what was not acknowledged too. */
-async function goesOn(scene: Scene, device: Device, texts: readonly string[]): Promise<void> {
-  const { relay } = scene;
-  assert.deepEqual(device.received, texts.slice(0, device.received.length));
-  const stored = await scene.stored(device.userId);
-  assert.deepEqual(stored, texts.slice(0, stored.length));
-  assert.deepEqual(
-    device.acknowledged.filter((text) => !stored.includes(text)),
-    [],
-  );
-  relay.attack = pass;
-  relay.admit(Number.POSITIVE_INFINITY);
-  await device.send("last");
-  await until("all is received", () => device.received.length > texts.length);
-  assert.deepEqual(device.received, [...texts, "last"]);
-  assert.deepEqual(await scene.stored(device.userId), [...texts, "last"]);
-  assert.deepEqual(device.acknowledged, [...texts, "last"]);
-  assert.equal(device.client.status.trust, "pinned");
-}
 
 async function spliceRecords(scene: Scene, to: Side): Promise<void> {
   const devices = [await attached(scene), await attached(scene)];
@@ -170,43 +141,6 @@ const spliceConfirms = (scene: Scene) =>
     device: "ENVELOPE_REFUSED",
     service: "ENVELOPE_CONFIRM_INVALID",
   });
-
-/** A link of the attacker's own to the service. */
-interface OwnLink {
-  readonly link: DialledLink;
-  /** Of the records that came, and 0 for the end. */
-  types(): number[];
-  /** The first record, which has to be a ServerHello. */
-  hello(): ServerCore;
-}
-
-async function ownLink(scene: Scene): Promise<OwnLink> {
-  const link = await scene.relay.service.dial(new AbortController().signal);
-  const chunks: Uint8Array[] = [];
-  let isClosed = false;
-  link.start({
-    received: (bytes) => void chunks.push(bytes),
-    drained: () => {},
-    closed: () => {
-      isClosed = true;
-    },
-  });
-  const types = () => {
-    const all = Buffer.concat(chunks);
-    const found: number[] = [];
-    for (let at = 0; at < all.length; at += 16 + all.readUInt32BE(at + 12)) {
-      found.push(all[at] as number);
-    }
-    return isClosed ? [...found, 0] : found;
-  };
-  const hello = () => {
-    const all = Buffer.concat(chunks);
-    const answer = readServerHello(all.subarray(16, 16 + all.readUInt32BE(12)));
-    if ("code" in answer) throw new Error(answer.detail);
-    return answer.core;
-  };
-  return { link, types, hello };
-}
 
 async function repeatLink(scene: Scene): Promise<void> {
   const device = await attached(scene);

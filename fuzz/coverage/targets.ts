@@ -18,6 +18,7 @@ export interface Target {
 }
 
 const PROTOCOL = ["protocol/", "gen/posthorn/v1/hot_codecs.ts"];
+const ENVELOPE = ["protocol/envelope/", "protocol/plain.ts"];
 
 export const TARGETS: readonly Target[] = [
   {
@@ -115,6 +116,58 @@ export const TARGETS: readonly Target[] = [
     words: async () => (await import("./wire-words.ts")).numberWords(),
     bytesMax: 512,
     sources: [...PROTOCOL, "server/links/"],
+    smokeRuns: 200,
+  },
+  {
+    name: "envelope-client",
+    title:
+      "[ENV-11] [ENV-13] [ENV-16] [ENV-17] [ENV-20] [ENV-29] [ENV-34] whatever bytes a service " +
+      "says, a device's half of a link ends once, typed, or has what it asked for",
+    load: () => import("../targets/envelope-client.ts"),
+    words: async () => (await import("../targets/envelope-client.ts")).HONEST,
+    bytesMax: 2048,
+    sources: ENVELOPE,
+    smokeRuns: 200,
+  },
+  {
+    name: "envelope-server",
+    title:
+      "[ENV-11] [ENV-12] [ENV-13] [ENV-18] [ENV-20] [ENV-21] [ENV-44] [ENV-58] whatever bytes a " +
+      "device says, a service's half of a link ends once, typed, or has what it accepts",
+    load: () => import("../targets/envelope-server.ts"),
+    words: async () => (await import("../targets/envelope-server.ts")).HONEST,
+    bytesMax: 2048,
+    sources: ENVELOPE,
+    smokeRuns: 200,
+  },
+  {
+    name: "envelope-records",
+    title:
+      "[ENV-3] [ENV-4] [ENV-5] [ENV-6] [ENV-8] [ENV-38] [ENV-39] [ENV-42] [ENV-49] [ENV-50] " +
+      "[ENV-51] with the keys known, records of either side are what a plain reading says",
+    load: () => import("../targets/envelope-records.ts"),
+    words: async () => (await import("../targets/envelope-records.ts")).HONEST,
+    bytesMax: 512,
+    sources: ENVELOPE,
+    smokeRuns: 200,
+  },
+  {
+    name: "envelope-decoders",
+    title:
+      "[ENV-12] [ENV-16] [ENV-18] [ENV-27] [ENV-28] [ENV-33] [ENV-35] [ENV-57] hellos, identity " +
+      "files, stored tickets, pins and login proofs are read whole, or refused as they should be",
+    load: () => import("../targets/envelope-decoders.ts"),
+    words: async () => {
+      const { HONEST } = await import("../targets/envelope-decoders.ts");
+      return [...HONEST, ...(await import("./text-words.ts")).identityWords()];
+    },
+    bytesMax: 2048,
+    sources: [
+      ...ENVELOPE,
+      "server/envelope/",
+      "server/sessions/logins.ts",
+      "server/store/records.ts",
+    ],
     smokeRuns: 200,
   },
   {

@@ -23,6 +23,14 @@ export function configWords(): Uint8Array[] {
   return textWords([...texts.map((text) => JSON.stringify(text)), ...entries, ...JSON_WORDS]);
 }
 
+/** What identity files and pins are made of. */
+export function identityWords(): Uint8Array[] {
+  const names = ["format", "present", "next", "former", "ed25519", "mlDsa65"];
+  const seed = Buffer.alloc(32, 9).toString("base64");
+  const texts = [...names, "posthorn identity 1", seed].map((text) => JSON.stringify(text));
+  return textWords([...texts, ...JSON_WORDS, "a".repeat(52), "-", " "]);
+}
+
 /** What tokens are made of. */
 export function tokenWords(): Uint8Array[] {
   const claims = [

@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -16,4 +16,14 @@ export function rsaKeyOfVectors(): KeyObject {
   };
   const hex = cases.find(({ rsa_pkcs8_hex: key }) => key !== undefined)?.rsa_pkcs8_hex ?? "";
   return createPrivateKey({ key: Buffer.from(hex, "hex"), format: "der", type: "pkcs8" });
+}
+
+let publicKey: Uint8Array | undefined;
+
+/** Its public half, as an offer carries it. [ENV-21] */
+export function rsaPublicKeyOfVectors(): Uint8Array {
+  publicKey ??= Uint8Array.from(
+    createPublicKey(rsaKeyOfVectors()).export({ format: "der", type: "spki" }),
+  );
+  return publicKey;
 }

@@ -13,6 +13,14 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     killedBy: "envelope-impostor",
   },
   {
+    name: "envelope-promise-not-kept",
+    title: "[ENV-58] takes whatever it knows, however strong it has promised to be",
+    file: "protocol/envelope/server.ts",
+    find: "return suite !== undefined && isAtLeast(suite, policy.minSuite) ? suite : undefined;",
+    replace: "return suite !== undefined && policy.minSuite > 0 ? suite : undefined;",
+    killedBy: "envelope-impostor",
+  },
+  {
     name: "envelope-server-confirm-unchecked",
     title: "[ENV-17] goes on without the service's confirm",
     file: "protocol/envelope/client.ts",
@@ -175,6 +183,58 @@ export const ENVELOPE_MUTANTS: readonly Mutant[] = [
     find: "const code = isSealed ? ErrorCode.ENVELOPE_TRUNCATED : ErrorCode.LINK_LOST;",
     replace: "const code = isSealed ? ErrorCode.GOODBYE : ErrorCode.LINK_LOST;",
     killedBy: "envelope-sealed",
+  },
+  {
+    name: "envelope-unoffered-suite",
+    title: "[ENV-13] takes a suite that it has not offered",
+    file: "protocol/envelope/client.ts",
+    find: ": this.#offers.some((offer) => offer.suite === number);",
+    replace: ": suiteOf(number) !== undefined;",
+    killedBy: "bytes-envelope-client",
+  },
+  {
+    name: "envelope-ticket-not-taken",
+    title: "[ENV-44] goes on with a ticket that it has found, and leaves it to the next one (P25)",
+    file: "protocol/envelope/server.ts",
+    find: 'this.#pending.push({ kind: "take-ticket", ticketId });',
+    replace: "this.#choose(ticket);",
+    killedBy: "bytes-envelope-server",
+  },
+  {
+    name: "envelope-ticket-race",
+    title: "[ENV-44] looks whether a ticket is there before the transaction that deletes it (P25)",
+    file: "server/store/lmdb-tickets.ts",
+    find:
+      "    return this.#env.transaction(() => {\n      const kept = this.#read(ticketId);\n" +
+      "      if (kept === undefined) return false;",
+    replace:
+      "    const kept = this.#read(ticketId);\n    return this.#env.transaction(() => {\n" +
+      "      if (kept === undefined) return false;",
+    killedBy: "envelope-ticket-race",
+  },
+  {
+    name: "envelope-ticket-of-another",
+    title: "[ENV-44] goes on when somebody else took the ticket first",
+    file: "protocol/envelope/server.ts",
+    find: "this.#choose(isTaken ? this.#question?.ticket : undefined);",
+    replace: "this.#choose(this.#question?.ticket);",
+    killedBy: "envelope-ticket-race",
+  },
+  {
+    name: "envelope-later-epoch",
+    title: "[ENV-6] takes the number that is due in any later epoch",
+    file: "protocol/envelope/sealing.ts",
+    find: "if (epoch !== use.epoch) return",
+    replace: "if (epoch < use.epoch) return",
+    killedBy: "bytes-envelope-records",
+  },
+  {
+    name: "envelope-identity-null",
+    title: "[ENV-27] throws a TypeError for an identity file that holds null",
+    file: "server/envelope/identity-file.ts",
+    find: "const { format, present, next, former } = file ?? {};",
+    replace: "const { format, present, next, former } = file as Partial<IdentityFile>;",
+    killedBy: "bytes-envelope-decoders",
   },
   {
     name: "login-answer-unchecked",

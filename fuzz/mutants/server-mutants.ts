@@ -262,8 +262,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "websocket-part-of-a-frame",
     title: "[LNK-5] takes a message that ends inside a frame",
     file: "server/links/websocket.ts",
-    find: "if (binary && isWholeMessage(data, this.#content)) handler.received(data);",
-    replace: "if (binary) handler.received(data);",
+    find: 'const isWhole = binary && isWholeMessage(data, this.#content ?? "frames");',
+    replace: "const isWhole = binary;",
     killedBy: "link-websocket",
   },
   {

@@ -23,13 +23,14 @@ const SEED_BYTES = 32;
 const FORMER_MAX = 8;
 
 /** The seeds of one identity, in base64. Secrets. */
-interface Seeds {
+export interface Seeds {
   readonly ed25519: string;
   /** Absent: for devices that know no ML-DSA. [ENV-30] */
   readonly mlDsa65?: string;
 }
 
-interface IdentityFile {
+/** As it lies on disk. */
+export interface IdentityFile {
   readonly format: typeof FORMAT;
   readonly present: Seeds;
   /** Announced, and not in force yet. */
@@ -125,17 +126,23 @@ function read(path: string): IdentityFile | undefined {
     if (error instanceof StoreError) throw error;
     throw unwritable(path, "it cannot be read", error);
   }
-  return parsed(text, path);
+  return parseIdentityFile(text, path);
 }
 
-function parsed(text: string, path: string): IdentityFile {
-  let file: Partial<IdentityFile>;
+/**
+ * What an identity file holds.
+ *
+ * @param path for words
+ * @throws StoreError DATA_DAMAGED for a text that is none
+ */
+export function parseIdentityFile(text: string, path: string): IdentityFile {
+  let file: Partial<IdentityFile> | null;
   try {
-    file = JSON.parse(text) as Partial<IdentityFile>;
+    file = JSON.parse(text) as Partial<IdentityFile> | null;
   } catch (cause) {
     throw damaged(path, "it is no JSON", cause);
   }
-  const { format, present, next, former } = file;
+  const { format, present, next, former } = file ?? {};
   const isSound =
     format === FORMAT &&
     areSeeds(present) &&

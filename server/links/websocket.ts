@@ -12,6 +12,7 @@ import {
   MESSAGE_BYTES_MAX,
   type MessageContent,
   messagesOf,
+  noMessage,
 } from "../../protocol/whole-frames.ts";
 import { endWith, jsonAnswer } from "./last-words.ts";
 import type { OriginRule } from "./origin.ts";
@@ -30,8 +31,6 @@ const DRAIN_POLL_MS = 20;
 const CLOSE_NORMAL = 1000;
 const CLOSE_CODE_BASE = 4000;
 const CLOSE_CODE_MAX = 4999;
-/** A record's header of version 0, which none has: an end of every sealed link. [ENV-3] */
-const NO_RECORD = Uint8Array.of(1, 0, ...new Array<number>(14).fill(0));
 
 export interface WebSocketOptions {
   readonly frameBytesMax: number;
@@ -112,7 +111,7 @@ class WebSocketLink implements AcceptedLink {
   #flushing = false;
   #paused = false;
   #awaitingDrain = false;
-  /** The device's first message says it. */
+  /** The device's first binary message says it. */
   #content: MessageContent | undefined;
   #closing: ErrorCode | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -133,8 +132,10 @@ class WebSocketLink implements AcceptedLink {
     let detail = "";
     this.#socket.on("message", (data: Buffer, binary: boolean) => {
       if (this.#closing !== undefined) return;
-      this.#content ??= contentOf(data);
-      if (binary && isWholeMessage(data, this.#content)) handler.received(data);
+      // A text says nothing of what a link is, whatever it begins with. [ENV-59]
+      if (binary) this.#content ??= contentOf(data);
+      const isWhole = binary && isWholeMessage(data, this.#content ?? "frames");
+      if (isWhole) handler.received(data);
       else this.#malformed(binary);
     });
     this.#socket.on("error", (error) => {
@@ -173,7 +174,7 @@ class WebSocketLink implements AcceptedLink {
 
   #malformed(binary: boolean): void {
     // A sealed link says nothing in the clear: whoever reads its records finds out, and says so.
-    if (this.#content === "records") return this.#handler?.received(NO_RECORD.slice());
+    if (this.#content === "records") return this.#handler?.received(noMessage());
     const detail = binary ? "a message ends inside a frame" : "a text message";
     const code = ErrorCode.FRAME_MALFORMED;
     this.write(encodeFrame({ kind: "close", value: { code, detail, requirement: "LNK-5" } }));

@@ -7,7 +7,7 @@ import { type Identity, type Principal, principalOf } from "../auth/authenticate
 import { type DeviceLogin, type Store, userRefOf } from "../store/store.ts";
 
 interface LoginsOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, "loadLogin">;
   readonly crypto: CryptoProvider;
   readonly nowMs: () => number;
   /** How long a registration is good for. [AUT-7] */
