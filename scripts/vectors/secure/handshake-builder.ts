@@ -76,6 +76,8 @@ export interface HandshakePlan {
   readonly created_ms?: number;
   readonly ttl_s?: number;
   readonly lies?: HandshakeLies;
+  /** Who says, in a handshake that comes about, what another implementation would not say itself. */
+  readonly odd?: Part;
 }
 
 export const PHONE: VectorDevice = deviceOf("alice", "phone");
@@ -254,6 +256,7 @@ export class HandshakeVector {
       fingerprint,
     });
     return {
+      odd: plan.odd,
       session_id: this.sessionId,
       created_ms: this.createdMs,
       ttl_s: this.ttlS,

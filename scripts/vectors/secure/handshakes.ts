@@ -75,19 +75,20 @@ export const HANDSHAKES: readonly SecureCase[] = [
     },
   ]),
   honest("SEC-18", "franking", ["Both want franking.", { offered: FRANKING, agreed: FRANKING }]),
-  honest("SEC-14", "unknown-fields", [
-    "Fields of a later version are passed over, and hashed.",
+  honest("SEC-14", "unknown-fields-offering", [
+    "Fields of a later version are passed over, and hashed: of offer and confirm.",
     {
-      lies: {
-        offerCoreBytes: appended("f00101"),
-        acceptCoreBytes: appended("fa0103616263"),
-        confirmCoreBytes: appended("f00102"),
-      },
+      odd: "offering",
+      lies: { offerCoreBytes: appended("f00101"), confirmCoreBytes: appended("f00102") },
     },
+  ]),
+  honest("SEC-14", "unknown-fields-accepting", [
+    "Of the accept.",
+    { odd: "accepting", lies: { acceptCoreBytes: appended("fa0103616263") } },
   ]),
   honest("SEC-14", "longest-core", [
     "A core of 4,096 bytes.",
-    { lies: { offerCoreBytes: (core) => padding(core, 4096) } },
+    { odd: "offering", lies: { offerCoreBytes: (core) => padding(core, 4096) } },
   ]),
   honest("SEC-22", "longest-offer", ["An offer of one day.", { ttl_s: 86_400 }]),
   apart(

@@ -165,7 +165,9 @@ const TAGS: readonly SecureCase[] = [
     sealsWith: OTHER_KEY,
   }),
   salamander(),
-  changed("n", "Another n: another key.", 2 + 27),
+  untagged("changed-n", "Another n: another key.", {
+    message: (message) => message.map((byte, index) => (index === 2 + 27 ? 2 : byte)),
+  }),
   changed("n-256", "n is 256 more.", 2 + 26),
 ];
 
