@@ -280,13 +280,18 @@ export class Conversation {
 
   /** All that one side has gone through. */
   of(role: Role, about: About, failure?: SecureFailure): SecureCase {
+    const steps = this.#steps[role].map((step, index, { length }) => {
+      if (failure === undefined || index + 1 < length) return step;
+      // Here it is the case that says so.
+      return { ...step, fails: undefined };
+    });
     const members = {
       role,
       session_id: this.sessionId,
       root: this.rootOf(1),
       parameters: this.parameters,
       established_ms: this.startMs,
-      steps: this.#steps[role],
+      steps,
     };
     return secureCase(about, "session", members, failure);
   }

@@ -288,12 +288,12 @@ export class HandshakeVector {
     return secureCase(about, "chat-handshake", members);
   }
 
-  /** The last packet is refused by whom it is for, who needs the other one's keys only. */
+  /** The last packet is refused by whom it is for, who needs no more of devices than their keys. */
   refused(about: About, packets: readonly Arrival[], failure: SecureFailure): SecureCase {
     const given = this.given();
-    const judge = packets.at(-1)?.from === "offering" ? "accepting" : "offering";
-    const { device: _, ...judging } = given[judge];
-    const members = { ...given, [judge]: judging, packets };
+    const { device: _, ...offering } = given.offering;
+    const { device: __, ...accepting } = given.accepting;
+    const members = { ...given, offering, accepting, packets };
     return secureCase(about, "chat-handshake", members, failure);
   }
 }
