@@ -2,6 +2,7 @@ package secure
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/binary"
 	"fmt"
 	"regexp"
@@ -167,4 +168,13 @@ func JudgeCode(scanned []byte, own, peer Person) string {
 		return "same"
 	}
 	return "different"
+}
+
+// Sign makes the Ed25519 half. [SEC-6]
+func Sign(seed []byte, purpose string, hash []byte) []byte {
+	return ed25519.Sign(ed25519.NewKeyFromSeed(seed), signedText(purpose, hash))
+}
+
+func Ed25519Public(seed []byte) []byte {
+	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
 }

@@ -371,3 +371,6 @@ func (s *Session) answer(public []byte, c *chain, drawn Drawn, nowMs uint64) err
 	s.carried = &carried{bytes: ciphertext}
 	return nil
 }
+
+// OwesReply: only heard, for so long. [SEC-62]
+func (s *Session) OwesReply() bool { return s.Unanswered >= s.parameters["rekey_messages"] }
