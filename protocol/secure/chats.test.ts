@@ -142,8 +142,11 @@ test("[SEC-31] a packet of somebody else is not taken, whatever it says", () => 
   const sessionId = net.offer(alice, bob);
   while (net.packets.length > 0) {
     const packet = net.packets.shift() as Packet;
+    const opened = () => [alice, bob].map((node) => toldOf(node, "open").length);
+    const before = opened();
     net.arrive({ ...packet, from: { userId, deviceId } });
     assert.equal(net.packets.length, 0);
+    assert.deepEqual(opened(), before);
     net.arrive(packet);
   }
   net.say(bob, sessionId, "to alice");
@@ -368,4 +371,36 @@ test("[SEC-33] what names no session of ours is dropped", () => {
       .every((code) => code === ErrorCode.SECURE_MALFORMED),
   );
   assert.equal(later.net.packets.length, 0);
+});
+
+test("[SEC-31] two devices of one user have a chat as others have", () => {
+  const net = new ChatNet();
+  const [phone, laptop] = [net.add("alice", "phone"), net.add("alice", "laptop")];
+  const sessionId = net.offer(phone, laptop);
+  net.settle();
+  net.say(laptop, sessionId, "from the other desk");
+  net.settle();
+  assert.deepEqual(textsOf(phone), ["from the other desk"]);
+});
+
+test("[SEC-29] offers cross while the directory is asked, too", () => {
+  for (const swapped of [false, true]) {
+    const both = pair();
+    const { net } = both;
+    const [one, other] = swapped ? [both.bob, both.alice] : [both.alice, both.bob];
+    const theirs = net.offer(other, one);
+    net.answers = false;
+    const ours = net.offer(one, other);
+    net.settle();
+    net.answers = true;
+    net.resolve(one, other.own.userId);
+    const isOurs = Buffer.compare(one.own.fingerprint, other.own.fingerprint) < 0;
+    assert.equal(toldOf(one, "offered").length, isOurs ? 1 : 0);
+    assert.deepEqual(requirementsOf(one, isOurs ? "refused" : "closed"), ["SEC-29"]);
+    net.settle();
+    for (const node of [one, other]) {
+      const opened = toldOf(node, "open").map(({ sessionId }) => sessionId);
+      assert.deepEqual(opened, [isOurs ? ours : theirs]);
+    }
+  }
 });

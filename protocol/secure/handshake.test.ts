@@ -30,6 +30,7 @@ import {
   OFFER_ENTROPY_BYTES,
   Offering,
 } from "./offering.ts";
+import { findPeer } from "./peer.ts";
 import { SECURE_LABEL, secureHash } from "./schedule.ts";
 
 const NOW = 1_800_000_000_000;
@@ -151,9 +152,15 @@ test("[SEC-23] every seed, first secret and first root is zero when the handshak
   };
   const offering = offeringOf(rooted);
   const accepting = accepted(answerOf(rooted, read("offer", offering.packet)));
-  const confirmed = confirmedBy(offering, read("accept", accepting.packet));
+  const accept = read("accept", accepting.packet);
+  const tag = new Uint8Array(32);
+  assert.equal(codeOf(confirmedBy(offering, { ...accept, tag })), ErrorCode.SECURE_TAG_INVALID);
+  const confirmed = confirmedBy(offering, accept);
   assert.ok(!("code" in confirmed));
-  const established = accepting.confirmed(read("confirm", confirmed.packet), NOW);
+  const confirm = read("confirm", confirmed.packet);
+  const refused = accepting.confirmed({ ...confirm, tag }, NOW);
+  assert.equal(codeOf(refused), ErrorCode.SECURE_TAG_INVALID);
+  const established = accepting.confirmed(confirm, NOW);
   assert.ok(!("code" in established));
   assert.ok(secrets.length >= 8);
   for (const secret of secrets) assert.ok(secret.every((byte) => byte === 0));
@@ -373,4 +380,39 @@ test("[SEC-15] with a KEM whose secret is always the same, keys still hang on ev
   const second = confirmedBy(again, read("accept", answer.packet));
   assert.ok(!("code" in second));
   assert.notDeepEqual(second.established.root, established.root);
+});
+
+test("[SEC-19] who sits in between and has no key of the other device gets no session", () => {
+  const offering = offeringOf(NATIVE_CRYPTO);
+  const offer = read("offer", offering.packet);
+  const posing = { ...BOB, signer: EVE.signer };
+  const accept = read("accept", accepted(answerOf(NATIVE_CRYPTO, offer, { own: posing })).packet);
+  assert.equal(codeOf(confirmedBy(offering, accept)), ErrorCode.SECURE_SIGNATURE_INVALID);
+  // The other device itself signs something that is between others.
+  for (const named of [{ toDevice: EVE.fingerprint }, { fromDevice: EVE.fingerprint }]) {
+    const bent = { ...BOB, fingerprint: named.fromDevice ?? BOB.fingerprint };
+    const toBent = { ...offer, core: { ...offer.core, toDevice: bent.fingerprint } };
+    const peer = { ...ALICE, fingerprint: named.toDevice ?? ALICE.fingerprint };
+    const from = { ...toBent, core: { ...toBent.core, fromDevice: peer.fingerprint } };
+    const answer = read(
+      "accept",
+      accepted(answerOf(NATIVE_CRYPTO, from, { own: bent, peer })).packet,
+    );
+    assert.equal(codeOf(confirmedBy(offering, answer)), ErrorCode.SECURE_PEER_UNKNOWN);
+  }
+});
+
+test("[SEC-17] [SEC-31] an offer in another device's name is nobody's", () => {
+  const posing = { ...ALICE, fingerprint: EVE.fingerprint };
+  const offer = read("offer", offeringOf(NATIVE_CRYPTO, posing).packet);
+  const unsigned = ErrorCode.SECURE_SIGNATURE_INVALID;
+  assert.equal(codeOf(answerOf(NATIVE_CRYPTO, offer)), unsigned);
+  assert.equal(codeOf(answerOf(NATIVE_CRYPTO, offer, { peer: EVE })), unsigned);
+  const account = new TestAccount("alice");
+  const { userId, deviceId } = account.add("phone", NOW);
+  const query = { userId, deviceId, fingerprint: EVE.fingerprint, nowMs: NOW };
+  const found = findPeer(NATIVE_CRYPTO, account.answer, query);
+  assert.equal(codeOf(found), ErrorCode.SECURE_PEER_UNKNOWN);
+  const { fingerprint } = ALICE;
+  assert.equal(codeOf(findPeer(NATIVE_CRYPTO, account.answer, { ...query, fingerprint })), "none");
 });

@@ -39,7 +39,7 @@ export interface Candidate {
   readonly way: Reach | undefined;
   /** The chain that it is in; undefined when that is gone. */
   readonly chain: ReceivingChain | undefined;
-  /** Set when the message begins an epoch here. */
+  /** Set when the message begins an epoch here; `chain` has its part of them. */
   readonly begins: EpochSecrets | undefined;
 }
 
@@ -141,12 +141,10 @@ export class Ratchet {
   }
 
   /** The message was not what it claimed to be. [SEC-52] */
-  discard({ messageKey, way, chain, begins }: Candidate): void {
+  discard({ messageKey, way, begins }: Candidate): void {
     messageKey.fill(0);
     if (way !== undefined) eraseReach(way);
-    if (begins === undefined) return;
-    eraseEpochSecrets(begins);
-    chain?.erase();
+    if (begins !== undefined) eraseEpochSecrets(begins);
   }
 
   /**
@@ -267,7 +265,7 @@ export class Ratchet {
     }
     const begins = this.#secretsOf(secret, step.bytes);
     const [, theirs] = directionsOf(this.#plan.role);
-    const chain = new ReceivingChain(epoch, copyOf(begins.chains[theirs]));
+    const chain = new ReceivingChain(epoch, begins.chains[theirs]);
     chain.answered = this.#crypto.sha512(step.bytes);
     const way = chain.reach(this.#crypto, n);
     return { header, messageKey: way.messageKey, way, chain, begins };
@@ -316,13 +314,13 @@ export class Ratchet {
     const [own, theirs] = directionsOf(this.#plan.role);
     const pn = this.#sending.n;
     this.#sending.erase();
-    this.#sending = new SendingChain({ epoch, pn, key: copyOf(chains[own]) });
-    this.#receiving.push(chain ?? new ReceivingChain(epoch, copyOf(chains[theirs])));
+    this.#sending = new SendingChain({ epoch, pn, key: chains[own] });
+    this.#receiving.push(chain ?? new ReceivingChain(epoch, chains[theirs]));
     while ((this.#receiving[0]?.epoch ?? epoch) < epoch - OLD_CHAIN_EPOCHS) {
       this.#receiving.shift()?.erase();
     }
     this.#salt.set(salt);
-    eraseEpochSecrets(secrets);
+    salt.fill(0);
     this.#eraseStep();
     this.#startedMs = nowMs;
     this.#count = 0;

@@ -145,6 +145,27 @@ test("[SEC-41] [SEC-42] [SEC-65] every secret that was ever used is erased, root
   assert.equal(secrets.filter((bytes) => bytes.some((byte) => byte !== 0)).length, 0);
 });
 
+test("[SEC-52] [SEC-58] a forged beginning of an epoch leaves nothing behind", () => {
+  const secrets: Uint8Array[] = [];
+  const pair = new SessionPair(remembering(withToyKem(NATIVE_CRYPTO), secrets), {
+    rekeyMessages: 1,
+  });
+  for (const text of ["0", "1"]) pair.receive("responder", pair.send("initiator", text));
+  const answer = pair.send("responder", "with a ciphertext");
+  const alive = () => secrets.filter((bytes) => bytes.some((byte) => byte !== 0)).length;
+  const before = alive();
+  const forged = Uint8Array.from(answer);
+  forged[forged.length - 1] = (forged.at(-1) as number) ^ 1;
+  const seen = secrets.length;
+  assert.equal(pair.receive("initiator", forged).kind, "refused");
+  assert.ok(secrets.length > seen, "keys were derived");
+  // The seed and the salt are given to the provider again: they stay, and count again.
+  const fresh = new Set(secrets.slice(seen).filter((bytes) => bytes.some((byte) => byte !== 0)));
+  assert.equal(fresh.size, 2);
+  assert.ok(alive() - before <= 2);
+  assert.equal(pair.receive("initiator", answer).kind, "opened");
+});
+
 test("[SEC-41] the root is erased as soon as there is a session", () => {
   const established = establishedFor("initiator", {});
   const session = new SecureSession(withToyKem(NATIVE_CRYPTO), established);

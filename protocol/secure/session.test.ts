@@ -15,7 +15,15 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { NOBLE_CRYPTO } from "../envelope/noble.ts";
 import { frankingStamp, verifyReport } from "./franking.ts";
-import { parseMessage, type RatchetStep } from "./message.ts";
+import { parseMessage, type RatchetStep, taggedText } from "./message.ts";
+import {
+  chainKey,
+  messageKey,
+  messageKeys,
+  nextChainKey,
+  nextRoot,
+  nextRootSalt,
+} from "./schedule.ts";
 import { type SecureReceived, SecureSession } from "./session.ts";
 
 const TOY = withToyKem(NATIVE_CRYPTO);
@@ -287,6 +295,44 @@ describe("the ratchet", () => {
       assert.equal(replies, 15);
       assert.ok(pair.sides[talker].epoch >= 5, `${talker} ${pair.sides[talker].epoch}`);
     }
+  });
+
+  test("[SEC-62] nothing is not answered with nothing, however few messages are agreed on", () => {
+    const pair = pairOf({ rekeyMessages: 1 });
+    const received = pair.receive("responder", pair.send("initiator", "hello"));
+    assert.ok(received.kind === "opened" && received.reply !== undefined);
+    const answered = pair.receive("initiator", received.reply);
+    assert.ok(answered.kind === "opened" && answered.reply === undefined);
+  });
+
+  test("[SEC-41] [SEC-57] epochs come of each other as chapter 13 says, read from the wire", () => {
+    const pair = pairOf({ rekeyMessages: 1 });
+    let root = drawn("root", 64);
+    let epoch = 1;
+    let ratchetKey: Uint8Array = new Uint8Array(0);
+    for (let count = 0; count < 24; count += 1) {
+      const side = count % 2 === 0 ? "initiator" : "responder";
+      const message = pair.send(side, `${count}`);
+      pair.receive(otherSide(side), message);
+      const parsed = parseMessage(message);
+      assert.ok(parsed !== undefined);
+      const { sessionId, n, step } = parsed.header;
+      if (parsed.header.epoch === epoch + 1) {
+        const ciphertext = step?.bytes as Uint8Array;
+        const secret = TOY.xwingDecapsulate(ciphertext, new Uint8Array(32)) as Uint8Array;
+        epoch += 1;
+        const salt = nextRootSalt(TOY, root, epoch);
+        root = nextRoot(TOY, { salt, sessionId, epoch, ratchetKey, ciphertext, secret });
+      }
+      if (step?.kind === "key") ratchetKey = step.bytes;
+      const direction = side === "initiator" ? "i2r" : "r2i";
+      let chain = chainKey(TOY, { root, direction, epoch });
+      for (let at = 0; at < n; at += 1) chain = nextChainKey(TOY, chain, at);
+      const { tagKey } = messageKeys(TOY, messageKey(TOY, chain, n));
+      const tag = TOY.hmacSha512(tagKey, taggedText(parsed.headerBytes, parsed.ciphertext));
+      assert.deepEqual(Uint8Array.from(tag.subarray(0, 32)), parsed.tag, `message ${count}`);
+    }
+    assert.ok(epoch > 4);
   });
 
   test("[SEC-41] [SEC-60] a stored state knows no root, and goes on where it was", () => {
