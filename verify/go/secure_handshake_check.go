@@ -66,7 +66,7 @@ func checkChatHandshake(c Case) error {
 		return link.MlDsa65
 	}
 	if !c.has("secrets") {
-		return nil
+		return disagreef("nothing is refused, and there are no secrets")
 	}
 	return errors.Join(agreeAll(handshake.Secrets, c.object("secrets")), checkSaid(c, handshake))
 }

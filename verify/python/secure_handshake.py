@@ -204,8 +204,7 @@ def check_handshake(case):
         except Fault as fault:
             raise Disagreement(f"a packet before is refused: {fault}") from None
     handshake.take(data(last, "packet"), last["at_ms"])
-    if "secrets" in case:
-        check_all(case, handshake)
+    check_all(case, handshake)
 
 
 def check_all(case, handshake):
