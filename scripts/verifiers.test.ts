@@ -6,7 +6,7 @@ import { after, type TestContext, test } from "node:test";
 import { buildGo, lackingGo, lackingPython, type Said, said } from "./other-languages.ts";
 
 // Two implementations of chapters 11 to 13 by other means read the vectors of the envelope and of
-// secure chat. A reader that notices nothing would agree too, so each is shown vectors that are wrong.
+// secure chat. A reader that notices nothing would agree too, so each is shown wrong vectors.
 
 const ROOT = join(import.meta.dirname, "..");
 const VECTORS = join(ROOT, "spec", "vectors");

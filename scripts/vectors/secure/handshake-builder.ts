@@ -76,7 +76,7 @@ export interface HandshakePlan {
   readonly created_ms?: number;
   readonly ttl_s?: number;
   readonly lies?: HandshakeLies;
-  /** Who says, in a handshake that comes about, what another implementation would not say itself. */
+  /** Who says, in a handshake that comes about, what another implementation would not say. */
   readonly odd?: Part;
 }
 

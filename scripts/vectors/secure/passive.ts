@@ -110,7 +110,7 @@ function overtaken(role: Role): SecureCase {
   chat.hears(saying);
   wire.passed(saying, text);
   wire.talks(role, "twelve");
-  const description = `Messages that overtake each other and a step of the ratchet, at the ${role}.`;
+  const description = `Messages that overtake each other, and a step, at the ${role}.`;
   return wire.case(`overtaken-${role}`, description);
 }
 

@@ -2,8 +2,8 @@ import { createCipheriv } from "node:crypto";
 import { big, join } from "../envelope/primitives.ts";
 import { sealingKeys } from "./schedule.ts";
 
-// One AES-GCM ciphertext that opens under two keys: Grubbs, Lu and Ristenpart, "Message Franking via
-// Committing Authenticated Encryption", CRYPTO 2017, and ePrint 2019/016. Written out on GHASH,
+// One AES-GCM ciphertext that opens under two keys: Grubbs, Lu and Ristenpart, "Message Franking
+// via Committing Authenticated Encryption", CRYPTO 2017, and ePrint 2019/016. Written out on GHASH,
 // NIST SP 800-38D §6: of one block the sender decides, and it is the root of a linear equation.
 
 const ONE = 1n << 127n;
@@ -47,8 +47,8 @@ function oneBlock(key: Uint8Array, block: Uint8Array): bigint {
 }
 
 /**
- * Takes a ciphertext without its tag that opens under the first message key, and puts a block in, at
- * an index of blocks, and a tag, so that the second one opens it too.
+ * Takes a ciphertext without its tag that opens under the first message key, and puts a block in,
+ * at an index of blocks, and a tag, so that the second one opens it too.
  */
 export function forTwoKeys(
   ciphertext: Uint8Array,
