@@ -12,7 +12,10 @@ import { vectorFiles } from "./vectors.ts";
 const ROOT = join(import.meta.dirname, "..");
 const FOLDER = join(ROOT, "spec", "vectors");
 const validate = validatorOf(FOLDER);
-const validateEnvelope = validatorOf(join(FOLDER, "envelope"));
+const validateIn: Readonly<Record<string, ValidateFunction>> = {
+  envelope: validatorOf(join(FOLDER, "envelope")),
+  secure: validatorOf(join(FOLDER, "secure")),
+};
 
 function validatorOf(folder: string): ValidateFunction {
   const options = { allErrors: true, strict: false };
@@ -20,11 +23,11 @@ function validatorOf(folder: string): ValidateFunction {
   return new Ajv2020(options).compile(schema);
 }
 
-const isOfEnvelope = (path: string) => basename(dirname(path)) === "envelope";
+const validatorFor = (path: string) => validateIn[basename(dirname(path))] ?? validate;
 
 test("every file of vectors is what the schema describes", () => {
   for (const [path, text] of vectorFiles()) {
-    const validator = isOfEnvelope(path) ? validateEnvelope : validate;
+    const validator = validatorFor(path);
     const isValid = validator(JSON.parse(text));
     assert.ok(isValid, `${path}: ${JSON.stringify(validator.errors?.slice(0, 3))}`);
   }
@@ -55,11 +58,19 @@ test("the schema refuses what is none", () => {
     ["envelope/link-handshake.json", (file) => delete first(file).secrets],
     ["envelope/link-errors.json", (file) => delete first(file).judge],
     ["envelope/link-errors.json", (file) => Object.assign(first(file), { expect: "valid" })],
+    ["secure/expand-label.json", (file) => Object.assign(first(file), { kind: "expand" })],
+    ["secure/expand-label.json", (file) => delete first(file).label],
+    ["secure/padding.json", (file) => Object.assign(first(file), { requirements: ["ENV-9"] })],
+    ["secure/padding.json", (file) => Object.assign(first(file), { expect: { fails: "padding" } })],
+    ["secure/device-identity.json", (file) => delete first(file).fingerprint_hex],
+    ["secure/chat-handshake.json", (file) => delete first(file).secrets],
+    ["secure/chat-messages.json", (file) => Object.assign(first(file), { keys: [] })],
+    ["secure/passive-client.json", (file) => delete first(file).drawn],
     ["service.json", (file) => Object.assign(first(file), { steps: [{ receive: [] }] })],
     ["device.json", (file) => Object.assign(first(file), { steps: [{ sends: [], later: 1 }] })],
   ];
   for (const [name, change] of changes) {
-    const validator = isOfEnvelope(name) ? validateEnvelope : validate;
+    const validator = validatorFor(name);
     const file = fileOf(name);
     assert.ok(validator(file), name);
     change(file);

@@ -10,6 +10,7 @@ import { ENVELOPE_FILES } from "./vectors/envelope/files.ts";
 import { ENVELOPE } from "./vectors/envelope.ts";
 import { FRAMING } from "./vectors/framing.ts";
 import { PIPE_SETUP, PIPES, SNIFFING } from "./vectors/links.ts";
+import { SECURE_FILES } from "./vectors/secure/files.ts";
 import { SERVICE_SETUP } from "./vectors/service.ts";
 import { ATTACHING } from "./vectors/service-attaching.ts";
 import { SERVICE_CALLS } from "./vectors/service-calls.ts";
@@ -48,11 +49,16 @@ const FILES: Readonly<Record<string, VectorFile>> = {
     setup: DEVICE_SETUP,
     cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING],
   },
-  // Of this folder, with a schema of its own, which is "./schema.json" there too.
-  ...Object.fromEntries(
-    Object.entries(ENVELOPE_FILES).map(([name, file]) => [join("envelope", name), file]),
-  ),
+  // Of folders with a schema of their own, which is "./schema.json" there too.
+  ...filesIn("envelope", ENVELOPE_FILES),
+  ...filesIn("secure", SECURE_FILES),
 };
+
+function filesIn(folder: string, files: Readonly<Record<string, VectorFile>>) {
+  return Object.fromEntries(
+    Object.entries(files).map(([name, file]) => [join(folder, name), file]),
+  );
+}
 
 /** The path and text of every vector file. */
 export function vectorFiles(): readonly (readonly [path: string, text: string])[] {

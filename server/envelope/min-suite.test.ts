@@ -193,7 +193,7 @@ test("[ENV-45] [ENV-58] a ticket of a suite that has become too weak is no way i
   const { envelope, chosen } = lifeOf();
   const resumed: boolean[] = [];
   // Tickets are a device's: the same journal is the same device. [ENV-76]
-  const journal = memoryJournal();
+  const journal: Journal = { ...memoryJournal(), close: async () => {} };
   const welcomed = envelope.welcomed.bind(envelope);
   envelope.welcomed = (link) => {
     resumed.push(link.isResumed);

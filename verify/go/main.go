@@ -1,4 +1,4 @@
-// Command verify checks the vectors of the envelope with an implementation of its own:
+// Command verify checks the vectors of the envelope and of secure chat with an implementation of its own:
 //
 //	go -C verify/go run . "$PWD/spec/vectors"
 //
@@ -10,6 +10,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"posthorn/verify/secure"
 )
 
 type report struct {
@@ -26,7 +29,7 @@ func (r *report) checkFile(path string) error {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return err
 	}
-	name, before := filepath.Base(path), r.agreed
+	name, before := nameOf(path), r.agreed
 	for _, c := range file.Cases {
 		wrong, lacking := judge(c)
 		place := fmt.Sprintf("%s: %v", name, c["name"])
@@ -43,6 +46,14 @@ func (r *report) checkFile(path string) error {
 	return nil
 }
 
+// nameOf a file: those of the envelope and of secure chat have the same names.
+func nameOf(path string) string {
+	if filepath.Base(filepath.Dir(path)) == "secure" {
+		return "secure/" + filepath.Base(path)
+	}
+	return filepath.Base(path)
+}
+
 func main() {
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "usage: verify FOLDER")
@@ -50,8 +61,9 @@ func main() {
 	}
 	paths, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope", "*.json"))
 	beside, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope-*.json"))
+	ofChats, _ := filepath.Glob(filepath.Join(os.Args[1], "secure", "*.json"))
 	var r report
-	for _, path := range append(paths, beside...) {
+	for _, path := range slices.Concat(paths, beside, ofChats) {
 		if filepath.Base(path) == "schema.json" {
 			continue
 		}
@@ -64,6 +76,9 @@ func main() {
 	}
 	for _, line := range r.wrong {
 		fmt.Println("wrong: " + line)
+	}
+	if secure.Unchecked > 0 {
+		fmt.Printf("not looked at: the ML-DSA-65 half of %d signatures\n", secure.Unchecked)
 	}
 	fmt.Printf("%d vectors agree, %d skipped, %d wrong\n", r.agreed, len(r.skipped), len(r.wrong))
 	if r.agreed == 0 || len(r.wrong) > 0 {

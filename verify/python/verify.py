@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """
-Checks the vectors of the envelope with an implementation of its own.
+Checks the vectors of the envelope and of secure chat with an implementation of its own.
 
     python3 verify/python/verify.py spec/vectors
 
-Written from chapter 11 alone; needs Python and its `cryptography` package. Prints a count for each
+Written from chapters 11 to 13 alone; needs Python and its `cryptography` package. Prints a count for each
 file, what was skipped and why, and every case that disagrees; then the status is 1.
 """
 
@@ -16,6 +16,7 @@ import checks
 from faults import Disagreement, Fault, Skipped
 from handshake_check import check_handshake
 from link_check import check_link
+from secure_checks import CHECKS as SECURE_CHECKS
 
 CHECKS = {
     "expand": checks.check_expand,
@@ -39,6 +40,7 @@ CHECKS = {
     "link": check_link,
     "draft-link": checks.check_draft,
     "handshake": check_handshake,
+    **SECURE_CHECKS,
 }
 
 
@@ -70,30 +72,36 @@ def judge(case):
     return None if wanted is None else f"is accepted, but fails with {wanted}"
 
 
+def name_of(path):
+    """Files of the envelope and of secure chat have the same names."""
+    return f"secure/{path.name}" if path.parent.name == "secure" else path.name
+
+
 def check_file(path, skipped, wrong):
     """Returns how many cases agree."""
-    agreed = 0
+    agreed, name = 0, name_of(path)
     for case in json.loads(path.read_text())["cases"]:
         try:
             why = judge(case)
         except Skipped as lacking:
-            skipped.append(f"{path.name}: {case['name']}: {lacking}")
+            skipped.append(f"{name}: {case['name']}: {lacking}")
             continue
         if why is None:
             agreed += 1
         else:
-            wrong.append(f"{path.name}: {case['name']}: {why}")
+            wrong.append(f"{name}: {case['name']}: {why}")
     return agreed
 
 
 def main(folder):
     skipped, wrong, total = [], [], 0
-    paths = [*sorted(folder.glob("envelope/*.json")), *sorted(folder.glob("envelope-*.json"))]
+    patterns = ("envelope/*.json", "envelope-*.json", "secure/*.json")
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     files = [path for path in paths if path.name != "schema.json"]
     for path in files:
         agreed = check_file(path, skipped, wrong)
         total += agreed
-        print(f"{path.name}: {agreed}")
+        print(f"{name_of(path)}: {agreed}")
     for line in skipped:
         print(f"skipped: {line}")
     for line in wrong:

@@ -33,7 +33,7 @@ export function envelopeCase(
 }
 
 /** JSON of a value, with bytes spelled out. */
-function spelled(value: unknown): unknown {
+export function spelled(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(spelled);
   if (value === null || typeof value !== "object") return value;
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);

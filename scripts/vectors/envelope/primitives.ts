@@ -50,7 +50,7 @@ export function lv8(bytes: Uint8Array): Uint8Array {
   return join(big(bytes.length, 1), bytes);
 }
 
-function lv32(bytes: Uint8Array): Uint8Array {
+export function lv32(bytes: Uint8Array): Uint8Array {
   return join(big(bytes.length, 4), bytes);
 }
 

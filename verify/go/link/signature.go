@@ -33,8 +33,8 @@ func smallOrderY() []*big.Int {
 	return found
 }
 
-// isSoundPoint: in its one form and not of small order. [ENV-31]
-func isSoundPoint(encoded []byte) bool {
+// IsSoundPoint: in its one form and not of small order. [ENV-31]
+func IsSoundPoint(encoded []byte) bool {
 	y := littleEndian(encoded)
 	y.SetBit(y, 255, 0)
 	isSmall := slices.ContainsFunc(smallY, func(small *big.Int) bool { return small.Cmp(y) == 0 })
@@ -46,7 +46,7 @@ func Ed25519Verify(key, text, signature []byte) error {
 	if len(key) != 32 || len(signature) != 64 {
 		return faultf("signature", "a wrong length")
 	}
-	if !isSoundPoint(key) || !isSoundPoint(signature[:32]) {
+	if !IsSoundPoint(key) || !IsSoundPoint(signature[:32]) {
 		return faultf("signature", "a point of small order, or not in its one form")
 	}
 	if littleEndian(signature[32:]).Cmp(groupOrder) >= 0 {
