@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Client, connect } from "../../client/client.ts";
+import type { Dialer } from "../../client/dialer.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
 import {
   ListDevicesRequestSchema,
@@ -62,13 +63,14 @@ export class EvilService {
   news: (about: string, told: DeviceAddress) => boolean = () => true;
   /** All packets that came to a link of a device, whatever became of them. */
   readonly seen: PassingPacket[] = [];
-  readonly #folder: string;
+  /** Of its store. */
+  readonly folder: string;
   readonly #server: PosthornServer;
   readonly #injected = new Map<string, Injected>();
   #accomplice: Promise<Client> | undefined;
 
   private constructor(folder: string, server: PosthornServer) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#server = server;
   }
 
@@ -78,9 +80,13 @@ export class EvilService {
     return new EvilService(folder, await createServer(config, SILENT));
   }
 
-  /** A device's way to the service. */
-  way(kind: LinkKind, device: DeviceAddress) {
-    return evilDialer(wayTo(kind, this.#server.address.port), {
+  get port(): number {
+    return this.#server.address.port;
+  }
+
+  /** A device's way to the service; by somebody else's port where one is given. */
+  way(kind: LinkKind, device: DeviceAddress, port: number = this.port): Dialer {
+    return evilDialer(wayTo(kind, port), {
       event: (bytes) => this.#event(bytes, device),
       reply: (call, response) => {
         const { userId } = fromBinary(ListDevicesRequestSchema, call.request);
@@ -109,7 +115,7 @@ export class EvilService {
     const marker = `evil ${this.#injected.size}`;
     this.#injected.set(marker, { to, kind });
     this.#accomplice ??= connect({
-      dialers: [wayTo("tcp", this.#server.address.port)],
+      dialers: [wayTo("tcp", this.port)],
       userId: ACCOMPLICE,
       deviceId: ACCOMPLICE,
       journal: memoryJournal(),
@@ -120,7 +126,7 @@ export class EvilService {
   async close(): Promise<void> {
     await (await this.#accomplice)?.close();
     await this.#server.close();
-    await rm(this.#folder, { recursive: true, force: true });
+    await rm(this.folder, { recursive: true, force: true });
   }
 
   #event(bytes: Uint8Array, device: DeviceAddress): Uint8Array {
