@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { type Client, connect } from "../../client/client.ts";
 import type { Dialer } from "../../client/dialer.ts";
+import type { Journal } from "../../client/journal.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
 import type { SecureClientEvent } from "../../client/secure/events.ts";
 import { memorySecureIdentity, SecureIdentity } from "../../client/secure/identity.ts";
@@ -18,6 +19,8 @@ export interface SecureDeviceOptions extends Partial<SecureMessengerOptions> {
   readonly deviceId: string;
   readonly dialers: readonly Dialer[];
   readonly crypto?: CryptoProvider;
+  /** A new one unless it is given. */
+  readonly journal?: Journal;
   /** Puts this device's account key in the place of another one. */
   readonly replaceAccount?: boolean;
 }
@@ -41,7 +44,7 @@ export class SecureDevice {
     const identity =
       options.identity ??
       (await SecureIdentity.open(crypto, memorySecureIdentity(), { userId, deviceId }));
-    const journal = memoryJournal();
+    const journal = options.journal ?? memoryJournal();
     const client = await connect({ dialers, userId, deviceId, journal, backoff: BACKOFF });
     const peers = options.peers ?? memoryPeers();
     const messenger = await SecureMessenger.open(client, { ...options, crypto, identity, peers });
