@@ -21,6 +21,14 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { secureAgree, secureSplice, secureTamper } from "./properties/secure-handshake.ts";
+import {
+  secureCertificates,
+  secureComposite,
+  secureContexts,
+  secureIds,
+  secureNumber,
+} from "./properties/secure-identity.ts";
 import { session, words } from "./properties/session.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
@@ -52,6 +60,14 @@ export const PROPERTIES: readonly Property[] = [
   envelopePadding,
   envelopeProviders,
   envelopeSealed,
+  secureAgree,
+  secureSplice,
+  secureTamper,
+  secureCertificates,
+  secureComposite,
+  secureContexts,
+  secureIds,
+  secureNumber,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,
