@@ -21,6 +21,12 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import {
+  secureCross,
+  secureFranking,
+  securePadding,
+  secureSalamander,
+} from "./properties/secure-commitment.ts";
 import { secureAgree, secureSplice, secureTamper } from "./properties/secure-handshake.ts";
 import {
   secureCertificates,
@@ -29,6 +35,9 @@ import {
   secureIds,
   secureNumber,
 } from "./properties/secure-identity.ts";
+import { secureMessages, secureWindow } from "./properties/secure-messages.ts";
+import { secureConverge, secureProgress, secureTurns } from "./properties/secure-ratchet.ts";
+import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
 import { session, words } from "./properties/session.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
@@ -68,6 +77,17 @@ export const PROPERTIES: readonly Property[] = [
   secureContexts,
   secureIds,
   secureNumber,
+  secureMessages,
+  secureWindow,
+  secureCross,
+  secureFranking,
+  securePadding,
+  secureSalamander,
+  secureConverge,
+  secureProgress,
+  secureTurns,
+  secureFuture,
+  securePast,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,
