@@ -22,6 +22,12 @@ import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
 import {
+  secureCrossing,
+  secureExpiry,
+  secureHalfOpen,
+  secureReplay,
+} from "./properties/secure-chats.ts";
+import {
   secureCross,
   secureFranking,
   securePadding,
@@ -88,6 +94,10 @@ export const PROPERTIES: readonly Property[] = [
   secureTurns,
   secureFuture,
   securePast,
+  secureCrossing,
+  secureExpiry,
+  secureHalfOpen,
+  secureReplay,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,

@@ -241,7 +241,8 @@ function progress({ senders, rekeyMessages }: Flow, seen: Seen): void {
     apart = newer === older ? 0 : apart + 1;
     newest = newer;
     // Whoever only listens answers by itself, after as many messages: nobody holds the keys still.
-    assert(since <= 2 * rekeyMessages + 2, `${since} messages in one epoch [SEC-55] [SEC-62]`);
+    // At most so many until the other side knows of the epoch, in it, and since it last spoke.
+    assert(since <= 3 * rekeyMessages + 4, `${since} messages in one epoch [SEC-55] [SEC-62]`);
     assert(newer - older <= 1, "one epoch apart at most [SEC-58]");
     assert(apart <= rekeyMessages + 1, `${apart} messages without the answer [SEC-62]`);
   }
