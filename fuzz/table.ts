@@ -33,6 +33,7 @@ import {
   securePadding,
   secureSalamander,
 } from "./properties/secure-commitment.ts";
+import { secureErasure, secureFaults } from "./properties/secure-erasure.ts";
 import { secureAgree, secureSplice, secureTamper } from "./properties/secure-handshake.ts";
 import {
   secureCertificates,
@@ -98,6 +99,8 @@ export const PROPERTIES: readonly Property[] = [
   secureExpiry,
   secureHalfOpen,
   secureReplay,
+  secureErasure,
+  secureFaults,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,

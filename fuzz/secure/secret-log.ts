@@ -2,11 +2,15 @@ import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { assert } from "../../protocol/violation.ts";
 import { hex } from "../envelope/watched-crypto.ts";
 
+const MARK_BYTES = 12;
+
 /** What a provider was asked to do, and every secret that it was given or gave. */
 export class SecretLog {
   readonly provider: CryptoProvider;
   /** Not copies: whoever erases one erases it here. */
   readonly secrets = new Set<Uint8Array>();
+  /** How each of them begins, in hexadecimal: also of those that were erased since. */
+  readonly marks = new Set<string>();
   /** Of messages that were sealed: keys of the AEAD, in order. */
   readonly sealedWith: string[] = [];
   /** Of messages that were opened. */
@@ -45,6 +49,7 @@ export class SecretLog {
 
   #kept(secret: Uint8Array): Uint8Array {
     this.secrets.add(secret);
+    this.marks.add(hex(secret.subarray(0, MARK_BYTES)));
     return secret;
   }
 
