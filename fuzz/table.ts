@@ -42,6 +42,7 @@ import {
   secureIds,
   secureNumber,
 } from "./properties/secure-identity.ts";
+import { secureInteraction } from "./properties/secure-interaction.ts";
 import { secureMessages, secureWindow } from "./properties/secure-messages.ts";
 import { secureConverge, secureProgress, secureTurns } from "./properties/secure-ratchet.ts";
 import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
@@ -101,6 +102,7 @@ export const PROPERTIES: readonly Property[] = [
   secureReplay,
   secureErasure,
   secureFaults,
+  secureInteraction,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,
