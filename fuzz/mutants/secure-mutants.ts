@@ -134,7 +134,7 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "secure-accept-unbound",
-    title: "[SEC-19] an answer's signature leaves the offer's signature out, on both sides",
+    title: "[SEC-19] an answer's signature is over nothing but the answer",
     file: "protocol/secure/accepting.ts",
     find: 'own.signer.sign("accept", secureHash(crypto, SECURE_LABEL, said));',
     replace: 'own.signer.sign("accept", secureHash(crypto, SECURE_LABEL, [core]));',
@@ -154,7 +154,7 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     file: "protocol/secure/ratchet.ts",
     find: "    this.#salt.set(salt);\n",
     replace: "    if (epoch === 1) this.#salt.set(salt);\n",
-    killedBy: "secure-future",
+    killedBy: "secure-converge",
   },
   {
     name: "secure-secret-unmixed",
@@ -162,7 +162,7 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     file: "protocol/secure/schedule.ts",
     find: "const extracted = extractSecret(crypto, salt, secret);",
     replace: "const extracted = extractSecret(crypto, salt, secret.subarray(0, 0));",
-    killedBy: "secure-future",
+    killedBy: "secure-converge",
   },
   {
     name: "secure-one-chain",
@@ -254,7 +254,7 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "secure-crossing-inverted",
-    title: "[SEC-29] of two offers the larger fingerprint's stands, on one side's view",
+    title: "[SEC-29] of two offers the larger fingerprint's stands",
     file: "protocol/secure/handshakes.ts",
     find: "return idOf(this.#own.fingerprint) < idOf(peer);",
     replace: "return idOf(this.#own.fingerprint) > idOf(peer);",

@@ -174,7 +174,10 @@ export const secureTamper = property<Tampering>({
   arbitrary: fc.record({
     plan: meetingPlan,
     message: fc.constantFrom("offer", "accept", "confirm"),
-    bits: fc.array(fc.oneof(fc.nat(200), fc.nat(60_000)), { minLength: 1, maxLength: 6 }),
+    bits: fc.array(fc.oneof(fc.nat(200), fc.nat(60_000), fc.integer({ min: -256, max: -1 })), {
+      minLength: 1,
+      maxLength: 6,
+    }),
   }),
   start: (seen) => ({ check: (input) => tamper(input, seen) }),
 });

@@ -5,6 +5,7 @@ import {
   encodeHeader,
   encodeMessage,
   type MessageHeader,
+  parseMessage,
   taggedText,
 } from "../../protocol/secure/message.ts";
 import { offersIn } from "../../protocol/secure/ratchet.ts";
@@ -15,7 +16,8 @@ import { drawn } from "../envelope/drawn.ts";
 import { hex } from "../envelope/watched-crypto.ts";
 import { property, type Seen } from "../property.ts";
 import { textInner } from "../secure/liar.ts";
-import { otherSide, SessionPair, type Side } from "../secure/sessions.ts";
+import { epochRoot, u32, xl } from "../secure/reference.ts";
+import { establishedFor, otherSide, SessionPair, type Side } from "../secure/sessions.ts";
 import { type StolenState, stolenFrom } from "../secure/stored.ts";
 import { withToyKem } from "../secure/toy-kem.ts";
 
@@ -34,6 +36,9 @@ function stateOf(session: SecureSession): StolenState {
 class Talk {
   readonly pair: SessionPair;
   readonly queues: Record<Side, Uint8Array[]> = { initiator: [], responder: [] };
+  /** By epoch: the key that was offered in it, and the ciphertext that began it. */
+  readonly keys = new Map<number, Uint8Array>();
+  readonly ciphertexts = new Map<number, Uint8Array>();
   readonly #waiting: Record<Side, Uint8Array[]> = { initiator: [], responder: [] };
 
   constructor(rekeyMessages: number) {
@@ -41,7 +46,14 @@ class Talk {
   }
 
   send(from: Side): void {
-    this.queues[otherSide(from)].push(this.pair.send(from, from));
+    this.#put(otherSide(from), this.pair.send(from, from));
+  }
+
+  #put(to: Side, message: Uint8Array): void {
+    const header = parseMessage(message)?.header;
+    if (header?.step?.kind === "key") this.keys.set(header.epoch, header.step.bytes);
+    if (header?.step?.kind === "ciphertext") this.ciphertexts.set(header.epoch, header.step.bytes);
+    this.queues[to].push(message);
   }
 
   /** One of those under way; what is too early comes again after the next one that was not. */
@@ -51,7 +63,7 @@ class Talk {
     if (message === undefined) return;
     const received = this.pair.receive(to, message);
     if (received.kind === "opened") {
-      if (received.reply !== undefined) this.queues[otherSide(to)].push(received.reply);
+      if (received.reply !== undefined) this.#put(otherSide(to), received.reply);
       queue.push(...this.#waiting[to].splice(0));
     } else {
       assert(this.pair.sides[to].open, "no honest message ends a session");
@@ -64,6 +76,21 @@ class Talk {
       for (const to of SIDES) this.deliver(to, 0);
     }
   }
+}
+
+/** Where the next root comes from, out of the first root and what was on the wire. [SEC-57] */
+function saltOf({ keys, ciphertexts }: Talk, last: number): Uint8Array {
+  const { sessionId, root } = establishedFor("initiator", {});
+  let salt = xl(root, "derived", u32(2));
+  for (let epoch = 2; epoch <= last; epoch += 1) {
+    const key = keys.get(epoch - 1);
+    const ciphertext = ciphertexts.get(epoch);
+    assert(key !== undefined && ciphertext !== undefined, "each epoch began with both");
+    const secret = CRYPTO.xwingDecapsulate(ciphertext, key) as Uint8Array;
+    const next = epochRoot(salt, secret, [sessionId, epoch, key, ciphertext]);
+    salt = xl(next, "derived", u32(epoch + 1));
+  }
+  return salt;
 }
 
 interface Interleaving {
@@ -89,6 +116,7 @@ function converge({ moves, rekeyMessages }: Interleaving, seen: Seen): void {
   const [one, other] = states() as [StolenState, StolenState];
   assert(one.epoch === other.epoch, `epochs ${one.epoch} and ${other.epoch} [SEC-58]`);
   assert(hex(one.salt) === hex(other.salt), "one root [SEC-57]");
+  assert(hex(one.salt) === hex(saltOf(talk, one.epoch)), "the root is the chapter's [SEC-57]");
   for (const [sender, receiver] of [
     [one, other],
     [other, one],

@@ -188,10 +188,11 @@ export function readAs<Kind extends ReadPacket["kind"]>(
   return read as Extract<ReadPacket, { kind: Kind }>;
 }
 
-/** A copy in which one bit is another. */
+/** A copy in which one bit is another; counted from the end when it is negative. */
 export function flipped(bytes: Uint8Array, bit: number): Uint8Array {
   const copy = Uint8Array.from(bytes);
-  const at = bit % (bytes.length * 8);
+  const bitCount = bytes.length * 8;
+  const at = ((bit % bitCount) + bitCount) % bitCount;
   copy[at >> 3] = (copy[at >> 3] as number) ^ (1 << (at & 7));
   return copy;
 }
