@@ -21,6 +21,7 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { secureBinding } from "./properties/secure-binding.ts";
 import {
   secureCrossing,
   secureExpiry,
@@ -103,6 +104,7 @@ export const PROPERTIES: readonly Property[] = [
   secureErasure,
   secureFaults,
   secureInteraction,
+  secureBinding,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,

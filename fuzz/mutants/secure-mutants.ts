@@ -357,4 +357,12 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     replace: "concat([Uint8Array.of(0, VERSION), both, ascii(userId).subarray(0, 0), both])",
     killedBy: "secure-number",
   },
+  {
+    name: "secure-epoch-without-key",
+    title: "[SEC-57] leaves the key out of the next root, and trusts the key agreement to bind it",
+    file: "protocol/secure/schedule.ts",
+    find: "const items = [sessionId, u32(epoch), ratchetKey, ciphertext];",
+    replace: "const items = [sessionId, u32(epoch), ratchetKey.subarray(0, 0), ciphertext];",
+    killedBy: "secure-binding",
+  },
 ];

@@ -127,7 +127,7 @@ function converge({ moves, rekeyMessages }: Interleaving, seen: Seen): void {
       "one chain [SEC-40]",
     );
   }
-  seen(one.epoch === 1 ? "first epoch" : one.epoch < 5 ? "some epochs" : "many epochs");
+  seen(one.epoch === 1 ? "first epoch" : one.epoch < 4 ? "some epochs" : "many epochs");
 }
 
 /** Both send when they like, and everything comes some time. */
