@@ -6,8 +6,8 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     name: "secure-offer-any-device",
     title: "[SEC-17] answers an offer to another device (M9)",
     file: "protocol/secure/accepting.ts",
-    find: "const isToUs = equalBytes(toDevice, own.fingerprint) && !equalBytes(fromDevice, toDevice);",
-    replace: "const isToUs = !equalBytes(fromDevice, toDevice) || own === undefined;",
+    find: "equalBytes(toDevice, own.fingerprint) &&",
+    replace: "toDevice.length === own.fingerprint.length &&",
     killedBy: "secure-ids",
   },
   {
@@ -64,7 +64,8 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     file: "protocol/secure/session.ts",
     find: "    const whole = isTagged\n",
     replace:
-      '    this.#crypto.aead("aes-256-gcm", keys.key).open({ nonce: keys.nonce, header, text });\n' +
+      "    const { key, nonce } = keys;\n" +
+      '    this.#crypto.aead("aes-256-gcm", key).open({ nonce, header, text });\n' +
       "    const whole = isTagged\n",
     killedBy: "secure-messages",
   },
@@ -338,7 +339,8 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     file: "protocol/secure/identity.ts",
     find: "    lv8(ascii(userId)),\n    lv8(ascii(deviceId)),",
     replace:
-      "    lv8(concat([ascii(userId), ascii(deviceId)])),\n    lv8(ascii(deviceId).subarray(0, 0)),",
+      "    lv8(concat([ascii(userId), ascii(deviceId)])),\n" +
+      "    lv8(ascii(deviceId).subarray(0, 0)),",
     killedBy: "secure-ids",
   },
   {

@@ -146,8 +146,8 @@ function same({ sessionId }: { readonly sessionId: Uint8Array }, other: Uint8Arr
 export const secureReplay = property<readonly Move[]>({
   name: "secure-replay",
   title:
-    "[SEC-20] [SEC-24] [SEC-26] [SEC-28] [SEC-30] [SEC-54] what was taken once does nothing again, " +
-    "at any time, and no content goes or comes before a handshake is over (P22)",
+    "[SEC-20] [SEC-24] [SEC-26] [SEC-28] [SEC-30] [SEC-54] what was taken once does nothing " +
+    "again, at any time, and no content goes or comes before a handshake is over (P22)",
   smokeRuns: 8,
   turns: 2,
   kinds: ["offer again", "accept again", "confirm again", "message again", "early"],

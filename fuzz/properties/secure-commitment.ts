@@ -148,8 +148,8 @@ function mix({ name, how, before, step }: Mix, seen: Seen): void {
 export const secureCross = property<Mix>({
   name: "secure-cross",
   title:
-    "[SEC-40] [SEC-45] [SEC-47] [SEC-50] a message opens in its own session, direction, epoch and " +
-    "place, and in no other (P22)",
+    "[SEC-40] [SEC-45] [SEC-47] [SEC-50] a message opens in its own session, direction, epoch " +
+    "and place, and in no other (P22)",
   smokeRuns: 30,
   kinds: ["session id", "root", "direction", "epoch", "header", "ciphertext", "tag"],
   arbitrary: fc.record({

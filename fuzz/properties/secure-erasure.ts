@@ -307,8 +307,8 @@ function judgeShown(nodes: readonly ChatNode[], shown: readonly unknown[], log: 
 export const secureFaults = property<Faults>({
   name: "secure-faults",
   title:
-    "[SEC-26] [SEC-33] [SEC-52] [SEC-75] whatever is wrong, the other side learns nothing, the chat " +
-    "goes on, and logs, errors and copies hold no key and no text (P23, P35)",
+    "[SEC-26] [SEC-33] [SEC-52] [SEC-75] whatever is wrong, the other side learns nothing, the " +
+    "chat goes on, and logs, errors and copies hold no key and no text (P23, P35)",
   smokeRuns: 8,
   kinds: [...FAULTS, "none", "offer", "accept", "confirm", "message"],
   arbitrary: fc.record({
