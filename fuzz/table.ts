@@ -22,6 +22,32 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { secureBinding } from "./properties/secure-binding.ts";
+import {
+  secureCrossing,
+  secureExpiry,
+  secureHalfOpen,
+  secureReplay,
+} from "./properties/secure-chats.ts";
+import {
+  secureCross,
+  secureFranking,
+  securePadding,
+  secureSalamander,
+} from "./properties/secure-commitment.ts";
+import { secureErasure, secureFaults } from "./properties/secure-erasure.ts";
+import { secureAgree, secureSplice, secureTamper } from "./properties/secure-handshake.ts";
+import {
+  secureCertificates,
+  secureComposite,
+  secureContexts,
+  secureIds,
+  secureNumber,
+} from "./properties/secure-identity.ts";
+import { secureInteraction } from "./properties/secure-interaction.ts";
+import { secureMessages, secureWindow } from "./properties/secure-messages.ts";
+import { secureConverge, secureProgress, secureTurns } from "./properties/secure-ratchet.ts";
+import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
 import { session, words } from "./properties/session.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
@@ -54,6 +80,33 @@ export const PROPERTIES: readonly Property[] = [
   envelopePadding,
   envelopeProviders,
   envelopeSealed,
+  secureAgree,
+  secureSplice,
+  secureTamper,
+  secureCertificates,
+  secureComposite,
+  secureContexts,
+  secureIds,
+  secureNumber,
+  secureMessages,
+  secureWindow,
+  secureCross,
+  secureFranking,
+  securePadding,
+  secureSalamander,
+  secureConverge,
+  secureProgress,
+  secureTurns,
+  secureFuture,
+  securePast,
+  secureCrossing,
+  secureExpiry,
+  secureHalfOpen,
+  secureReplay,
+  secureErasure,
+  secureFaults,
+  secureInteraction,
+  secureBinding,
   linkFirstBytes,
   linkFraming,
   linkWebSocket,

@@ -188,4 +188,35 @@ export const TARGETS: readonly Target[] = [
     sources: ["server/config", "server/nearest.ts", "protocol/"],
     smokeRuns: 200,
   },
+  {
+    name: "secure-packet",
+    title: "[SEC-14] [SEC-44] [SEC-46] bytes are a packet in its one form, or none",
+    load: () => import("../targets/secure-packet.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 512,
+    sources: ["protocol/secure/"],
+    smokeRuns: 300,
+  },
+  {
+    name: "secure-chats",
+    title:
+      "[SEC-26] [SEC-33] [SEC-52] whatever bytes come to a device with secure chats, in either " +
+      "role, nothing throws, changes or is answered",
+    load: () => import("../targets/secure-chats.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 512,
+    sources: ["protocol/secure/"],
+    smokeRuns: 15,
+  },
+  {
+    name: "secure-session",
+    title:
+      "[SEC-51] [SEC-52] [SEC-70] whatever bytes come to a session, in either role, or to where " +
+      "it is restored, nothing throws and nothing changes",
+    load: () => import("../targets/secure-session.ts"),
+    words: async () => (await import("./wire-words.ts")).numberWords(),
+    bytesMax: 512,
+    sources: ["protocol/secure/"],
+    smokeRuns: 100,
+  },
 ];

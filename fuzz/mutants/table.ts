@@ -1,6 +1,7 @@
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
+import { SECURE_MUTANTS } from "./secure-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
 
 /** No bug at all: the property is false, and machinery that does not notice is broken. */
@@ -10,4 +11,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...PROTOCOL_MUTANTS,
   ...SERVER_MUTANTS,
   ...ENVELOPE_MUTANTS,
+  ...SECURE_MUTANTS,
 ];

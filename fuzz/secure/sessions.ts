@@ -35,6 +35,8 @@ export function establishedFor(
 export class SessionPair {
   readonly sides: Record<Side, SecureSession>;
   nowMs = START_MS;
+  /** What was drawn so far, which is for the caller of a session to erase. */
+  readonly entropies: Uint8Array[] = [];
   readonly #name: string;
   #drawn = 0;
 
@@ -49,6 +51,7 @@ export class SessionPair {
   at(): Moment {
     this.#drawn += 1;
     const entropy = drawn(`${this.#name} ${this.#drawn}`, SESSION_ENTROPY_BYTES);
+    this.entropies.push(entropy);
     return { nowMs: this.nowMs, entropy };
   }
 
