@@ -258,9 +258,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 export const secureMessages = property<Traffic>({
   name: "secure-messages",
   title:
-    "[SEC-42] [SEC-44] [SEC-45] [SEC-51] [SEC-52] [SEC-54] [SEC-58] [SEC-61] [SEC-70] any " +
-    "network: each message at most once and as sent, all that is in time, no key twice, no change " +
-    "by what is bent, no cipher before the TAG, and epochs meet (P2, P22, P23)",
+    "[SEC-42] [SEC-44] [SEC-45] [SEC-51] [SEC-52] [SEC-54] [SEC-58] [SEC-61] [SEC-70] " +
+    "any network: each message at most once and as sent, all that is in time, no key twice, no " +
+    "change by what is bent, no cipher before the TAG, and epochs meet (P2, P22, P23)",
   smokeRuns: 40,
   turns: 2,
   kinds: [
