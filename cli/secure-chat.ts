@@ -8,6 +8,7 @@ import type { SecureClientEvent } from "../client/secure/events.ts";
 import { memorySecureIdentity, SecureIdentity } from "../client/secure/identity.ts";
 import { memoryPeers } from "../client/secure/known-peers.ts";
 import { SecureMessenger } from "../client/secure/messenger.ts";
+import type { SafetyNumber } from "../client/secure/peers.ts";
 import { filePeers, fileSecureIdentity } from "../client/secure/secret-files.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
@@ -60,6 +61,8 @@ export class Talk {
   readonly #options: SecureChatOptions;
   #messenger: SecureMessenger | undefined;
   #chat: SecureChat | undefined;
+  /** What the people are comparing, if anything. */
+  #shown: SafetyNumber | undefined;
   /** Typed before there was a chat to say it in. */
   #waiting: string[] = [];
   #over = false;
@@ -114,6 +117,11 @@ export class Talk {
     return await SecureMessenger.open(this.#client, { crypto, identity, peers });
   }
 
+  get #shownNumber(): SafetyNumber {
+    if (this.#shown === undefined) throw new UsageError("nothing was shown to compare: /safety");
+    return this.#shown;
+  }
+
   get #ready(): SecureMessenger {
     if (this.#messenger === undefined) throw new UsageError("there is no service yet");
     return this.#messenger;
@@ -125,16 +133,16 @@ export class Talk {
   }
 
   async #obey(text: string): Promise<void> {
-    const { to, lifetimeS } = this.#options;
+    const { lifetimeS } = this.#options;
     switch (text) {
       case "":
         return this.#screen.refresh();
       case "/safety":
         return await this.#showSafety();
       case "/verify":
-        return await this.#ready.verify(to);
+        return await this.#ready.verify(this.#shownNumber);
       case "/trust":
-        await this.#ready.trust(to);
+        await this.#ready.trust(this.#shownNumber);
         return await this.#ask();
       case "/close":
         return await this.#chat?.close();
@@ -245,7 +253,8 @@ export class Talk {
   }
 
   async #showSafety(): Promise<void> {
-    const { digits, code } = await this.#ready.safetyNumber(this.#options.to);
+    this.#shown = await this.#ready.safetyNumber(this.#options.to);
+    const { digits, code } = this.#shown;
     this.#screen.print(`-- safety number, to be compared with the other side (/verify):`);
     const groups = digits.split(" ");
     for (let at = 0; at < groups.length; at += 6) {
@@ -260,6 +269,7 @@ export class Talk {
       `-- ${to} HAS ANOTHER ACCOUNT KEY THAN BEFORE: a new phone, or somebody in between. ` +
         "Ask; then /trust --",
     );
+    this.#showSafety().catch((error: unknown) => this.#screen.print(`-- ${errorLine(error)} --`));
   }
 
   #failed(error: unknown): void {

@@ -44,11 +44,8 @@ export {
   type PeerMemory,
   type PeerTrust,
 } from "./secure/known-peers.ts";
-export {
-  SECURE_PARAMETERS_DEFAULT,
-  SecureMessenger,
-  type SecureMessengerOptions,
-} from "./secure/messenger.ts";
+export { SecureMessenger } from "./secure/messenger.ts";
+export { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./secure/options.ts";
 export type { SafetyNumber } from "./secure/peers.ts";
 export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
 export {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** The text of a file; undefined when there is none. @throws what the system says otherwise */
@@ -30,6 +30,31 @@ export async function replacePrivately(path: string, text: string): Promise<void
     throw error;
   }
   await withFile(await open(dirname(path), "r"), (folder) => folder.sync());
+}
+
+/**
+ * Writes a file that nobody but its owner may read, unless there is one: of two programs one is
+ * first.
+ *
+ * @returns whether this one was
+ */
+export async function createPrivately(path: string, text: string): Promise<boolean> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const fresh = `${path}.${randomUUID()}`;
+  try {
+    await withFile(await open(fresh, "wx", 0o600), async (file) => {
+      await file.writeFile(text);
+      await file.sync();
+    });
+    await link(fresh, path);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "EEXIST") return false;
+    throw error;
+  } finally {
+    await rm(fresh, { force: true });
+  }
+  await withFile(await open(dirname(path), "r"), (folder) => folder.sync());
+  return true;
 }
 
 async function withFile(file: FileHandle, work: (file: FileHandle) => Promise<void>) {

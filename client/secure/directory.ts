@@ -2,6 +2,7 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import { equalBytes } from "../../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import {
   accountFingerprint,
@@ -41,10 +42,12 @@ const ATTEMPTS_MAX = 5;
 export async function lookUp(
   client: Client,
   crypto: CryptoProvider,
-  { userId, nowMs }: Whose,
+  { userId, nowMs, signal }: Whose & { readonly signal?: AbortSignal | undefined },
 ): Promise<PeerDevices | undefined> {
   const { listDevices } = KeyDirectoryService.method;
-  const { revision, accountKey, devices } = await client.call(listDevices, { userId });
+  const options = signal === undefined ? {} : { signal };
+  const listed = await client.call(listDevices, { userId }, options);
+  const { revision, accountKey, devices } = listed;
   if (accountKey === undefined || !areSecureKeys(accountKey)) return undefined;
   const account = { ed25519: accountKey.ed25519, mlDsa65: accountKey.mlDsa65 };
   const certified = new Map<string, CertifiedDevice>();
@@ -80,14 +83,15 @@ export async function publish(
   if (certificate === undefined || accountKey === undefined) {
     throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
   }
-  const { userId, deviceId, keys } = identity.device;
+  const { userId } = identity.device;
   await change(client, crypto, { userId, nowMs }, (listed) => {
     const isSame = listed !== undefined && sameKeys(listed.account, accountKey);
     if (listed !== undefined && !isSame && !replaceAccount) {
       throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
     }
-    const own = isSame ? listed.devices.find((device) => device.deviceId === deviceId) : undefined;
-    if (own !== undefined && sameKeys(own.keys, keys)) return undefined;
+    // The very certificate: one that was renewed takes the place of the one before.
+    const isListed = listed?.certificates.some(({ core }) => equalBytes(core, certificate.core));
+    if (isSame && isListed) return undefined;
     const revision = BigInt(listed?.revision ?? 0);
     return { case: "publishDevice", value: { revision, accountKey, certificate } };
   });

@@ -2,8 +2,8 @@ import { sleep } from "../sleep.ts";
 import type { SteadyClock } from "../steady-clock.ts";
 import type { SecureChat } from "./chat.ts";
 
-/** Messages that wait for their end; beyond it the one that ends first does so at once. */
-export const DISAPPEARING_MAX = 10_000;
+/** Messages of one chat that wait for their end; beyond it its own that ends first does so at once. */
+export const DISAPPEARING_MAX = 1_000;
 /** The longest that a timer may run. */
 const TIMER_MS_MAX = 86_400_000;
 
@@ -19,6 +19,7 @@ export class DisappearingMessages {
   readonly #ended: (chat: SecureChat, id: string) => void;
   /** The one that ends first is first. */
   #endings: Ending[] = [];
+  readonly #counts = new WeakMap<SecureChat, number>();
   #timer = new AbortController();
 
   constructor(clock: SteadyClock, ended: (chat: SecureChat, id: string) => void) {
@@ -31,8 +32,11 @@ export class DisappearingMessages {
     const ending = { chat, id, atMs: this.#clock.nowMs() + lifetimeS * 1000 };
     const after = this.#endings.findIndex(({ atMs }) => atMs > ending.atMs);
     this.#endings.splice(after === -1 ? this.#endings.length : after, 0, ending);
-    const tooMany = this.#endings.splice(0, this.#endings.length - DISAPPEARING_MAX);
-    for (const early of tooMany) this.#ended(early.chat, early.id);
+    const count = (this.#counts.get(chat) ?? 0) + 1;
+    this.#counts.set(chat, count);
+    if (count > DISAPPEARING_MAX) {
+      this.#end(this.#endings.findIndex((other) => other.chat === chat));
+    }
     this.#setTimer();
   }
 
@@ -55,10 +59,15 @@ export class DisappearingMessages {
 
   #elapsed(): void {
     const nowMs = this.#clock.nowMs();
-    while (this.#endings[0] !== undefined && this.#endings[0].atMs <= nowMs) {
-      const ending = this.#endings.shift();
-      if (ending !== undefined) this.#ended(ending.chat, ending.id);
-    }
+    while (this.#endings[0] !== undefined && this.#endings[0].atMs <= nowMs) this.#end(0);
     this.#setTimer();
+  }
+
+  #end(index: number): void {
+    const [ending] = this.#endings.splice(index, 1);
+    if (ending === undefined) return;
+    const { chat, id } = ending;
+    this.#counts.set(chat, (this.#counts.get(chat) ?? 1) - 1);
+    this.#ended(chat, id);
   }
 }

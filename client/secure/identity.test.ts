@@ -48,6 +48,16 @@ describe("a device's identity in secure chats", () => {
     assert.notDeepEqual(stranger.accountKey, phone.accountKey);
   });
 
+  test("[SEC-8] devices that begin at once have one account between them", async (t) => {
+    const folder = folderFor(t);
+    const names = ["phone", "desk", "tablet", "watch"];
+    const devices = await Promise.all(names.map((name) => opened(folder, name)));
+    const [first] = devices;
+    for (const device of devices) assert.deepEqual(device.accountKey, first?.accountKey);
+    const again = await Promise.all(names.map((name) => opened(folder, name)));
+    for (const device of again) assert.deepEqual(device.accountKey, first?.accountKey);
+  });
+
   test("[SEC-9] a certificate is renewed before it ends", async (t) => {
     const identity = await opened(folderFor(t), "phone");
     const first = await identity.certificate(NOW_MS);
@@ -97,6 +107,15 @@ describe("a device's identity in secure chats", () => {
 });
 
 describe("whom a device has met", () => {
+  test("[SEC-11] is remembered though others are met at the same moment", async (t) => {
+    const memory = filePeers(join(folderFor(t), "peers"));
+    const users = Array.from({ length: 20 }, (_, index) => `user${index}`);
+    const fingerprint = new Uint8Array(32).fill(1);
+    const known = { fingerprint, verified: false, firstSeenMs: NOW_MS };
+    await Promise.all(users.map((user) => memory.save(user, known)));
+    for (const user of users) assert.ok(await memory.load(user), user);
+  });
+
   for (const [name, memoryIn] of [
     ["in memory", () => memoryPeers()],
     ["in a file", (folder: string) => filePeers(join(folder, "peers"))],

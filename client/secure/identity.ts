@@ -75,13 +75,15 @@ export class SecureIdentity {
     name: { readonly userId: string; readonly deviceId: string },
   ): Promise<SecureIdentity> {
     const { device, account, certificate } = await memory.load();
-    const isNew = device === undefined;
-    const state = {
-      device: device ?? drawSeeds(),
-      account: account ?? (isNew ? drawSeeds() : undefined),
-      certificate,
-    };
-    if (isNew) await memory.save(state);
+    if (device !== undefined) {
+      const state = { device, account, certificate };
+      return new SecureIdentity(crypto, memory, { state, ...name });
+    }
+    const drawn = { device: drawSeeds(), account: account ?? drawSeeds(), certificate };
+    await memory.save(drawn);
+    // Another device of the user may have made the account meanwhile.
+    const kept = await memory.load();
+    const state = { ...drawn, account: kept.account ?? drawn.account };
     return new SecureIdentity(crypto, memory, { state, ...name });
   }
 

@@ -1,12 +1,8 @@
-import { create, toBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
-import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import type { SecureChatsEffect } from "../../protocol/secure/chat-effects.ts";
 import { SecureChats } from "../../protocol/secure/chats.ts";
 import { CHATS_ENTROPY_BYTES } from "../../protocol/secure/entropy.ts";
-import type { SecureParametersPlain } from "../../protocol/secure/established.ts";
-import type { DeviceAddress, SecurePeer } from "../../protocol/secure/peer.ts";
+import type { DeviceAddress, DirectoryAnswer, SecurePeer } from "../../protocol/secure/peer.ts";
 import type { SafetyVerdict } from "../../protocol/secure/safety-number.ts";
 import { unreachable } from "../../protocol/violation.ts";
 import type { Client } from "../client.ts";
@@ -18,38 +14,21 @@ import { SecureChat, type SecureChatState, type SecureSaying } from "./chat.ts";
 import { type PeerDevices, publish, revoke } from "./directory.ts";
 import { DisappearingMessages } from "./disappearing.ts";
 import type { SecureClientEvent } from "./events.ts";
-import type { SecureIdentity } from "./identity.ts";
-import type { PeerMemory, PeerTrust } from "./known-peers.ts";
+import type { PeerTrust } from "./known-peers.ts";
+import { Lookups } from "./lookups.ts";
+import { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./options.ts";
+import { type OutgoingPacket, OutgoingPackets, type Sent } from "./outgoing.ts";
 import { type SafetyNumber, SecurePeers } from "./peers.ts";
-import type { SecureVault } from "./vault.ts";
+import { Renewals } from "./renewals.ts";
+import { ToldEvents } from "./told-events.ts";
 
-export interface SecureMessengerOptions {
-  readonly crypto: CryptoProvider;
-  readonly identity: SecureIdentity;
-  /** Whom this device has met. */
-  readonly peers: PeerMemory;
-  /** How sessions are kept that this device offers, and at most that it agrees to. */
-  readonly parameters?: SecureParametersPlain;
-  /** Where open chats survive a restart. None: they do not. */
-  readonly vault?: SecureVault;
-  /** Whose offers are not even answered. */
-  readonly isBlocked?: (userId: string) => boolean;
-}
-
-/** 32 messages or ten minutes between new keys, a week of life. */
-export const SECURE_PARAMETERS_DEFAULT: SecureParametersPlain = {
-  rekeyMessages: 32,
-  rekeyS: 600,
-  lifetimeS: 604_800,
-  franking: false,
-};
 /** How long an offer waits for a device that is away. */
 const OFFER_TTL_S = 86_400;
 
 interface Work {
   readonly effect: SecureChatsEffect;
   /** For who waits until it is durable at the service. */
-  readonly sent?: { resolve(result: SendResult): void; reject(error: Error): void };
+  readonly sent?: Sent;
 }
 
 /**
@@ -68,18 +47,17 @@ export class SecureMessenger {
   readonly #byId = new Map<string, SecureChat>();
   readonly #over = new AbortController();
   readonly #disappearing: DisappearingMessages;
-  /** Whom the directory is being asked about. */
-  readonly #asking = new Map<string, Promise<void>>();
+  readonly #lookups: Lookups;
+  readonly #outgoing: OutgoingPackets;
+  readonly #renewals = new Renewals();
+  #stopped = false;
   #work: Work[] = [];
   #working: Promise<void> | undefined;
-  #told: SecureClientEvent[] = [];
-  #wake: (() => void) | undefined;
+  readonly #told = new ToldEvents();
   #timer = new AbortController();
   #messageCount = 0;
   /** The chats are in another state than the vault. */
   #changedSince = false;
-  /** Why the vault, or the memory of peers, failed: nothing leaves any more. */
-  #failure: Error | undefined;
 
   /** As a new one, with the chats that its vault holds. @throws what the vault throws */
   static async open(client: Client, options: SecureMessengerOptions): Promise<SecureMessenger> {
@@ -93,9 +71,13 @@ export class SecureMessenger {
     await messenger.#keep();
     for (const { sessionId, peer } of restored) {
       const trust = await messenger.#peers.trustIn(peer);
+      if (trust === "changed") {
+        messenger.#endChanged(sessionId);
+        continue;
+      }
       messenger.#changed({ sessionId, peer }, { state: stateFor(trust), trust });
       // The directory may have changed meanwhile.
-      messenger.#ask(peer.userId);
+      messenger.#lookups.ask(peer.userId);
     }
     messenger.#setTimer();
     return messenger;
@@ -113,8 +95,21 @@ export class SecureMessenger {
       parameters,
     });
     this.#peers = new SecurePeers({ client, crypto, identity, memory, clock: this.#clock });
+    const over = this.#over.signal;
+    this.#outgoing = new OutgoingPackets({
+      client,
+      clock: this.#clock,
+      over,
+      gaveUp: (packet, code) => this.#undelivered(packet, code),
+    });
+    this.#lookups = new Lookups({
+      ask: (userId, signal) => this.#peers.lookedUp(userId, signal),
+      answered: (userId, answer) => this.#lookedUp(userId, answer),
+      matters: (userId) => this.#isTalkedTo(userId),
+      over,
+    });
     this.#disappearing = new DisappearingMessages(this.#clock, (chat, id) =>
-      this.#tell({ kind: "secure-expired", chat, id }),
+      this.#told.tell({ kind: "secure-expired", chat, id }),
     );
   }
 
@@ -164,7 +159,7 @@ export class SecureMessenger {
     return chat;
   }
 
-  /** @throws RefusedError PEER_IDENTITY_CHANGED when the account is another one than was known */
+  /** What the people compare: of the account that the directory shows now; look at its `trust`. */
   safetyNumber(userId: string): Promise<SafetyNumber> {
     return this.#peers.safetyNumber(userId);
   }
@@ -174,16 +169,20 @@ export class SecureMessenger {
     return this.#peers.judgeCode(userId, scanned);
   }
 
-  /** The people have compared their safety number, and it was the same. */
-  async verify(userId: string): Promise<void> {
-    await this.#peers.verify(userId);
-    await this.#judgeAnew(userId);
+  /**
+   * The people have compared what was shown, and it was the same.
+   *
+   * @throws RefusedError PEER_IDENTITY_CHANGED when another account is known
+   */
+  async verify(shown: SafetyNumber): Promise<void> {
+    await this.#peers.verify(shown);
+    await this.#judgeAnew(shown.userId);
   }
 
-  /** The user takes the account as it is now for somebody's, though it is another one. */
-  async trust(userId: string): Promise<void> {
-    await this.#peers.trust(userId);
-    await this.#judgeAnew(userId);
+  /** The user takes the account that was shown for somebody's, though another one was known. */
+  async trust(shown: SafetyNumber): Promise<void> {
+    await this.#peers.trust(shown);
+    await this.#judgeAnew(shown.userId);
   }
 
   /**
@@ -197,15 +196,13 @@ export class SecureMessenger {
     let next = timeline.next();
     try {
       for (;;) {
-        yield* this.#taken();
-        if (this.#failure !== undefined) throw this.#failure;
-        const came = await Promise.race([next, this.#woken()]);
+        yield* this.#told.taken();
+        const came = await Promise.race([next, this.#told.woken()]);
         if (came === undefined) continue;
         if (came.done) return;
         const event = came.value;
         await this.#received(event);
-        if (this.#failure !== undefined) throw this.#failure;
-        yield* this.#taken();
+        yield* this.#told.taken();
         if (event.kind !== "packet") yield event;
         next = timeline.next();
       }
@@ -224,29 +221,48 @@ export class SecureMessenger {
 
   /** Lets go, with the chats as they are: with a vault they go on in the next life. */
   async stop(): Promise<void> {
-    this.#over.abort();
+    this.#stopped = true;
     this.#timer.abort();
     this.#disappearing.stop();
-    await this.#idle();
+    await this.#working;
+    // From here on nothing is kept: it would take the place of what a next life has kept. [SEC-71]
+    this.#over.abort();
   }
 
   async #received(event: ClientEvent): Promise<void> {
-    if (event.kind === "directory") return await this.#directoryChanged(event.userId);
-    if (event.kind !== "packet" || event.packet === undefined) return;
+    if (event.kind === "directory") {
+      if (this.#isTalkedTo(event.userId)) this.#lookups.ask(event.userId, event.revision);
+      return;
+    }
+    if (event.kind !== "packet" || event.packet === undefined || this.#stopped) return;
     const { packet, senderUserId: userId, senderDeviceId: deviceId } = event;
     if (this.#options.isBlocked?.(userId)) return;
     this.#obey(this.#chats.received(packet, { userId, deviceId }, this.#moment()));
-    // It is acknowledged when what came of it has happened.
-    await this.#idle();
+    // It is acknowledged when what came of it has happened; nobody waits for the directory.
+    await this.#working;
   }
 
-  async #directoryChanged(userId: string): Promise<void> {
-    if (![...this.#byId.values()].some(({ peer }) => peer.userId === userId)) return;
-    this.#ask(userId);
-    await this.#idle();
+  #isTalkedTo(userId: string): boolean {
+    return [...this.#byId.values()].some(({ peer }) => peer.userId === userId);
+  }
+
+  /** Who has no devices any more has no chats. [SEC-35] */
+  #lookedUp(userId: string, answer: DirectoryAnswer | undefined): void {
+    if (this.#stopped) return;
+    this.#obey(this.#chats.resolved(userId, answer, this.#moment()));
+    if (answer !== undefined) return;
+    for (const { sessionId, peer, isOpen } of [...this.#byId.values()]) {
+      if (peer.userId !== userId || !isOpen) continue;
+      this.#obey(this.#chats.close(sessionId, this.#moment()));
+    }
   }
 
   async #send(chat: SecureChat, { content, lifetimeS }: SecureSaying): Promise<SendResult> {
+    if (this.#stopped) throw new RefusedError(ErrorCode.SECURE_NOT_OPEN);
+    // Before it is sealed: a place that is used up and not sent is one too many. [SEC-42]
+    if (!this.#outgoing.hasRoom(chat.sessionId)) {
+      throw new RefusedError(ErrorCode.PACKET_QUEUE_FULL);
+    }
     const kind =
       typeof content === "string"
         ? { case: "text" as const, value: content }
@@ -262,7 +278,9 @@ export class SecureMessenger {
   /** @param sent of the first packet among the effects */
   #obey(effects: readonly SecureChatsEffect[], sent?: Work["sent"]): void {
     let waits = sent;
-    if (this.#failure !== undefined) return sent?.reject(this.#failure);
+    const { failure } = this.#told;
+    if (failure !== undefined) return sent?.reject(failure);
+    if (this.#over.signal.aborted) return;
     this.#changedSince = true;
     for (const effect of effects) {
       if (effect.kind === "send" && waits !== undefined) {
@@ -289,11 +307,10 @@ export class SecureMessenger {
 
   /** What is not kept must not leave: all that waits is given up, and the reader of events told. */
   #fail(error: Error): void {
-    this.#failure ??= error;
+    this.#told.fail(error);
     for (const { sent } of this.#work) sent?.reject(error);
     this.#work = [];
     this.#timer.abort();
-    this.#wake?.();
   }
 
   /** Before anything leaves that was sealed since. [SEC-69] */
@@ -309,20 +326,12 @@ export class SecureMessenger {
     }
   }
 
-  async #idle(): Promise<void> {
-    while (this.#working !== undefined || this.#asking.size > 0) {
-      await this.#working;
-      if (this.#over.signal.aborted) return;
-      await Promise.all(this.#asking.values());
-    }
-  }
-
   async #do({ effect, sent }: Work): Promise<void> {
     switch (effect.kind) {
       case "send":
-        return this.#submit(effect, sent);
+        return this.#outgoing.push(effect, sent);
       case "look-up":
-        return this.#ask(effect.userId);
+        return this.#lookups.ask(effect.userId);
       case "offered":
         return this.#changed(effect, {
           state: "offered",
@@ -339,56 +348,58 @@ export class SecureMessenger {
         return this.#deliver(effect);
       case "closed":
         return this.#closed(effect);
-      case "refused": {
-        const { from, because } = effect;
-        if (because.code === ErrorCode.PEER_IDENTITY_CHANGED) {
-          this.#tell({ kind: "secure-identity-changed", userId: from.userId });
-        }
-        return this.#tell({ kind: "secure-refused", from, code: because.code });
-      }
+      case "refused":
+        return await this.#refused(effect);
       default:
         return unreachable(effect);
     }
   }
 
-  /** In the outbox before the next one is: the order of a session's packets is kept. */
-  #submit(effect: SecureChatsEffect & { kind: "send" }, sent: Work["sent"]): void {
-    const { to, packet, ttlS } = effect;
-    const value = { toUserId: to.userId, toDeviceId: to.deviceId, packet, ttlS };
-    const operation = create(OperationSchema, { kind: { case: "sendPacket", value } });
-    this.#client.submit(toBinary(OperationSchema, operation)).then(
-      (result) => sent?.resolve(result),
-      (error: Error) => {
-        sent?.reject(error);
-        if (error instanceof RefusedError) this.#undelivered(effect, error.code);
-      },
+  async #refused({ from, because }: SecureChatsEffect & { kind: "refused" }): Promise<void> {
+    const { code } = because;
+    if (code === ErrorCode.PEER_IDENTITY_CHANGED) {
+      this.#told.tell({ kind: "secure-identity-changed", userId: from.userId });
+    }
+    this.#told.tell({ kind: "secure-refused", from, code });
+    // It talks into a session that this device does not have, or cannot follow: it may have lost
+    // more than it knows, and a new one tells it.
+    if (code !== ErrorCode.SECURE_SESSION_UNKNOWN && code !== ErrorCode.SECURE_OUT_OF_WINDOW)
+      return;
+    const isKnown = (await this.#options.peers.load(from.userId)) !== undefined;
+    const hasOffer = [...this.#byId.values()].some(
+      ({ peer: { userId, deviceId }, isOpen }) =>
+        !isOpen && userId === from.userId && deviceId === from.deviceId,
     );
+    if (!isKnown || hasOffer || this.#stopped) return;
+    if (!this.#renewals.take(from, this.#clock.nowMs())) return;
+    try {
+      this.secureChat(from);
+    } catch {
+      // Too many wait: the other device may ask.
+    }
   }
 
-  /** Nobody can answer what was not taken: a handshake would wait in vain. */
-  #undelivered({ sessionId, to }: SecureChatsEffect & { kind: "send" }, code: ErrorCode): void {
-    this.#tell({ kind: "secure-refused", from: to, code });
-    const chat = this.#byId.get(idOf(sessionId));
-    if (chat === undefined || chat.isOpen) return;
-    chat.changed({ code });
+  /** The service will never take it: what hangs on it is over. */
+  #undelivered({ sessionId, to }: OutgoingPacket, code: ErrorCode): void {
+    if (this.#stopped) return;
+    this.#told.tell({ kind: "secure-refused", from: to, code });
+    this.#byId.get(idOf(sessionId))?.changed({ code });
+    if (code === ErrorCode.DEVICE_UNKNOWN) this.#lookups.ask(to.userId);
     this.#obey(this.#chats.close(sessionId, this.#moment()));
-  }
-
-  #ask(userId: string): void {
-    if (this.#asking.has(userId)) return;
-    const asked = this.#peers
-      .answerFor(userId)
-      .then((answer) => {
-        if (this.#over.signal.aborted) return;
-        this.#obey(this.#chats.resolved(userId, answer, this.#moment()));
-      })
-      .finally(() => this.#asking.delete(userId));
-    this.#asking.set(userId, asked);
   }
 
   async #opened(effect: SecureChatsEffect & { kind: "open" }): Promise<void> {
     const trust = await this.#peers.met(effect.peer);
+    if (trust === "changed") return this.#endChanged(effect.sessionId);
     this.#changed(effect, { state: stateFor(trust), trust });
+  }
+
+  /** Another account came to be known meanwhile. [SEC-11] */
+  #endChanged(sessionId: Uint8Array): void {
+    const chat = this.#byId.get(idOf(sessionId));
+    chat?.changed({ code: ErrorCode.PEER_IDENTITY_CHANGED });
+    if (chat) this.#told.tell({ kind: "secure-identity-changed", userId: chat.peer.userId });
+    this.#obey(this.#chats.close(sessionId, this.#moment()));
   }
 
   #deliver({ sessionId, peer, content, position }: SecureChatsEffect & { kind: "deliver" }): void {
@@ -397,7 +408,7 @@ export class SecureMessenger {
     if (kind.case !== "text" && kind.case !== "custom") return;
     const id = `${idOf(sessionId)}-${position.epoch}-${position.n}-${this.#messageCount}`;
     this.#messageCount += 1;
-    this.#tell({ kind: "secure-message", chat, id, sentMs, lifetimeS, content: kind.value });
+    this.#told.tell({ kind: "secure-message", chat, id, sentMs, lifetimeS, content: kind.value });
     if (lifetimeS > 0) this.#disappearing.add(chat, id, lifetimeS);
   }
 
@@ -406,10 +417,10 @@ export class SecureMessenger {
     if (chat === undefined) return;
     this.#byId.delete(idOf(sessionId));
     if (because.code === ErrorCode.PEER_IDENTITY_CHANGED) {
-      this.#tell({ kind: "secure-identity-changed", userId: chat.peer.userId });
+      this.#told.tell({ kind: "secure-identity-changed", userId: chat.peer.userId });
     }
     chat.changed({ state: "closed", code: chat.code ?? because.code });
-    this.#tell({ kind: "secure-chat", chat });
+    this.#told.tell({ kind: "secure-chat", chat });
   }
 
   #changed(
@@ -418,7 +429,7 @@ export class SecureMessenger {
   ): void {
     const chat = this.#chat({ sessionId, peer, isOurs: false, state: change.state });
     chat.changed(change);
-    this.#tell({ kind: "secure-chat", chat });
+    this.#told.tell({ kind: "secure-chat", chat });
   }
 
   #chat(of: Pick<SecureChat, "sessionId" | "peer" | "isOurs" | "state">): SecureChat {
@@ -429,8 +440,9 @@ export class SecureMessenger {
     const driver = {
       send: (chat: SecureChat, saying: SecureSaying) => this.#send(chat, saying),
       close: async ({ sessionId }: SecureChat) => {
+        if (this.#stopped) return;
         this.#obey(this.#chats.close(sessionId, this.#moment()));
-        await this.#idle();
+        await this.#working;
       },
     };
     const chat = new SecureChat(driver, { ...of, peer: { userId, deviceId } });
@@ -439,18 +451,19 @@ export class SecureMessenger {
   }
 
   async #judgeAnew(userId: string): Promise<void> {
-    for (const chat of this.#byId.values()) {
+    for (const chat of [...this.#byId.values()]) {
       const peer = this.#chats.peerOf(chat.sessionId);
       if (peer?.userId !== userId) continue;
       const trust = await this.#peers.trustIn(peer);
-      this.#changed({ sessionId: chat.sessionId, peer }, { state: stateFor(trust), trust });
+      if (trust === "changed") this.#endChanged(chat.sessionId);
+      else this.#changed({ sessionId: chat.sessionId, peer }, { state: stateFor(trust), trust });
     }
   }
 
   #setTimer(): void {
     this.#timer.abort();
     const deadlineMs = this.#chats.deadlineMs();
-    if (this.#over.signal.aborted || deadlineMs === Number.POSITIVE_INFINITY) return;
+    if (this.#stopped || deadlineMs === Number.POSITIVE_INFINITY) return;
     this.#timer = new AbortController();
     // A timer of more than 24.8 days would fire at once.
     const delayMs = Math.min(Math.max(0, deadlineMs - this.#clock.nowMs()), 86_400_000);
@@ -463,22 +476,6 @@ export class SecureMessenger {
   #moment() {
     const entropy = globalThis.crypto.getRandomValues(new Uint8Array(CHATS_ENTROPY_BYTES));
     return { nowMs: this.#clock.nowMs(), entropy };
-  }
-
-  #tell(event: SecureClientEvent): void {
-    this.#told.push(event);
-    this.#wake?.();
-  }
-
-  *#taken(): IterableIterator<SecureClientEvent> {
-    for (let told = this.#told.shift(); told !== undefined; told = this.#told.shift()) yield told;
-  }
-
-  #woken(): Promise<undefined> {
-    if (this.#told.length > 0 || this.#failure !== undefined) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      this.#wake = () => resolve(undefined);
-    });
   }
 }
 

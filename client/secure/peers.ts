@@ -1,6 +1,6 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
-import type { DirectoryAnswer, SecurePeer } from "../../protocol/secure/peer.ts";
+import type { SecurePeer } from "../../protocol/secure/peer.ts";
 import {
   judgeSafetyCode,
   type SafetyVerdict,
@@ -13,9 +13,13 @@ import type { SteadyClock } from "../steady-clock.ts";
 import { lookUp, type PeerDevices } from "./directory.ts";
 import type { SecureIdentity } from "./identity.ts";
 import { continuityOf, judgePeer, type PeerMemory, type PeerTrust } from "./known-peers.ts";
+import type { LookedUp } from "./lookups.ts";
 
-/** What two people compare. */
+/** What two people compare; {@link SecurePeers.verify} takes what was shown, and nothing else. */
 export interface SafetyNumber {
+  readonly userId: string;
+  /** AFP of the account that it was computed for. */
+  readonly fingerprint: Uint8Array;
   /** Sixty, in groups of five; the same on both sides. [SEC-12] */
   readonly digits: string;
   /** What the other side scans, as a QR code; see {@link SecurePeers.judgeCode}. [SEC-13] */
@@ -40,23 +44,23 @@ export class SecurePeers {
   }
 
   /** Somebody's devices, and how far their account is known; undefined where there are none. */
-  async devicesOf(userId: string): Promise<(PeerDevices & { trust: PeerTrust }) | undefined> {
+  async devicesOf(
+    userId: string,
+    signal?: AbortSignal,
+  ): Promise<(PeerDevices & { trust: PeerTrust }) | undefined> {
     const { client, crypto, memory, clock } = this.#options;
-    const found = await lookUp(client, crypto, { userId, nowMs: clock.nowMs() });
+    const found = await lookUp(client, crypto, { userId, nowMs: clock.nowMs(), signal });
     if (found === undefined) return undefined;
     return { ...found, trust: await judgePeer(memory, userId, found.fingerprint) };
   }
 
-  /** For the machine of the chats; undefined: nothing is published, or nobody could be asked. */
-  async answerFor(userId: string): Promise<DirectoryAnswer | undefined> {
-    try {
-      const found = await this.devicesOf(userId);
-      if (found === undefined) return undefined;
-      const { account, certificates, trust } = found;
-      return { accountKey: account, devices: certificates, continuity: continuityOf(trust) };
-    } catch {
-      return undefined;
-    }
+  /** For the machine of the chats. @throws when nobody could be asked */
+  async lookedUp(userId: string, signal: AbortSignal): Promise<LookedUp> {
+    const found = await this.devicesOf(userId, signal);
+    if (found === undefined) return { revision: Number.POSITIVE_INFINITY, answer: undefined };
+    const { revision, account, certificates, trust } = found;
+    const continuity = continuityOf(trust);
+    return { revision, answer: { accountKey: account, devices: certificates, continuity } };
   }
 
   async trustIn({ userId, accountFingerprint }: SecurePeer): Promise<PeerTrust> {
@@ -65,61 +69,57 @@ export class SecurePeers {
 
   /** A chat is open: who was not known is, from now on. How far it was known before. */
   async met(peer: SecurePeer): Promise<PeerTrust> {
-    const { userId, accountFingerprint: fingerprint, continuity } = peer;
+    const { userId, accountFingerprint: fingerprint } = peer;
     const { memory, clock } = this.#options;
-    if ((await memory.load(userId)) === undefined) {
-      await memory.save(userId, { fingerprint, verified: false, firstSeenMs: clock.nowMs() });
-    }
-    return continuity === "first-seen" ? "first-seen" : await this.trustIn(peer);
+    const trust = await this.trustIn(peer);
+    if (trust !== "first-seen") return trust;
+    await memory.save(userId, { fingerprint, verified: false, firstSeenMs: clock.nowMs() });
+    return trust;
   }
 
-  /** @throws RefusedError PEER_IDENTITY_CHANGED when the account is another one than was known */
+  /** Of the account that the directory shows now, a changed one too: look at its `trust`. */
   async safetyNumber(userId: string): Promise<SafetyNumber> {
     const { crypto } = this.#options;
-    const { own, peer, trust } = await this.#accounts(userId);
+    const { own, peer, fingerprint, trust } = await this.#accounts(userId);
     const digits = safetyNumber(crypto, own, peer);
-    return { digits, code: safetyCode(crypto, own, peer), trust };
+    return { userId, fingerprint, digits, code: safetyCode(crypto, own, peer), trust };
   }
 
-  /** What a code says that was scanned from the other side's screen. @throws likewise */
+  /** What a code says that was scanned from the other side's screen. */
   async judgeCode(userId: string, scanned: Uint8Array): Promise<SafetyVerdict> {
     const { own, peer } = await this.#accounts(userId);
     return judgeSafetyCode(this.#options.crypto, scanned, { own, peer });
   }
 
-  async #accounts(userId: string) {
-    const { device, accountKey } = this.#options.identity;
-    const { account, trust } = await this.#unchanged(userId);
-    if (accountKey === undefined) throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
-    const own = { userId: device.userId, keys: accountKey };
-    return { own, peer: { userId, keys: account }, trust };
-  }
-
-  /** The safety number was compared. @throws as {@link safetyNumber} */
-  async verify(userId: string): Promise<void> {
+  /**
+   * What was shown was compared: it, and nothing that the directory says by now, is somebody's.
+   *
+   * @throws RefusedError PEER_IDENTITY_CHANGED when another account is known
+   */
+  async verify({ userId, fingerprint }: SafetyNumber): Promise<void> {
     const { memory, clock } = this.#options;
-    const { fingerprint } = await this.#unchanged(userId);
+    if ((await judgePeer(memory, userId, fingerprint)) === "changed") {
+      throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
+    }
     const firstSeenMs = (await memory.load(userId))?.firstSeenMs ?? clock.nowMs();
     await memory.save(userId, { fingerprint, verified: true, firstSeenMs });
   }
 
-  /** Another account takes the place of the one that was known; the same one stays as it was. */
-  async trust(userId: string): Promise<void> {
+  /** What was shown takes the place of what was known; the same one stays as it was. */
+  async trust({ userId, fingerprint }: SafetyNumber): Promise<void> {
     const { memory, clock } = this.#options;
-    const { fingerprint, trust } = await this.#listed(userId);
+    const trust = await judgePeer(memory, userId, fingerprint);
     if (trust === "verified" || trust === "seen-before") return;
     await memory.save(userId, { fingerprint, verified: false, firstSeenMs: clock.nowMs() });
   }
 
-  async #unchanged(userId: string) {
-    const found = await this.#listed(userId);
-    if (found.trust === "changed") throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
-    return found;
-  }
-
-  async #listed(userId: string) {
+  async #accounts(userId: string) {
+    const { device, accountKey } = this.#options.identity;
     const found = await this.devicesOf(userId);
     if (found === undefined) throw new RefusedError(ErrorCode.SECURE_PEER_UNKNOWN);
-    return found;
+    if (accountKey === undefined) throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
+    const own = { userId: device.userId, keys: accountKey };
+    const { account, fingerprint, trust } = found;
+    return { own, peer: { userId, keys: account }, fingerprint, trust };
   }
 }

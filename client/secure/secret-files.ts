@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { readIfThere, replacePrivately } from "../../platform/private-file.ts";
+import { createPrivately, readIfThere, replacePrivately } from "../../platform/private-file.ts";
 import { JournalError } from "../journal.ts";
 import {
   SEED_BYTES,
@@ -25,7 +25,8 @@ export function fileSecureIdentity(path: string, accountPath: string): SecureIde
       return { device: seedsFrom(members, path), account, certificate };
     },
     save: async ({ device, account, certificate }) => {
-      if (account !== undefined) await write(accountPath, { version: 1, ...hexOf(account) });
+      // Another device of the user may have been first: then its account is the user's.
+      if (account !== undefined) await create(accountPath, { version: 1, ...hexOf(account) });
       const said = certificate && {
         core: hex(certificate.core),
         signature: hex(certificate.signature),
@@ -48,12 +49,29 @@ export function filePeers(path: string): PeerMemory {
       const entry = (await membersOf(path))?.[userId];
       return entry === undefined ? undefined : peerFrom(entry, path);
     },
-    save: async (userId, { fingerprint, verified, firstSeenMs }) => {
-      const known = await membersOf(path);
+    save: (userId, { fingerprint, verified, firstSeenMs }) => {
       const entry = { fingerprint: hex(fingerprint), verified, firstSeenMs };
-      await write(path, { ...known, [userId]: entry });
+      return inTurn(path, async () => {
+        const known = await membersOf(path);
+        await write(path, { ...known, [userId]: entry });
+      });
     },
   };
+}
+
+/** By path: what is written to it last. */
+const writes = new Map<string, Promise<void>>();
+
+/** One change of a file after the other: each is of what the one before has left. */
+function inTurn(path: string, change: () => Promise<void>): Promise<void> {
+  const before = writes.get(path) ?? Promise.resolve();
+  const changed = before.then(change, change);
+  writes.set(path, changed);
+  const forget = () => {
+    if (writes.get(path) === changed) writes.delete(path);
+  };
+  changed.then(forget, forget);
+  return changed;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -128,11 +146,19 @@ function hex(bytes: Uint8Array): string {
 }
 
 async function write(path: string, members: Members): Promise<void> {
-  try {
-    await replacePrivately(path, `${JSON.stringify(members, undefined, 2)}\n`);
-  } catch (cause) {
-    throw new JournalError(ErrorCode.DATA_UNWRITABLE, `${path} cannot be written`, { cause });
-  }
+  await replacePrivately(path, textOf(members)).catch((cause: unknown) => unwritable(path, cause));
+}
+
+async function create(path: string, members: Members): Promise<void> {
+  await createPrivately(path, textOf(members)).catch((cause: unknown) => unwritable(path, cause));
+}
+
+function textOf(members: Members): string {
+  return `${JSON.stringify(members, undefined, 2)}\n`;
+}
+
+function unwritable(path: string, cause: unknown): never {
+  throw new JournalError(ErrorCode.DATA_UNWRITABLE, `${path} cannot be written`, { cause });
 }
 
 /** What is in it is a secret, and no part of an error. */

@@ -6,7 +6,8 @@ import { memoryJournal } from "../../client/memory-journal.ts";
 import type { SecureClientEvent } from "../../client/secure/events.ts";
 import { memorySecureIdentity, SecureIdentity } from "../../client/secure/identity.ts";
 import { memoryPeers, type PeerMemory } from "../../client/secure/known-peers.ts";
-import { SecureMessenger, type SecureMessengerOptions } from "../../client/secure/messenger.ts";
+import { SecureMessenger } from "../../client/secure/messenger.ts";
+import type { SecureMessengerOptions } from "../../client/secure/options.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 

@@ -1,0 +1,91 @@
+import type { DirectoryAnswer } from "../../protocol/secure/peer.ts";
+import { sleep } from "../sleep.ts";
+
+/** As long as a machine waits for an answer. [SEC-32] */
+const LOOK_UP_MS = 60_000;
+const RETRY_MS_MIN = 1_000;
+const RETRY_MS_MAX = 60_000;
+
+/** What the directory has answered; no `answer`: the user has published nothing. */
+export interface LookedUp {
+  readonly revision: number;
+  readonly answer: DirectoryAnswer | undefined;
+}
+
+export interface LookupsOptions {
+  /** Asks the directory. @throws whatever went wrong */
+  readonly ask: (userId: string, signal: AbortSignal) => Promise<LookedUp>;
+  readonly answered: (userId: string, answer: DirectoryAnswer | undefined) => void;
+  /** Whether anything hangs on a user still. */
+  readonly matters: (userId: string) => boolean;
+  readonly over: AbortSignal;
+}
+
+interface Asked {
+  /** Somebody has asked since the question left. */
+  isStale: boolean;
+  /** What the directory is said to be at. */
+  revision: number;
+}
+
+/**
+ * Questions to the directory: one at a time about a user, asked again when the directory has
+ * changed meanwhile, and until there is an answer: who was taken out must not stay for a fault of
+ * the network. [SEC-35]
+ */
+export class Lookups {
+  readonly #options: LookupsOptions;
+  readonly #asked = new Map<string, Asked>();
+
+  constructor(options: LookupsOptions) {
+    this.#options = options;
+  }
+
+  /** @param revision that the answer has at least; 0: any */
+  ask(userId: string, revision = 0): void {
+    const asked = this.#asked.get(userId);
+    if (asked !== undefined) {
+      asked.isStale = true;
+      asked.revision = Math.max(asked.revision, revision);
+      return;
+    }
+    const fresh = { isStale: false, revision };
+    this.#asked.set(userId, fresh);
+    this.#run(userId, fresh)
+      .catch(() => {})
+      .finally(() => this.#asked.delete(userId));
+  }
+
+  async #run(userId: string, asked: Asked): Promise<void> {
+    const { over, answered, matters } = this.#options;
+    for (let retryMs = RETRY_MS_MIN; !over.aborted; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
+      asked.isStale = false;
+      const found = await this.#once(userId);
+      if (over.aborted) return;
+      if (found !== undefined) answered(userId, found.answer);
+      const isNew = found !== undefined && found.revision >= asked.revision;
+      if (isNew && !asked.isStale) return;
+      if (isNew) continue;
+      // The machine gives a handshake up by itself; open chats wait for an answer.
+      if (!matters(userId)) return answered(userId, undefined);
+      await sleep(retryMs, over);
+    }
+  }
+
+  async #once(userId: string): Promise<LookedUp | undefined> {
+    const { ask, over } = this.#options;
+    const given = new AbortController();
+    const done = new AbortController();
+    const stop = () => given.abort();
+    over.addEventListener("abort", stop, { once: true });
+    sleep(LOOK_UP_MS, done.signal).then(stop, () => {});
+    try {
+      return await ask(userId, given.signal);
+    } catch {
+      return undefined;
+    } finally {
+      done.abort();
+      over.removeEventListener("abort", stop);
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
+import type { SecureParametersPlain } from "../../protocol/secure/established.ts";
+import type { SecureIdentity } from "./identity.ts";
+import type { PeerMemory } from "./known-peers.ts";
+import type { SecureVault } from "./vault.ts";
+
+export interface SecureMessengerOptions {
+  readonly crypto: CryptoProvider;
+  readonly identity: SecureIdentity;
+  /** Whom this device has met. */
+  readonly peers: PeerMemory;
+  /** How sessions are kept that this device offers, and at most that it agrees to. */
+  readonly parameters?: SecureParametersPlain;
+  /** Where open chats survive a restart. None: they do not. */
+  readonly vault?: SecureVault;
+  /** Whose offers are not even answered. */
+  readonly isBlocked?: (userId: string) => boolean;
+}
+
+/** 32 messages or ten minutes between new keys, a week of life. */
+export const SECURE_PARAMETERS_DEFAULT: SecureParametersPlain = {
+  rekeyMessages: 32,
+  rekeyS: 600,
+  lifetimeS: 604_800,
+  franking: false,
+};
