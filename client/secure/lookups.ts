@@ -72,20 +72,19 @@ export class Lookups {
     }
   }
 
+  /** Undefined: there was no answer, in time or at all. */
   async #once(userId: string): Promise<LookedUp | undefined> {
     const { ask, over } = this.#options;
     const given = new AbortController();
-    const done = new AbortController();
-    const stop = () => given.abort();
-    over.addEventListener("abort", stop, { once: true });
-    sleep(LOOK_UP_MS, done.signal).then(stop, () => {});
+    const { signal } = given;
+    // One timer for the time that an answer may take, and for the end of everything.
+    const late = sleep(LOOK_UP_MS, AbortSignal.any([over, signal])).catch(() => {});
     try {
-      return await ask(userId, given.signal);
+      return await Promise.race([ask(userId, signal), late.then(() => undefined)]);
     } catch {
       return undefined;
     } finally {
-      done.abort();
-      over.removeEventListener("abort", stop);
+      given.abort();
     }
   }
 }

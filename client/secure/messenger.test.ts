@@ -111,6 +111,58 @@ describe("a messenger of secure chats", () => {
     assert.equal(again.state, "verified");
   });
 
+  test("[SEC-11] [SEC-12] what is verified is what was shown, whatever is said next", async (t) => {
+    const ann = await device(t, "tcp", { userId: user("ann") });
+    const bob = await device(t, "tcp", { userId: user("bob") });
+    const eve = await device(t, "tcp", { userId: user("eve") });
+    const { userId } = bob.identity.device;
+    const shown = await ann.messenger.safetyNumber(userId);
+    // From now on the service says that eve's account is bob's.
+    const call = ann.client.call.bind(ann.client);
+    ann.client.call = ((method, request, options) => {
+      const asked = { ...request, userId: eve.identity.device.userId };
+      return call(method, asked as typeof request, options);
+    }) as typeof ann.client.call;
+    await ann.messenger.verify(shown);
+    const known = await ann.peers.load(userId);
+    assert.deepEqual(known?.fingerprint, shown.fingerprint);
+    assert.equal((await ann.messenger.safetyNumber(userId)).trust, "changed");
+    ann.client.call = call;
+    assert.equal((await ann.messenger.safetyNumber(userId)).trust, "verified");
+  });
+
+  test("[SEC-32] a directory that does not answer about one stops nobody else", async (t) => {
+    const { ann, bob, chat } = await pair(t);
+    const eve = await device(t, "tcp", { userId: user("eve") });
+    const call = bob.client.call.bind(bob.client);
+    bob.client.call = ((method, request, options) => {
+      const isEve = (request as { userId?: string }).userId === eve.identity.device.userId;
+      return isEve ? new Promise(() => {}) : call(method, request, options);
+    }) as typeof bob.client.call;
+    eve.messenger.secureChat(bob.identity.device);
+    await ann.client.send(bob.identity.device.userId, "plainly");
+    await chat.send("in secret");
+    await bob.until("stopped", () => bob.texts.includes("in secret"));
+  });
+
+  test("[SEC-34] a device that has lost its chats is offered a new one", async (t) => {
+    const { ann, bob, chat } = await pair(t);
+    const { identity, peers } = bob;
+    await bob.vanish();
+    const dialers = dialersOf(`tcp://127.0.0.1:${server.address.port}`);
+    const { userId, deviceId } = identity.device;
+    const again = await SecureDevice.open({ userId, deviceId, dialers, identity, peers });
+    t.after(() => again.close());
+    await chat.send("into the void");
+    await ann.until(
+      "no new chat",
+      () => ann.messenger.chats.filter((one) => one.isOpen).length > 1,
+    );
+    const fresh = ann.messenger.chats.find((one) => one !== chat && one.isOpen);
+    await fresh?.send("here again");
+    await again.until("no text", () => again.texts.includes("here again"));
+  });
+
   test("[SEC-62] many messages both ways go through epochs, in order, each once", async (t) => {
     const parameters = { rekeyMessages: 3, rekeyS: 600, lifetimeS: 3600, franking: false };
     const { ann, bob, chat, theirs } = await pair(t, { parameters });

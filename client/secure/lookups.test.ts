@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DirectoryAnswer } from "../../protocol/secure/peer.ts";
+import { type LookedUp, Lookups } from "./lookups.ts";
+
+const ANSWER = { devices: [] } as unknown as DirectoryAnswer;
+
+/** A directory that answers when it is told to. */
+function directory(matters = true) {
+  const questions: { answer(found: LookedUp): void; fail(): void }[] = [];
+  const answers: (DirectoryAnswer | undefined)[] = [];
+  const over = new AbortController();
+  const lookups = new Lookups({
+    ask: () =>
+      new Promise((resolve, reject) => {
+        questions.push({ answer: resolve, fail: () => reject(new Error("the link is gone")) });
+      }),
+    answered: (_, answer) => void answers.push(answer),
+    matters: () => matters,
+    over: over.signal,
+  });
+  return { lookups, questions, answers, over };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (const endMs = performance.now() + 8_000; !isSo(); ) {
+    assert.ok(performance.now() < endMs, "in vain");
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+test("[SEC-35] a change that is told while an answer is on its way is asked for", async () => {
+  const { lookups, questions, answers } = directory();
+  lookups.ask("bob");
+  lookups.ask("bob", 2);
+  assert.equal(questions.length, 1);
+  questions[0]?.answer({ revision: 1, answer: ANSWER });
+  await until(() => questions.length === 2);
+  questions[1]?.answer({ revision: 2, answer: ANSWER });
+  await until(() => answers.length === 2);
+});
+
+test("[SEC-35] an answer of before the change is not the last word", async () => {
+  const { lookups, questions, answers } = directory();
+  lookups.ask("bob", 5);
+  questions[0]?.answer({ revision: 4, answer: ANSWER });
+  await until(() => questions.length === 2);
+  questions[1]?.answer({ revision: 5, answer: ANSWER });
+  await until(() => answers.length === 2);
+  assert.equal(questions.length, 2);
+});
+
+test("[SEC-35] where a chat hangs on it, it is asked until there is an answer", async () => {
+  const { lookups, questions, answers } = directory();
+  lookups.ask("bob");
+  questions[0]?.fail();
+  await until(() => questions.length === 2);
+  assert.deepEqual(answers, []);
+  questions[1]?.answer({ revision: 1, answer: ANSWER });
+  await until(() => answers.length === 1);
+});
+
+test("[SEC-32] where nothing hangs on it, no answer is one", async () => {
+  const { lookups, questions, answers } = directory(false);
+  lookups.ask("eve");
+  questions[0]?.fail();
+  await until(() => answers.length === 1);
+  assert.deepEqual(answers, [undefined]);
+});
