@@ -1,148 +1,125 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
-import { runCommand } from "./command.ts";
+import { MODELS, SYMBOLIC_MODELS, type SymbolicModel } from "./model/models.ts";
+import {
+  proveModel,
+  RECORD_PATH,
+  recordOf,
+  type SymbolicVerdict,
+  symbolicRecord,
+  unrecordedModels,
+} from "./model/proverif.ts";
+import { checkModel, type ModelVerdict } from "./model/spin.ts";
 
 const HELP = `npm run model -- [options]
 
-Checks spec/models/session.pml with Spin: every state of each bounded model, and of the same model
-with one bug planted by a switch, which has to be found. Needs spin and cc.
+Checks spec/models: with Spin every state of each bounded model (*.pml), with ProVerif the queries
+of each symbolic one (*.pv), and both with the same models with one bug planted by a switch, which
+has to be found. Needs spin and cc. Without proverif its models are named as skipped, and their
+files compared with those that were checked last. Chapters 9 and 15 say what is checked.
 
   --only NAMES   models whose names hold one of these, separated by commas
   --json         one JSON line for each model, and one for the whole at the end
+  --record       runs the symbolic models that are not in spec/models/proverif-results.json as they
+                 are now, and writes it
 `;
 
-/** One run of the model checker. */
-export interface Model {
-  readonly name: string;
-  /** Preprocessor switches: bounds, and for a negative model its planted bug. */
-  readonly switches: readonly string[];
-  readonly expected: "holds" | "fails";
-  /**
-   * "states": assertions and deadlock, in every state. "cycles": no execution goes on for ever,
-   * which with no deadlock means that everything drains.
-   */
-  readonly looksFor: "states" | "cycles";
-}
+type Print = (text: string) => void;
 
-const SMALL = ["NSUB=1", "NEV=1", "CUTS=1", "KILLS=1", "CRASHES=0"];
-const FAULTS = ["NSUB=2", "NEV=0", "CUTS=1", "KILLS=1", "CRASHES=1"];
-
-export const MODELS: readonly Model[] = [
-  holds("small", SMALL),
-  holds("cuts", ["NSUB=2", "NEV=0", "CUTS=2", "KILLS=0", "CRASHES=0"]),
-  holds("events", ["NSUB=2", "NEV=1", "CUTS=1", "KILLS=0", "CRASHES=0"]),
-  holds("links", ["NSUB=1", "NEV=0", "CUTS=2", "KILLS=0", "CRASHES=1", "NLINK=3"]),
-  holds("faults", FAULTS),
-  { name: "drains", switches: SMALL, expected: "holds", looksFor: "cycles" },
-  fails("no-dedupe", "NO_DEDUPE"),
-  fails("no-fence", "NO_FENCE"),
-  fails("ack-before-commit", "ACK_BEFORE_COMMIT"),
-  fails("results-forgotten", "RESULTS_FORGOTTEN"),
-  fails("grant-forgotten", "GRANT_FORGOTTEN"),
-  fails("attach-on-hello", "ATTACH_ON_HELLO"),
-  fails("cursor-before-handled", "CURSOR_BEFORE_HANDLED"),
-];
-
-function holds(name: string, switches: readonly string[]): Model {
-  return { name, switches, expected: "holds", looksFor: "states" };
-}
-
-function fails(name: string, bug: string): Model {
-  return { name, switches: [bug, ...FAULTS], expected: "fails", looksFor: "states" };
-}
-
-export interface ModelVerdict {
-  readonly model: Model;
-  readonly found: "holds" | "fails" | "incomplete";
-  readonly states: number;
-  readonly transitions: number;
-  readonly depth: number;
-  readonly megabytes: number;
-  readonly seconds: number;
-  /** What was violated; for an unexpected verdict with the execution that leads there. */
-  readonly detail: string;
-}
-
-const PATH = join(import.meta.dirname, "..", "spec", "models", "session.pml");
-const DEPTH_MAX = 500_000;
-const MEMORY_MB = 6_000;
-
-/** The programs that are missing here; the model cannot be checked without them. */
-export function missingTools(): string[] {
+/** Those of some programs that are missing here. */
+export function missingTools(tools: readonly string[]): string[] {
   const folders = (process.env.PATH ?? "").split(delimiter);
-  return ["spin", "cc"].filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
+  return tools.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
 }
 
-/** Checks one model exhaustively, in a folder of its own that is removed again. */
-export async function checkModel(model: Model): Promise<ModelVerdict> {
-  const folder = await mkdtemp(join(tmpdir(), "posthorn-model-"));
-  try {
-    const switches = model.switches.map((name) => `-D${name}`);
-    const kind = model.looksFor === "cycles" ? "-DNP" : "-DSAFETY";
-    const flags = ["-O2", "-w", "-DCOLLAPSE", kind, `-DMEMLIM=${MEMORY_MB}`];
-    const startedMs = performance.now();
-    const steps = [
-      ["spin", "-a", ...switches, PATH],
-      ["cc", ...flags, "-o", "pan", "pan.c"],
-      ["./pan", ...(model.looksFor === "cycles" ? ["-l"] : []), `-m${DEPTH_MAX}`],
-    ] as const;
-    let output = "";
-    for (const [program, ...args] of steps) {
-      const step = await runCommand(folder, program, args);
-      if (!step.isOk) throw new Error(`${program}: ${step.output}`);
-      output = step.output;
-    }
-    const seconds = Math.round((performance.now() - startedMs) / 100) / 10;
-    const verdict = verdictOf(model, output, seconds);
-    if (verdict.found === model.expected || verdict.found === "incomplete") return verdict;
-    const trail = await runCommand(folder, "spin", [
-      "-k",
-      "session.pml.trail",
-      "-t",
-      "-p",
-      ...switches,
-      PATH,
-    ]);
-    return { ...verdict, detail: `${verdict.detail}\n${trail.output}` };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function verdictOf(model: Model, output: string, seconds: number): ModelVerdict {
-  const number = (pattern: RegExp) => Number(pattern.exec(output)?.[1] ?? "0");
-  const errors = number(/errors: (\d+)/);
-  const violated = /pan:1: (.*) \(at depth/.exec(output)?.[1] ?? "";
-  const isWhole = !/reached -DMEMLIM|max search depth too small/.test(output);
-  const isOver = /errors: \d+/.test(output);
-  const found = errors > 0 ? "fails" : isWhole && isOver ? "holds" : "incomplete";
-  return {
-    model,
-    found,
-    states: number(/^\s*([\d.e+]+) states, stored/m),
-    transitions: number(/^\s*([\d.e+]+) transitions/m),
-    depth: number(/depth reached (\d+)/),
-    megabytes: Math.round(number(/^\s*([\d.]+)\s+total actual memory usage/m)),
-    seconds,
-    detail: violated,
-  };
-}
-
-function line(verdict: ModelVerdict, json: boolean): string {
+function boundedLine(verdict: ModelVerdict, json: boolean): string {
   const { model, found, states, transitions, depth, megabytes, seconds, detail } = verdict;
-  const { name, switches, expected } = model;
+  const { name, file, switches, expected } = model;
   if (json) {
     const counts = { states, transitions, depth, megabytes, seconds };
-    return JSON.stringify({ model: name, switches, expected, found, ...counts, detail });
+    return JSON.stringify({ model: name, file, switches, expected, found, ...counts, detail });
   }
   const state = found === expected ? "ok    " : "WRONG ";
   const size = `${states.toLocaleString("en")} states, depth ${depth}`;
   const cost = `${megabytes} MB, ${seconds} s`;
   const why = detail && `\n       ${detail}`;
-  return `${state} ${name.padEnd(22)} ${found.padEnd(6)} ${size}, ${cost}${why}`;
+  return `${state} ${name.padEnd(28)} ${found.padEnd(6)} ${size}, ${cost}${why}`;
+}
+
+function symbolicLine(verdict: SymbolicVerdict, json: boolean): string {
+  const { model, found, seconds, detail } = verdict;
+  const { name, file, switches, expected } = model;
+  if (json) {
+    return JSON.stringify({ model: name, file, switches, expected, found, seconds, detail });
+  }
+  const state = found === expected ? "ok    " : "WRONG ";
+  return `${state} ${name.padEnd(28)} ${found}, ${seconds} s${detail && `\n${detail}`}`;
+}
+
+/** Names what is not run here, and says whether its record is of the files as they are. */
+async function skipSymbolic(models: readonly SymbolicModel[], json: boolean, print: Print) {
+  const stale = new Set(await unrecordedModels(symbolicRecord()));
+  for (const { name, file, switches, expected } of models) {
+    const found = stale.has(name) ? "stale" : "skipped";
+    if (json) print(JSON.stringify({ model: name, file, switches, expected, found }));
+    else if (found === "stale") print(`WRONG  ${name.padEnd(28)} is not what was checked last`);
+    else print(`skipped: ${name} (proverif is not installed; checked last as it is)`);
+  }
+  return models.filter(({ name }) => stale.has(name)).length;
+}
+
+/** Two at a time. */
+async function eachOf<T>(items: readonly T[], check: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const work = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await check(item);
+  };
+  await Promise.all([work(), work()]);
+}
+
+async function prove(models: readonly SymbolicModel[], json: boolean, print: Print) {
+  const verdicts: SymbolicVerdict[] = [];
+  await eachOf(models, async (model) => {
+    const verdict = await proveModel(model);
+    verdicts.push(verdict);
+    print(symbolicLine(verdict, json));
+  });
+  return verdicts;
+}
+
+async function record(parts: readonly string[], print: Print): Promise<number> {
+  const stale = new Set(await unrecordedModels(symbolicRecord()));
+  const models = SYMBOLIC_MODELS.filter(({ name }) => stale.has(name) && isNamed(name, parts));
+  const verdicts = await prove(models, false, print);
+  const updated = await recordOf(symbolicRecord(), verdicts);
+  await writeFile(RECORD_PATH, `${JSON.stringify(updated, undefined, 2)}\n`);
+  return verdicts.every(({ model, found }) => found === model.expected) ? 0 : 1;
+}
+
+function isNamed(name: string, parts: readonly string[]): boolean {
+  return parts.some((part) => name.includes(part));
+}
+
+/** @returns how many models there were, how many were not as expected, how many were not run */
+async function checkAll(parts: readonly string[], json: boolean, print: Print) {
+  const bounded = MODELS.filter(({ name }) => isNamed(name, parts));
+  const symbolic = SYMBOLIC_MODELS.filter(({ name }) => isNamed(name, parts));
+  let wrong = 0;
+  await eachOf(bounded, async (model) => {
+    const verdict = await checkModel(model);
+    if (verdict.found !== model.expected) wrong += 1;
+    print(boundedLine(verdict, json));
+  });
+  const models = bounded.length + symbolic.length;
+  if (missingTools(["proverif"]).length > 0) {
+    const stale = await skipSymbolic(symbolic, json, print);
+    return { models, wrong: wrong + stale, skipped: symbolic.length - stale };
+  }
+  const verdicts = await prove(symbolic, json, print);
+  wrong += verdicts.filter(({ model, found }) => found !== model.expected).length;
+  return { models, wrong, skipped: 0 };
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -151,6 +128,7 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       only: { type: "string", default: "" },
       json: { type: "boolean", default: false },
+      record: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -159,26 +137,17 @@ async function main(args: readonly string[]): Promise<number> {
     print(HELP);
     return 0;
   }
-  const missing = missingTools();
+  const missing = missingTools(values.record ? ["cc", "proverif"] : ["spin", "cc"]);
   if (missing.length > 0) {
     print(`skipped: model (${missing.join(", ")} is not installed)`);
-    return process.env.CI === "true" ? 1 : 0;
+    return process.env.CI === "true" || values.record ? 1 : 0;
   }
   const parts = values.only.split(",");
-  const models = MODELS.filter(({ name }) => parts.some((part) => name.includes(part)));
-  const waiting = [...models];
-  let wrong = 0;
-  const work = async () => {
-    for (let model = waiting.shift(); model !== undefined; model = waiting.shift()) {
-      const verdict = await checkModel(model);
-      if (verdict.found !== model.expected) wrong += 1;
-      print(line(verdict, values.json));
-    }
-  };
-  await Promise.all([work(), work()]);
-  if (values.json) print(JSON.stringify({ models: models.length, wrong }));
-  else print(`${models.length - wrong} of ${models.length} as expected`);
-  return wrong === 0 && models.length > 0 ? 0 : 1;
+  if (values.record) return record(parts, print);
+  const { models, wrong, skipped } = await checkAll(parts, values.json, print);
+  if (values.json) print(JSON.stringify({ models, wrong, skipped }));
+  else print(`${models - wrong - skipped} of ${models} as expected, ${skipped} skipped`);
+  return wrong === 0 && models > 0 ? 0 : 1;
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
