@@ -2,7 +2,7 @@ import { sleep } from "../sleep.ts";
 import type { SteadyClock } from "../steady-clock.ts";
 import type { SecureChat } from "./chat.ts";
 
-/** Messages of one chat that wait for their end; beyond it its own that ends first does so at once. */
+/** Messages of one chat that wait for their end; beyond it the first of them ends at once. */
 export const DISAPPEARING_MAX = 1_000;
 /** The longest that a timer may run. */
 const TIMER_MS_MAX = 86_400_000;

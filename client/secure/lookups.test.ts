@@ -60,6 +60,18 @@ test("[SEC-35] where a chat hangs on it, it is asked until there is an answer", 
   await until(() => answers.length === 1);
 });
 
+test("[SEC-32] who asks at the very moment of an answer is answered as well", async () => {
+  const { lookups, questions, answers } = directory();
+  lookups.ask("bob");
+  questions[0]?.answer({ revision: 1, answer: ANSWER });
+  for (let turn = 0; turn < 20; turn += 1) {
+    await Promise.resolve();
+    if (answers.length === 1) break;
+  }
+  lookups.ask("bob");
+  await until(() => questions.length === 2);
+});
+
 test("[SEC-32] where nothing hangs on it, no answer is one", async () => {
   const { lookups, questions, answers } = directory(false);
   lookups.ask("eve");

@@ -51,9 +51,7 @@ export class Lookups {
     }
     const fresh = { isStale: false, revision };
     this.#asked.set(userId, fresh);
-    this.#run(userId, fresh)
-      .catch(() => {})
-      .finally(() => this.#asked.delete(userId));
+    this.#run(userId, fresh).catch(() => {});
   }
 
   async #run(userId: string, asked: Asked): Promise<void> {
@@ -64,10 +62,14 @@ export class Lookups {
       if (over.aborted) return;
       if (found !== undefined) answered(userId, found.answer);
       const isNew = found !== undefined && found.revision >= asked.revision;
-      if (isNew && !asked.isStale) return;
-      if (isNew) continue;
+      if (isNew && asked.isStale) continue;
       // The machine gives a handshake up by itself; open chats wait for an answer.
-      if (!matters(userId)) return answered(userId, undefined);
+      if (isNew || !matters(userId)) {
+        // At once: who asks from now on asks anew.
+        this.#asked.delete(userId);
+        if (!isNew) answered(userId, undefined);
+        return;
+      }
       await sleep(retryMs, over);
     }
   }

@@ -14,6 +14,8 @@ import { SecureChat, type SecureChatState, type SecureSaying } from "./chat.ts";
 import { type PeerDevices, publish, revoke } from "./directory.ts";
 import { DisappearingMessages } from "./disappearing.ts";
 import type { SecureClientEvent } from "./events.ts";
+import { Keeper } from "./keeper.ts";
+import type { Unhandled } from "./kept-state.ts";
 import type { PeerTrust } from "./known-peers.ts";
 import { Lookups } from "./lookups.ts";
 import { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./options.ts";
@@ -27,6 +29,8 @@ const OFFER_TTL_S = 86_400;
 
 interface Work {
   readonly effect: SecureChatsEffect;
+  /** Of a message. */
+  readonly id?: string;
   /** For who waits until it is durable at the service. */
   readonly sent?: Sent;
 }
@@ -53,22 +57,25 @@ export class SecureMessenger {
   #stopped = false;
   #work: Work[] = [];
   #working: Promise<void> | undefined;
-  readonly #told = new ToldEvents();
+  readonly #told = new ToldEvents((event) => {
+    if (event.kind === "secure-message") this.#keeper.handled(event.id);
+  });
+  readonly #keeper: Keeper;
   #timer = new AbortController();
   #messageCount = 0;
-  /** The chats are in another state than the vault. */
-  #changedSince = false;
 
   /** As a new one, with the chats that its vault holds. @throws what the vault throws */
   static async open(client: Client, options: SecureMessengerOptions): Promise<SecureMessenger> {
     const messenger = new SecureMessenger(client, options);
-    const state = await options.vault?.take();
-    if (state === undefined) return messenger;
-    const restored = messenger.#chats.restore(state) ?? [];
-    state.fill(0);
-    // Taken out of the vault they would be lost with this process: they are put back at once.
-    messenger.#changedSince = true;
-    await messenger.#keep();
+    const kept = await messenger.#keeper.take();
+    if (kept === undefined) return messenger;
+    const restored = messenger.#chats.restore(kept.chats) ?? [];
+    kept.chats.fill(0);
+    const said = kept.unhandled.map((one) => ({ id: messenger.#newId(), one }));
+    for (const { id, one } of said) messenger.#keeper.opened(id, one);
+    // Taken out of the vault it would be lost with this process: it is put back at once.
+    messenger.#keeper.changed();
+    await messenger.#keeper.keep();
     for (const { sessionId, peer } of restored) {
       const trust = await messenger.#peers.trustIn(peer);
       if (trust === "changed") {
@@ -79,6 +86,7 @@ export class SecureMessenger {
       // The directory may have changed meanwhile.
       messenger.#lookups.ask(peer.userId);
     }
+    for (const { id, one } of said) messenger.#say(id, one);
     messenger.#setTimer();
     return messenger;
   }
@@ -88,12 +96,9 @@ export class SecureMessenger {
     const { userId, deviceId } = identity.device;
     this.#client = client;
     this.#options = options;
-    this.#chats = new SecureChats(crypto, {
-      userId,
-      deviceId,
-      signer: identity.signer,
-      parameters,
-    });
+    const { signer } = identity;
+    this.#chats = new SecureChats(crypto, { userId, deviceId, signer, parameters });
+    this.#keeper = new Keeper(options.vault, () => this.#chats.snapshot());
     this.#peers = new SecurePeers({ client, crypto, identity, memory, clock: this.#clock });
     const over = this.#over.signal;
     this.#outgoing = new OutgoingPackets({
@@ -129,8 +134,8 @@ export class SecureMessenger {
   /** Takes a device of this user out of the directory: peers end their chats with it. */
   async revoke(deviceId: string): Promise<void> {
     const { crypto, identity } = this.#options;
-    const { userId } = identity.device;
-    await revoke(this.#client, crypto, { userId, deviceId, nowMs: this.#clock.nowMs() });
+    const whose = { userId: identity.device.userId, nowMs: this.#clock.nowMs() };
+    await revoke(this.#client, crypto, { ...whose, deviceId });
   }
 
   /** Somebody's devices, and how far their account is known; undefined where there are none. */
@@ -281,11 +286,16 @@ export class SecureMessenger {
     const { failure } = this.#told;
     if (failure !== undefined) return sent?.reject(failure);
     if (this.#over.signal.aborted) return;
-    this.#changedSince = true;
+    this.#keeper.changed();
     for (const effect of effects) {
       if (effect.kind === "send" && waits !== undefined) {
         this.#work.push({ effect, sent: waits });
         waits = undefined;
+      } else if (effect.kind === "deliver") {
+        // With the session's state, from now on: nobody can open it again. [SEC-69]
+        const id = this.#newId();
+        this.#keeper.opened(id, effect);
+        this.#work.push({ effect, id });
       } else this.#work.push({ effect });
     }
     this.#working ??= this.#run()
@@ -296,12 +306,12 @@ export class SecureMessenger {
     this.#setTimer();
   }
 
-  /** What is to be done is done in order; answers of the directory are waited for by nobody. */
+  /** In order; answers of the directory are waited for by nobody. */
   async #run(): Promise<void> {
-    await this.#keep();
+    await this.#keeper.keep();
     for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) {
       await this.#do(work);
-      await this.#keep();
+      await this.#keeper.keep();
     }
   }
 
@@ -313,20 +323,7 @@ export class SecureMessenger {
     this.#timer.abort();
   }
 
-  /** Before anything leaves that was sealed since. [SEC-69] */
-  async #keep(): Promise<void> {
-    const { vault } = this.#options;
-    if (vault === undefined || !this.#changedSince) return;
-    this.#changedSince = false;
-    const state = this.#chats.snapshot();
-    try {
-      await vault.keep(state);
-    } finally {
-      state.fill(0);
-    }
-  }
-
-  async #do({ effect, sent }: Work): Promise<void> {
+  async #do({ effect, id = "", sent }: Work): Promise<void> {
     switch (effect.kind) {
       case "send":
         return this.#outgoing.push(effect, sent);
@@ -345,7 +342,7 @@ export class SecureMessenger {
       case "open":
         return await this.#opened(effect);
       case "deliver":
-        return this.#deliver(effect);
+        return this.#say(id, effect);
       case "closed":
         return this.#closed(effect);
       case "refused":
@@ -402,14 +399,19 @@ export class SecureMessenger {
     this.#obey(this.#chats.close(sessionId, this.#moment()));
   }
 
-  #deliver({ sessionId, peer, content, position }: SecureChatsEffect & { kind: "deliver" }): void {
-    const chat = this.#chat({ sessionId, peer, isOurs: false, state: "confirmed" });
+  #say(id: string, { sessionId, peer, content }: Unhandled): void {
+    // Of a chat that is over, it still was said.
+    const state = this.#chats.stateOf(sessionId) === "open" ? "confirmed" : "closed";
+    const chat = this.#byId.get(idOf(sessionId)) ?? this.#made({ sessionId, peer, state });
     const { kind, sentMs, lifetimeS } = content;
     if (kind.case !== "text" && kind.case !== "custom") return;
-    const id = `${idOf(sessionId)}-${position.epoch}-${position.n}-${this.#messageCount}`;
-    this.#messageCount += 1;
     this.#told.tell({ kind: "secure-message", chat, id, sentMs, lifetimeS, content: kind.value });
     if (lifetimeS > 0) this.#disappearing.add(chat, id, lifetimeS);
+  }
+
+  #newId(): string {
+    this.#messageCount += 1;
+    return `${this.#clock.nowMs()}-${this.#messageCount}`;
   }
 
   #closed({ sessionId, because }: SecureChatsEffect & { kind: "closed" }): void {
@@ -436,7 +438,12 @@ export class SecureMessenger {
     const id = idOf(of.sessionId);
     const known = this.#byId.get(id);
     if (known !== undefined) return known;
-    const { userId, deviceId } = of.peer;
+    const chat = this.#made(of);
+    this.#byId.set(id, chat);
+    return chat;
+  }
+
+  #made({ peer: { userId, deviceId }, isOurs = false, ...rest }: NewChat): SecureChat {
     const driver = {
       send: (chat: SecureChat, saying: SecureSaying) => this.#send(chat, saying),
       close: async ({ sessionId }: SecureChat) => {
@@ -445,9 +452,7 @@ export class SecureMessenger {
         await this.#working;
       },
     };
-    const chat = new SecureChat(driver, { ...of, peer: { userId, deviceId } });
-    this.#byId.set(id, chat);
-    return chat;
+    return new SecureChat(driver, { ...rest, isOurs, peer: { userId, deviceId } });
   }
 
   async #judgeAnew(userId: string): Promise<void> {
@@ -477,6 +482,10 @@ export class SecureMessenger {
     const entropy = globalThis.crypto.getRandomValues(new Uint8Array(CHATS_ENTROPY_BYTES));
     return { nowMs: this.#clock.nowMs(), entropy };
   }
+}
+
+interface NewChat extends Pick<SecureChat, "sessionId" | "peer" | "state"> {
+  readonly isOurs?: boolean;
 }
 
 function stateFor(trust: PeerTrust): SecureChatState {

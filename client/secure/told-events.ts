@@ -2,9 +2,15 @@ import type { SecureClientEvent } from "./events.ts";
 
 /** What happened and was not handed out yet, besides the timeline. */
 export class ToldEvents {
+  readonly #handled: (event: SecureClientEvent) => void;
   #told: SecureClientEvent[] = [];
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
+
+  /** @param handled called when the one after an event is asked for */
+  constructor(handled: (event: SecureClientEvent) => void) {
+    this.#handled = handled;
+  }
 
   /** Why nothing happens any more. */
   get failure(): Error | undefined {
@@ -23,7 +29,10 @@ export class ToldEvents {
 
   /** Everything that was told, in order. @throws why nothing happens any more */
   *taken(): IterableIterator<SecureClientEvent> {
-    for (let told = this.#told.shift(); told !== undefined; told = this.#told.shift()) yield told;
+    for (let told = this.#told.shift(); told !== undefined; told = this.#told.shift()) {
+      yield told;
+      this.#handled(told);
+    }
     if (this.#failure !== undefined) throw this.#failure;
   }
 

@@ -120,6 +120,25 @@ describe("a vault of secure chats", () => {
     assert.equal(await wrappedVault(copy, wrong).take(), undefined);
   });
 
+  test("[SEC-69] what was opened and not handled is handed out in the next life", async (t) => {
+    const place = new Place();
+    const gus = await device("gus", place);
+    const hal = await device("hal", new Place());
+    t.after(() => hal.first.close());
+    const chat = hal.first.messenger.secureChat(gus.first.identity.device);
+    await chat.settled();
+    // The application gets the first one in hand, and dies over it.
+    gus.first.pause();
+    await chat.send("first");
+    await chat.send("second");
+    await gus.first.until("not in hand", () => gus.first.inHand === "first");
+    await gus.first.vanish();
+    const again = await gus.again();
+    t.after(() => again.close());
+    await again.until("lost", () => again.texts.length === 2);
+    assert.deepEqual(again.texts, ["first", "second"]);
+  });
+
   test("[SEC-71] what was taken is there no more, so that nothing is used twice", async () => {
     const place = new Place();
     const vault = wrappedVault(place, key);

@@ -38,6 +38,9 @@ export class SecureDevice {
   failure: unknown;
   /** The texts that came. */
   readonly texts: string[] = [];
+  /** The message that was handed out last. */
+  inHand: string | undefined;
+  #isPaused = false;
   readonly #taking: Promise<void>;
 
   static async open(options: SecureDeviceOptions): Promise<SecureDevice> {
@@ -74,7 +77,11 @@ export class SecureDevice {
     try {
       for await (const event of this.messenger.events()) {
         this.events.push(event);
-        if (event.kind === "secure-message") this.texts.push(String(event.content));
+        if (event.kind !== "secure-message") continue;
+        this.inHand = String(event.content);
+        // As an application that has it, and has not kept it yet.
+        if (this.#isPaused) return;
+        this.texts.push(this.inHand);
       }
     } catch (error) {
       this.failure = error;
@@ -88,6 +95,11 @@ export class SecureDevice {
       if (performance.now() > endMs) throw new Error(`${this.identity.device.deviceId}: ${what}`);
       await setTimeout(2);
     }
+  }
+
+  /** Takes the next message in hand, and does not get any further. */
+  pause(): void {
+    this.#isPaused = true;
   }
 
   /** Goes away without a word, as a process does. */
