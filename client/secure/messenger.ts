@@ -56,7 +56,8 @@ export class SecureMessenger {
   readonly #renewals = new Renewals();
   #stopped = false;
   #work: Work[] = [];
-  #working: Promise<void> | undefined;
+  #working: Promise<void> = Promise.resolve();
+  #isWorking = false;
   readonly #told = new ToldEvents((event) => {
     if (event.kind === "secure-message") this.#keeper.handled(event.id);
   });
@@ -298,21 +299,23 @@ export class SecureMessenger {
         this.#work.push({ effect, id });
       } else this.#work.push({ effect });
     }
-    this.#working ??= this.#run()
-      .catch((error: Error) => this.#fail(error))
-      .finally(() => {
-        this.#working = undefined;
-      });
+    if (!this.#isWorking) this.#working = this.#run();
     this.#setTimer();
   }
 
   /** In order; answers of the directory are waited for by nobody. */
   async #run(): Promise<void> {
-    await this.#keeper.keep();
-    for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) {
-      await this.#do(work);
+    this.#isWorking = true;
+    try {
       await this.#keeper.keep();
+      for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) {
+        await this.#do(work);
+        await this.#keeper.keep();
+      }
+    } catch (error) {
+      this.#fail(error as Error);
     }
+    this.#isWorking = false; // In the same turn as the look for more work.
   }
 
   /** What is not kept must not leave: all that waits is given up, and the reader of events told. */
