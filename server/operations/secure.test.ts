@@ -168,19 +168,57 @@ test("[SEC-86] a change is told to the user and to whom it exchanged packets wit
   assert.ok(alone.kind === "append");
   assert.deepEqual(alone.timelines, [userRefOf("acme", "alice")]);
   assert.equal(bench.code(ALICE, packet()), OK);
+  const written = bench.plan(BOB, publish(1, { userId: "bob", deviceId: "early" }));
+  assert.ok(written.kind === "append");
+  assert.deepEqual(written.timelines, [userRefOf("acme", "bob")], "one direction is not enough");
+  const back = packet({ toUserId: "alice", toDeviceId: "phone" });
+  assert.equal(bench.code(BOB, back), OK);
   for (const sender of [ALICE, BOB]) {
     const { userId } = sender;
     const other = userId === "alice" ? "bob" : "alice";
-    const plan = bench.plan(sender, publish(1, { userId, deviceId: "more" }));
+    const revision = userId === "alice" ? 1 : 2;
+    const plan = bench.plan(sender, publish(revision, { userId, deviceId: "more" }));
     assert.ok(plan.kind === "append");
     const both = [userId, other].map((name) => userRefOf("acme", name));
     assert.deepEqual(plan.timelines, both);
     const { kind } = fromBinary(EventSchema, plan.event);
     assert.ok(kind.case === "directoryChanged");
-    assert.deepEqual([kind.value.userId, kind.value.revision], [userId, 2n]);
+    assert.deepEqual([kind.value.userId, kind.value.revision], [userId, BigInt(revision + 1)]);
   }
   const watchers = bench.documents.get(watchersRef("acme", "alice"));
   assert.equal(watchers?.revision, 1, "once for a pair");
+});
+
+test("[SEC-86] strangers who are not answered push out nobody who is told", () => {
+  const bench = new Bench();
+  bench.code(ALICE, publish(0));
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  bench.code(ALICE, packet());
+  bench.code(BOB, packet({ toUserId: "alice", toDeviceId: "phone" }));
+  for (let count = 0; count < 300; count += 1) {
+    const stranger = { ...ALICE, userId: `eve${count}` };
+    assert.equal(bench.code(stranger, packet()), OK);
+  }
+  const plan = bench.plan(BOB, revoke(1, "laptop"));
+  assert.ok(plan.kind === "append");
+  assert.deepEqual(
+    plan.timelines,
+    ["bob", "alice"].map((name) => userRefOf("acme", name)),
+  );
+});
+
+test("[SEC-98] a device that its user's directory does not list any more sends nothing", () => {
+  const bench = new Bench();
+  bench.code(ALICE, publish(0));
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  assert.equal(bench.code(ALICE, packet()), OK);
+  bench.code(ALICE, revoke(1, "phone"));
+  const plan = bench.plan(ALICE, packet());
+  assert.ok(plan.kind === "refuse" && plan.code === ErrorCode.DEVICE_UNKNOWN);
+  const own = { ref: directoryRef("acme", "alice"), revision: 2 };
+  assert.deepEqual(plan.requires?.[1], own, "until it is listed again");
+  bench.code(ALICE, publish(2));
+  assert.equal(bench.code(ALICE, packet()), OK);
 });
 
 test("[SEC-80] whose directory is changed is the sender's own, within its tenant", () => {
@@ -207,6 +245,7 @@ test("[SEC-87] a packet goes to a device that is listed, not to the sending one"
   ];
   for (const [part, code] of codes) assert.equal(bench.code(ALICE, packet(part)), code);
   const tablet = { ...ALICE, deviceId: "tablet" };
+  bench.code(ALICE, publish(1, { deviceId: "tablet" }));
   const own = { toUserId: "alice", toDeviceId: "phone" };
   assert.equal(bench.code(tablet, packet(own)), OK, "between devices of one user");
 });
@@ -260,11 +299,27 @@ test("[SEC-90] an offer waits in a queue of its own as well", () => {
     const plan = bench.plan(ALICE, packet({ packet: bytes }));
     assert.ok(plan.kind === "append" && plan.perishable !== undefined);
     assert.equal(plan.perishable.full, ErrorCode.PACKET_QUEUE_FULL);
-    return plan.perishable.queues.map(({ name, countMax, bytesMax }) => [name, countMax, bytesMax]);
+    const own = plan.perishable.queues.filter(({ shareOf }) => shareOf === undefined);
+    return own.map(({ name, countMax, bytesMax }) => [name, countMax, bytesMax]);
   };
   const all = ["all", 512, 8 * 1024 * 1024];
   const from = ["from:alice", 64, 1024 * 1024];
   assert.deepEqual(queuesOf(PACKET), [all, from]);
   const offers = ["offers:alice", 2, 1024 * 1024];
   assert.deepEqual(queuesOf(toBinary(SecurePacketSchema, offer)), [all, from, offers]);
+});
+
+test("[SEC-97] a user's packets, and a tenant's, have a share of the room for all devices", () => {
+  const bench = new Bench();
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  const plan = bench.plan(ALICE, packet());
+  assert.ok(plan.kind === "append" && plan.perishable !== undefined);
+  const shared = plan.perishable.queues.filter(({ shareOf }) => shareOf !== undefined);
+  assert.deepEqual(
+    shared.map(({ name, shareOf }) => [name, shareOf]),
+    [
+      ["user:acme/alice", 64],
+      ["tenant:acme", 1],
+    ],
+  );
 });
