@@ -18,6 +18,7 @@ import {
 } from "../store/store.ts";
 import { directoryRef, watchersRef } from "./directory.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "./plan.ts";
+import { PublishBudget } from "./publish-budget.ts";
 
 const NOW_MS = 1_800_000_000_000;
 const ALICE: Sender = { tenant: "acme", userId: "alice", deviceId: "phone" };
@@ -136,6 +137,38 @@ test("[SEC-83] [SEC-85] a change names its revision; a device comes, is renewed 
   assert.equal(bench.devices("alice").length, 1);
 });
 
+test("[SEC-99] the certificate that is listed already changes nothing, and tells nobody", () => {
+  const bench = new Bench();
+  const same = publish(0);
+  assert.equal(bench.code(ALICE, same), OK);
+  const again = { ...same, value: { ...same.value, revision: 1n } } as OperationKind;
+  const plan = bench.plan(ALICE, again);
+  assert.ok(plan.kind === "append");
+  assert.deepEqual(plan.timelines, []);
+  assert.equal(bench.documents.get(directoryRef("acme", "alice"))?.revision, 1);
+});
+
+test("[SEC-100] a user publishes 20 times at once, then every 10 s, and revokes at any time", () => {
+  const budget = new PublishBudget();
+  const decodedOf = (kind: OperationKind) =>
+    decodeOperation(toBinary(OperationSchema, create(OperationSchema, { kind })));
+  const one = decodedOf(publish(0));
+  const taken = (sender: Sender, nowMs: number, count: number) => {
+    const many = Array.from({ length: count }, () => one);
+    return budget.judge(many, sender, nowMs).filter(({ kind }) => kind === "operation").length;
+  };
+  assert.equal(taken(ALICE, 0, 100), 20);
+  assert.equal(taken({ ...ALICE, deviceId: "tablet" }, 0, 1), 0, "for all of a user's devices");
+  assert.equal(taken(BOB, 0, 1), 1);
+  assert.equal(taken(ALICE, 9_999, 5), 0);
+  assert.equal(taken(ALICE, 10_000, 5), 1);
+  assert.equal(taken(ALICE, 1_000_000, 100), 20);
+  const [refused] = budget.judge([one], ALICE, 1_000_000);
+  assert.deepEqual(refused, { kind: "refuse", code: ErrorCode.DIRECTORY_BUSY });
+  const others = [decodedOf(revoke(1, "phone")), decodedOf(packet())];
+  assert.deepEqual(budget.judge(others, ALICE, 1_000_000), others);
+});
+
 test("[SEC-84] a directory holds so many devices", () => {
   const bench = new Bench();
   for (let count = 0; count < 16; count += 1) {
@@ -144,6 +177,19 @@ test("[SEC-84] a directory holds so many devices", () => {
   const another = publish(16, { deviceId: "another" });
   assert.equal(bench.code(ALICE, another), ErrorCode.DIRECTORY_FULL);
   assert.equal(bench.code(ALICE, publish(16, { deviceId: "d3" })), OK, "one of them anew");
+});
+
+test("[SEC-101] the reply with a full directory of the longest names fits the smallest frame", () => {
+  const bench = new Bench();
+  const userId = "u".repeat(64);
+  const sender = { ...ALICE, userId };
+  for (let count = 0; count < 16; count += 1) {
+    const deviceId = `${count + 10}`.padEnd(64, "d");
+    const part = { userId, deviceId, expiresMs: NOW_MS + 86_400_000 };
+    assert.equal(bench.code(sender, publish(count, part)), OK);
+  }
+  const { bytes } = bench.documents.get(directoryRef("acme", userId)) as StoredDocument;
+  assert.ok(bytes.length > 65_536 && bytes.length + 1_024 < 131_072, `${bytes.length} bytes`);
 });
 
 test("[SEC-85] [SEC-92] another account key takes all others out, and their packets", () => {
