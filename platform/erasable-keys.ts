@@ -1,4 +1,12 @@
-import { closeSync, fdatasync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { syncNames } from "./folder-names.ts";
@@ -23,6 +31,7 @@ export interface SlotKey {
  */
 export class ErasableKeys {
   readonly #file: number;
+  readonly #used: Set<number>;
   #free: number[] = [];
   #end: number;
 
@@ -34,9 +43,9 @@ export class ErasableKeys {
   static async open(path: string, referred: ReadonlySet<number>): Promise<ErasableKeys> {
     const file = openSync(path, "a+", 0o600);
     closeSync(file);
-    const keys = new ErasableKeys(openSync(path, "r+"));
+    const keys = new ErasableKeys(openSync(path, "r+"), referred);
     try {
-      await keys.#eraseAllBut(referred);
+      await keys.#eraseUnused();
       syncNames(dirname(path));
     } catch (error) {
       keys.close();
@@ -45,15 +54,23 @@ export class ErasableKeys {
     return keys;
   }
 
-  private constructor(file: number) {
+  private constructor(file: number, referred: ReadonlySet<number>) {
     this.#file = file;
+    this.#used = new Set(referred);
     const head = Buffer.alloc(KEY_BYTES);
     const size = fstatSync(file).size;
     readSync(file, head, 0, KEY_BYTES, 0);
     // A file that is not one of ours holds no keys of ours, and what referred to them is erased.
     const isOurs = size >= KEY_BYTES && head.equals(HEADER);
-    this.#end = isOurs ? Math.ceil(size / KEY_BYTES) - 1 : 0;
-    if (!isOurs) writeSync(file, HEADER, 0, KEY_BYTES, 0);
+    if (!isOurs) {
+      ftruncateSync(file);
+      writeSync(file, HEADER, 0, KEY_BYTES, 0);
+    }
+    // What refers to a slot keeps it until it is released, though a file that was restored ends
+    // before it.
+    let end = isOurs ? Math.ceil(size / KEY_BYTES) - 1 : 0;
+    for (const slot of referred) end = Math.max(end, slot + 1);
+    this.#end = end;
   }
 
   /** The key in a slot; undefined where it was erased. The copy is the caller's to wipe. */
@@ -71,10 +88,11 @@ export class ErasableKeys {
 
   /** A slot for a new key: it is nobody else's until it is released. */
   reserve(): number {
-    const slot = this.#free.pop();
-    if (slot !== undefined) return slot;
-    this.#end += 1;
-    return this.#end - 1;
+    const slot = this.#free.pop() ?? this.#end;
+    this.#end = Math.max(this.#end, slot + 1);
+    if (this.#used.has(slot)) throw new Error("a slot is free and used");
+    this.#used.add(slot);
+    return slot;
   }
 
   /** Resolves when the keys are on disk. */
@@ -91,19 +109,19 @@ export class ErasableKeys {
     await this.write(slots.map((slot) => ({ slot, key: NO_KEY })));
   }
 
-  /** Nothing refers to these any more, and they are erased. */
+  /** Nothing refers to these any more, and they are erased. One that is free already stays so. */
   release(slots: readonly number[]): void {
-    this.#free.push(...slots);
+    for (const slot of slots) if (this.#used.delete(slot)) this.#free.push(slot);
   }
 
   close(): void {
     closeSync(this.#file);
   }
 
-  async #eraseAllBut(referred: ReadonlySet<number>): Promise<void> {
+  async #eraseUnused(): Promise<void> {
     const unreferred: number[] = [];
     for (let slot = this.#end - 1; slot >= 0; slot -= 1) {
-      if (referred.has(slot)) continue;
+      if (this.#used.has(slot)) continue;
       this.#free.push(slot);
       const key = this.read(slot);
       if (key !== undefined) unreferred.push(slot);

@@ -108,7 +108,8 @@ export const CONFIG_KEYS = {
   limits: {
     linksMax: integer(100_000, [1, 1_000_000], "links at a time"),
     linksPerPeerMax: integer(20_000, [1, 1_000_000], "links at a time from one address"),
-    frameBytes: bytes(FRAME_BYTES_MAX, [16 * KIB, 16 * MIB], "largest frame"),
+    // A reply with a full directory is no smaller: 16 certificates of up to 6 KiB. [SEC-101]
+    frameBytes: bytes(FRAME_BYTES_MAX, [128 * KIB, 16 * MIB], "largest frame"),
     contentBytes: bytes(CONTENT_BYTES_MAX, [1, 15 * MIB], "largest message content"),
     submitWindowCount: integer(
       WINDOW_COUNT_DEFAULT,

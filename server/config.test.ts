@@ -129,6 +129,7 @@ describe("configFrom", () => {
     ["limits.frameBytes", "1MB"],
     ["limits.frameBytes", "-1"],
     ["limits.frameBytes", 1024],
+    ["limits.frameBytes", "127KiB"],
     ["limits.frameBytes", "1e6"],
     ["limits.handshakeMs", "10 s"],
     ["limits.handshakeMs", "1w"],

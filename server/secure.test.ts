@@ -201,6 +201,10 @@ describe("a service of secure chats", () => {
     for (const device of [laptop, desk]) assert.equal((await device.next()).kind, "directory");
     assert.match(await laptop.packetText(), /PACKET-MARKER-one/);
     assert.equal(await desk.packetText(), "");
+    assert.equal(await phone.publish(), ErrorCode.UNSPECIFIED);
+    assert.equal((await phone.next()).kind, "directory");
+    assert.equal(await laptop.send("alice", "phone", "back"), ErrorCode.UNSPECIFIED);
+    assert.match(await phone.packetText(), /back/);
     assert.equal(await desk.publish(), ErrorCode.UNSPECIFIED);
     for (const device of [phone, laptop, desk]) {
       const event = await device.next();

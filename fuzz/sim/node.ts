@@ -3,6 +3,7 @@ import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
+import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
@@ -61,6 +62,7 @@ export class SimNode {
       authenticator: openAuthenticator(),
       services: new Services(),
       crypto: NATIVE_CRYPTO,
+      publishing: new PublishBudget(),
       hub: new Hub(this.store),
       alarms: this.alarms,
       limits: NODE_LIMITS,

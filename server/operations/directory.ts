@@ -7,6 +7,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { PublishDevice, RevokeDevice } from "../../gen/posthorn/v1/operation_pb.ts";
 import type { DeviceCertificate } from "../../gen/posthorn/v1/secure_pb.ts";
+import { equalBytes } from "../../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { nameOfCertificate, readCertificate, sameKeys } from "../../protocol/secure/identity.ts";
 import {
@@ -90,6 +91,8 @@ export function planPublishDevice(
   const before = own.directory.accountKey;
   const isSameAccount = before !== undefined && sameKeys(before, accountKey);
   const devices = new Map(isSameAccount ? own.directory.devices : []);
+  const listed = devices.get(device.deviceId);
+  if (listed !== undefined && isSame(listed, certificate)) return nothingPlan(own);
   devices.set(device.deviceId, certificate);
   if (devices.size > DIRECTORY_DEVICES_MAX) return refuse(ErrorCode.DIRECTORY_FULL);
   const gone = isSameAccount ? [] : [...own.directory.devices.keys()];
@@ -138,6 +141,16 @@ function ownDirectory(sender: Sender, state: PlanningState, rules: OperationRule
 
 function refusalOn(requires: OwnDirectory["requires"]): (code: ErrorCode) => Plan {
   return (code) => ({ kind: "refuse", code, requires });
+}
+
+function isSame(one: DeviceCertificate, other: DeviceCertificate): boolean {
+  return equalBytes(one.core, other.core) && equalBytes(one.signature, other.signature);
+}
+
+/** Taken, but there is nothing to change, and nobody to tell. [SEC-99] */
+function nothingPlan({ sender, requires }: OwnDirectory): Plan {
+  const log = ownLog(sender.tenant, sender.userId);
+  return { kind: "append", log, event: new Uint8Array(0), timelines: [], requires };
 }
 
 /** The change, told to the user and to those who watch. [SEC-86] */

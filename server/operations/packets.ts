@@ -5,11 +5,16 @@ import type { SendPacket } from "../../gen/posthorn/v1/operation_pb.ts";
 import { SecurePacketSchema } from "../../gen/posthorn/v1/secure_pb.ts";
 import { DEVICE_ID_PATTERN, USER_ID_PATTERN } from "../../protocol/limits.ts";
 import {
+  type DocumentRef,
+  documentRefOf,
   documentsIn,
+  type NameAddition,
+  namesIn,
   type PerishableQueue,
   type Plan,
   type PlanningReads,
   type PlanningState,
+  type StoredDocument,
   userRefOf,
 } from "../store/store.ts";
 import { directoryIn, directoryRef, ownLog, watchersRef } from "./directory.ts";
@@ -25,12 +30,23 @@ const WATCHERS_MAX = 256;
 
 const MIB = 1024 * 1024;
 
-/** How much may wait for one device. [SEC-90] */
-function queuesFor(senderId: string, isOffer: boolean): readonly PerishableQueue[] {
+/** What of the service's room left one user's packets may take, and one tenant's. [SEC-97] */
+const USER_SHARE_OF = 64;
+const TENANT_SHARE_OF = 1;
+
+/** How much may wait for one device, and of one sender for all. [SEC-90] [SEC-97] */
+function queuesFor(
+  { tenant, userId: senderId }: Sender,
+  isOffer: boolean,
+): readonly PerishableQueue[] {
+  const shared = { countMax: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER };
+  const user = userRefOf(tenant, senderId);
   const offers = { name: `offers:${senderId}`, countMax: 2, bytesMax: MIB };
   return [
     { name: "all", countMax: 512, bytesMax: 8 * MIB },
     { name: `from:${senderId}`, countMax: 64, bytesMax: MIB },
+    { ...shared, name: `user:${user}`, bytesMax: 32 * MIB, shareOf: USER_SHARE_OF },
+    { ...shared, name: `tenant:${tenant}`, shareOf: TENANT_SHARE_OF },
     ...(isOffer ? [offers] : []),
   ];
 }
@@ -38,10 +54,15 @@ function queuesFor(senderId: string, isOffer: boolean): readonly PerishableQueue
 /** What has to be read before a packet can be planned. */
 export function sendPacketReads(operation: SendPacket, sender: Sender): PlanningReads {
   if (!USER_ID_PATTERN.test(operation.toUserId)) return { users: [] };
-  const { tenant } = sender;
+  const { tenant, userId } = sender;
+  const { toUserId } = operation;
   return {
-    users: [userRefOf(tenant, operation.toUserId)],
-    documents: [directoryRef(tenant, operation.toUserId)],
+    users: [userRefOf(tenant, toUserId)],
+    documents: [
+      directoryRef(tenant, toUserId),
+      directoryRef(tenant, userId),
+      writersRef(tenant, userId),
+    ],
   };
 }
 
@@ -58,12 +79,16 @@ export function planSendPacket(
   if (!USER_ID_PATTERN.test(toUserId)) return { kind: "refuse", code: ErrorCode.USER_ID_INVALID };
   const receiver = userRefOf(sender.tenant, toUserId);
   if (!state.knownUsers.has(receiver)) return { kind: "refuse", code: ErrorCode.USER_UNKNOWN };
-  const ref = directoryRef(sender.tenant, toUserId);
-  const document = documentsIn(state.documents)(ref);
-  const requires = [{ ref, revision: document.revision }];
+  const read = documentsIn(state.documents);
+  const refs = [toUserId, sender.userId].map((userId) => directoryRef(sender.tenant, userId));
+  const [theirs, own] = refs.map(read) as [StoredDocument, StoredDocument];
+  const requires = [...new Set(refs)].map((ref) => ({ ref, revision: read(ref).revision }));
   const isOwn = toUserId === sender.userId && toDeviceId === sender.deviceId;
-  const isListed = DEVICE_ID_PATTERN.test(toDeviceId) && isIn(document, toDeviceId, rules);
-  if (isOwn || !isListed) return { kind: "refuse", code: ErrorCode.DEVICE_UNKNOWN, requires };
+  const isListed = DEVICE_ID_PATTERN.test(toDeviceId) && isIn(theirs, toDeviceId, rules);
+  // Whom the packet reaches need not have heard of a change yet. [SEC-98]
+  const isOut = own.revision > 0 && !isIn(own, sender.deviceId, rules);
+  if (isOwn || !isListed || isOut)
+    return { kind: "refuse", code: ErrorCode.DEVICE_UNKNOWN, requires };
   const expiresMs = state.nowMs + operation.ttlS * 1000;
   const arrived = arrivedBy(sender, toDeviceId, expiresMs);
   return {
@@ -72,22 +97,18 @@ export function planSendPacket(
     event: arrived(new Uint8Array(0)),
     timelines: [receiver],
     requires,
-    adds: toUserId === sender.userId ? [] : watchesOf(sender, toUserId),
+    adds: watchesOf(sender, toUserId, namesIn(read(writersRef(sender.tenant, sender.userId)))),
     perishable: {
       device: { user: receiver, deviceId: toDeviceId },
       event: arrived(operation.packet),
       expiresMs,
-      queues: queuesFor(sender.userId, kind === "offer"),
+      queues: queuesFor(sender, kind === "offer"),
       full: ErrorCode.PACKET_QUEUE_FULL,
     },
   };
 }
 
-function isIn(
-  document: Parameters<typeof directoryIn>[0],
-  deviceId: string,
-  rules: OperationRules,
-) {
+function isIn(document: StoredDocument, deviceId: string, rules: OperationRules) {
   return directoryIn(document, rules.crypto).devices.has(deviceId);
 }
 
@@ -121,10 +142,27 @@ function arrivedBy(
   };
 }
 
-/** Whoever exchanges packets is told of the other's devices from then on. [SEC-86] */
-function watchesOf({ tenant, userId }: Sender, toUserId: string) {
+/** Who sent packets to a user. [SEC-86] */
+function writersRef(tenant: string, userId: string): DocumentRef {
+  return documentRefOf(tenant, `writers:${userId}`);
+}
+
+/**
+ * Whoever exchanges packets is told of the other's devices from then on, and from nobody's first
+ * packet alone: that would let strangers push out those who are there. [SEC-86]
+ */
+function watchesOf(
+  { tenant, userId }: Sender,
+  toUserId: string,
+  writers: readonly string[],
+): readonly NameAddition[] {
+  if (toUserId === userId) return [];
+  const countMax = WATCHERS_MAX;
+  const written = { ref: writersRef(tenant, toUserId), name: userId, countMax };
+  if (!writers.includes(toUserId)) return [written];
   return [
-    { ref: watchersRef(tenant, userId), name: toUserId, countMax: WATCHERS_MAX },
-    { ref: watchersRef(tenant, toUserId), name: userId, countMax: WATCHERS_MAX },
+    written,
+    { ref: watchersRef(tenant, userId), name: toUserId, countMax },
+    { ref: watchersRef(tenant, toUserId), name: userId, countMax },
   ];
 }

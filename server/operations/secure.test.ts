@@ -18,6 +18,7 @@ import {
 } from "../store/store.ts";
 import { directoryRef, watchersRef } from "./directory.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "./plan.ts";
+import { PublishBudget } from "./publish-budget.ts";
 
 const NOW_MS = 1_800_000_000_000;
 const ALICE: Sender = { tenant: "acme", userId: "alice", deviceId: "phone" };
@@ -136,6 +137,38 @@ test("[SEC-83] [SEC-85] a change names its revision; a device comes, is renewed 
   assert.equal(bench.devices("alice").length, 1);
 });
 
+test("[SEC-99] the certificate that is listed already changes nothing, and tells nobody", () => {
+  const bench = new Bench();
+  const same = publish(0);
+  assert.equal(bench.code(ALICE, same), OK);
+  const again = { ...same, value: { ...same.value, revision: 1n } } as OperationKind;
+  const plan = bench.plan(ALICE, again);
+  assert.ok(plan.kind === "append");
+  assert.deepEqual(plan.timelines, []);
+  assert.equal(bench.documents.get(directoryRef("acme", "alice"))?.revision, 1);
+});
+
+test("[SEC-100] a user publishes 20 times at once, then every 10 s, and revokes at any time", () => {
+  const budget = new PublishBudget();
+  const decodedOf = (kind: OperationKind) =>
+    decodeOperation(toBinary(OperationSchema, create(OperationSchema, { kind })));
+  const one = decodedOf(publish(0));
+  const taken = (sender: Sender, nowMs: number, count: number) => {
+    const many = Array.from({ length: count }, () => one);
+    return budget.judge(many, sender, nowMs).filter(({ kind }) => kind === "operation").length;
+  };
+  assert.equal(taken(ALICE, 0, 100), 20);
+  assert.equal(taken({ ...ALICE, deviceId: "tablet" }, 0, 1), 0, "for all of a user's devices");
+  assert.equal(taken(BOB, 0, 1), 1);
+  assert.equal(taken(ALICE, 9_999, 5), 0);
+  assert.equal(taken(ALICE, 10_000, 5), 1);
+  assert.equal(taken(ALICE, 1_000_000, 100), 20);
+  const [refused] = budget.judge([one], ALICE, 1_000_000);
+  assert.deepEqual(refused, { kind: "refuse", code: ErrorCode.DIRECTORY_BUSY });
+  const others = [decodedOf(revoke(1, "phone")), decodedOf(packet())];
+  assert.deepEqual(budget.judge(others, ALICE, 1_000_000), others);
+});
+
 test("[SEC-84] a directory holds so many devices", () => {
   const bench = new Bench();
   for (let count = 0; count < 16; count += 1) {
@@ -144,6 +177,19 @@ test("[SEC-84] a directory holds so many devices", () => {
   const another = publish(16, { deviceId: "another" });
   assert.equal(bench.code(ALICE, another), ErrorCode.DIRECTORY_FULL);
   assert.equal(bench.code(ALICE, publish(16, { deviceId: "d3" })), OK, "one of them anew");
+});
+
+test("[SEC-101] the reply with a full directory of the longest names fits the smallest frame", () => {
+  const bench = new Bench();
+  const userId = "u".repeat(64);
+  const sender = { ...ALICE, userId };
+  for (let count = 0; count < 16; count += 1) {
+    const deviceId = `${count + 10}`.padEnd(64, "d");
+    const part = { userId, deviceId, expiresMs: NOW_MS + 86_400_000 };
+    assert.equal(bench.code(sender, publish(count, part)), OK);
+  }
+  const { bytes } = bench.documents.get(directoryRef("acme", userId)) as StoredDocument;
+  assert.ok(bytes.length > 65_536 && bytes.length + 1_024 < 131_072, `${bytes.length} bytes`);
 });
 
 test("[SEC-85] [SEC-92] another account key takes all others out, and their packets", () => {
@@ -168,19 +214,57 @@ test("[SEC-86] a change is told to the user and to whom it exchanged packets wit
   assert.ok(alone.kind === "append");
   assert.deepEqual(alone.timelines, [userRefOf("acme", "alice")]);
   assert.equal(bench.code(ALICE, packet()), OK);
+  const written = bench.plan(BOB, publish(1, { userId: "bob", deviceId: "early" }));
+  assert.ok(written.kind === "append");
+  assert.deepEqual(written.timelines, [userRefOf("acme", "bob")], "one direction is not enough");
+  const back = packet({ toUserId: "alice", toDeviceId: "phone" });
+  assert.equal(bench.code(BOB, back), OK);
   for (const sender of [ALICE, BOB]) {
     const { userId } = sender;
     const other = userId === "alice" ? "bob" : "alice";
-    const plan = bench.plan(sender, publish(1, { userId, deviceId: "more" }));
+    const revision = userId === "alice" ? 1 : 2;
+    const plan = bench.plan(sender, publish(revision, { userId, deviceId: "more" }));
     assert.ok(plan.kind === "append");
     const both = [userId, other].map((name) => userRefOf("acme", name));
     assert.deepEqual(plan.timelines, both);
     const { kind } = fromBinary(EventSchema, plan.event);
     assert.ok(kind.case === "directoryChanged");
-    assert.deepEqual([kind.value.userId, kind.value.revision], [userId, 2n]);
+    assert.deepEqual([kind.value.userId, kind.value.revision], [userId, BigInt(revision + 1)]);
   }
   const watchers = bench.documents.get(watchersRef("acme", "alice"));
   assert.equal(watchers?.revision, 1, "once for a pair");
+});
+
+test("[SEC-86] strangers who are not answered push out nobody who is told", () => {
+  const bench = new Bench();
+  bench.code(ALICE, publish(0));
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  bench.code(ALICE, packet());
+  bench.code(BOB, packet({ toUserId: "alice", toDeviceId: "phone" }));
+  for (let count = 0; count < 300; count += 1) {
+    const stranger = { ...ALICE, userId: `eve${count}` };
+    assert.equal(bench.code(stranger, packet()), OK);
+  }
+  const plan = bench.plan(BOB, revoke(1, "laptop"));
+  assert.ok(plan.kind === "append");
+  assert.deepEqual(
+    plan.timelines,
+    ["bob", "alice"].map((name) => userRefOf("acme", name)),
+  );
+});
+
+test("[SEC-98] a device that its user's directory does not list any more sends nothing", () => {
+  const bench = new Bench();
+  bench.code(ALICE, publish(0));
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  assert.equal(bench.code(ALICE, packet()), OK);
+  bench.code(ALICE, revoke(1, "phone"));
+  const plan = bench.plan(ALICE, packet());
+  assert.ok(plan.kind === "refuse" && plan.code === ErrorCode.DEVICE_UNKNOWN);
+  const own = { ref: directoryRef("acme", "alice"), revision: 2 };
+  assert.deepEqual(plan.requires?.[1], own, "until it is listed again");
+  bench.code(ALICE, publish(2));
+  assert.equal(bench.code(ALICE, packet()), OK);
 });
 
 test("[SEC-80] whose directory is changed is the sender's own, within its tenant", () => {
@@ -207,6 +291,7 @@ test("[SEC-87] a packet goes to a device that is listed, not to the sending one"
   ];
   for (const [part, code] of codes) assert.equal(bench.code(ALICE, packet(part)), code);
   const tablet = { ...ALICE, deviceId: "tablet" };
+  bench.code(ALICE, publish(1, { deviceId: "tablet" }));
   const own = { toUserId: "alice", toDeviceId: "phone" };
   assert.equal(bench.code(tablet, packet(own)), OK, "between devices of one user");
 });
@@ -260,11 +345,27 @@ test("[SEC-90] an offer waits in a queue of its own as well", () => {
     const plan = bench.plan(ALICE, packet({ packet: bytes }));
     assert.ok(plan.kind === "append" && plan.perishable !== undefined);
     assert.equal(plan.perishable.full, ErrorCode.PACKET_QUEUE_FULL);
-    return plan.perishable.queues.map(({ name, countMax, bytesMax }) => [name, countMax, bytesMax]);
+    const own = plan.perishable.queues.filter(({ shareOf }) => shareOf === undefined);
+    return own.map(({ name, countMax, bytesMax }) => [name, countMax, bytesMax]);
   };
   const all = ["all", 512, 8 * 1024 * 1024];
   const from = ["from:alice", 64, 1024 * 1024];
   assert.deepEqual(queuesOf(PACKET), [all, from]);
   const offers = ["offers:alice", 2, 1024 * 1024];
   assert.deepEqual(queuesOf(toBinary(SecurePacketSchema, offer)), [all, from, offers]);
+});
+
+test("[SEC-97] a user's packets, and a tenant's, have a share of the room for all devices", () => {
+  const bench = new Bench();
+  bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+  const plan = bench.plan(ALICE, packet());
+  assert.ok(plan.kind === "append" && plan.perishable !== undefined);
+  const shared = plan.perishable.queues.filter(({ shareOf }) => shareOf !== undefined);
+  assert.deepEqual(
+    shared.map(({ name, shareOf }) => [name, shareOf]),
+    [
+      ["user:acme/alice", 64],
+      ["tenant:acme", 1],
+    ],
+  );
 });

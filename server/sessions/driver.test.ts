@@ -7,6 +7,7 @@ import { Delimiter } from "../../protocol/delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
 import { openAuthenticator } from "../auth/open.ts";
+import { PublishBudget } from "../operations/publish-budget.ts";
 import { Services } from "../services/service.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
@@ -52,6 +53,7 @@ function nodeOf(store: MemoryStore): DriverContext {
     authenticator: openAuthenticator(),
     services: new Services(),
     crypto: NATIVE_CRYPTO,
+    publishing: new PublishBudget(),
     hub: new Hub(store),
     alarms: new Alarms({ nowMs: () => 1, timer: () => () => {} }),
     limits: LIMITS,

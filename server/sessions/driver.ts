@@ -16,6 +16,7 @@ import {
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
+import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
 import {
   type Attachment,
@@ -66,6 +67,7 @@ export interface DriverContext {
   readonly alarms: Alarms;
   /** For certificates. */
   readonly crypto: CryptoProvider;
+  readonly publishing: PublishBudget;
   /** What calls can ask. */
   readonly services: Services;
   readonly limits: ServerSessionLimits;
@@ -340,10 +342,11 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
-    const { store, limits, crypto } = this.#context;
+    const { store, limits, crypto, publishing, alarms } = this.#context;
     const rules = { ...limits, crypto };
     const sender = this.#sender as Sender;
-    const decoded = submits.map((submit) => decodeOperation(submit.operation));
+    const named = submits.map((submit) => decodeOperation(submit.operation));
+    const decoded = publishing.judge(named, sender, alarms.nowMs());
     const digests = submits.map((submit) => crc32(submit.operation));
     const reads = readsOf(decoded, sender);
     let outcome: CommitOutcome = { kind: "stale" };

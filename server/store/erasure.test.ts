@@ -8,10 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest } from "./contract.ts";
 import { perishableKey } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
-import { userRefOf } from "./store.ts";
+import { unnumberedLogRefOf, userRefOf } from "./store.ts";
 
 const KEEP = join(import.meta.dirname, "testdata", "keep-perishables.ts");
 const BOB = userRefOf("", "bob");
@@ -106,6 +107,31 @@ async function pass(store: LmdbStore, deliveredThrough: number): Promise<void> {
   assert.equal(await store.advance({ ...position, deliveredThrough }), "noted");
 }
 
+/** Keeps texts for the tablet, from a device that is new each time. */
+async function commitTexts(store: LmdbStore, texts: readonly string[]): Promise<void> {
+  const device = { user: BOB, deviceId: `sender-of-${texts.join("")}` };
+  const { generation, outbox } = await attach(store, prepareRequest(device));
+  const submits = texts.map((text, index) => ({
+    seq: index + 1,
+    digest: index,
+    plan: {
+      kind: "append" as const,
+      log: unnumberedLogRefOf("", "user:bob"),
+      event: Buffer.from("stub"),
+      timelines: [BOB],
+      perishable: {
+        device: TABLET,
+        event: Buffer.from(text),
+        expiresMs: 100_000,
+        queues: [{ name: "all", countMax: 100, bytesMax: 1_000_000 }],
+        full: ErrorCode.PACKET_QUEUE_FULL,
+      },
+    },
+  }));
+  const batch = { device, generation, outboxEpoch: outbox.epoch, submits };
+  assert.equal((await store.commit(batch)).kind, "committed");
+}
+
 describe("erasure on disk", () => {
   test("[SEC-89] [SEC-93] what was read or has expired cannot be read from any file", () =>
     withFolder(async (folder) => {
@@ -196,6 +222,27 @@ describe("erasure on disk", () => {
       await store.sweep();
       await store.close();
     }));
+
+  for (const kept of [0, 20, 3 * KEY_BYTES]) {
+    test(`[SEC-96] beside ${kept} bytes of a restored file of keys, what is new is kept`, () =>
+      withFolder(async (folder) => {
+        nowMs = 1_000;
+        await killedAfter("DURABLE", folder, 0);
+        const path = join(folder, "perishable-keys");
+        writeFileSync(path, readFileSync(path).subarray(0, kept));
+        const store = await openStore(folder);
+        const fresh = ["a", "b", "c", "d", "e", "f"];
+        await commitTexts(store, fresh.slice(0, 3));
+        await store.sweep();
+        await commitTexts(store, fresh.slice(3));
+        await store.sweep();
+        assert.deepEqual((await textsOf(store)).slice(4), fresh);
+        await store.close();
+        const next = await openStore(folder);
+        assert.deepEqual((await textsOf(next)).slice(4), fresh);
+        await next.close();
+      }));
+  }
 
   test(
     "[SEC-89] [SEC-93] a key is flushed before what needs it, and as zeros before it is erased",

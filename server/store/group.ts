@@ -16,7 +16,13 @@ import {
   prepareAttachment,
   resultsFrom,
 } from "./device-record.ts";
-import { hasRoom, type NumberedPerishable, type QueueUse, queueName } from "./perishables.ts";
+import {
+  hasRoom,
+  keptName,
+  type NumberedPerishable,
+  type QueueUse,
+  queueName,
+} from "./perishables.ts";
 import type { TimelineRun } from "./records.ts";
 import {
   type AdvanceOutcome,
@@ -196,19 +202,21 @@ export class CommitGroup {
 
   #hasRoom(content: PerishableContent): boolean {
     const { perishables } = this.#view;
-    if (this.perishables.length >= perishables.room) return false;
-    return hasRoom(content, (queue) => {
+    const room = perishables.room - this.perishables.length;
+    if (room <= 0) return false;
+    const used = (queue: string) => {
       const { count, bytes } = perishables.used(queue);
       const added = this.#added.get(queue) ?? { count: 0, bytes: 0 };
       return { count: count + added.count, bytes: bytes + added.bytes };
-    });
+    };
+    return hasRoom(content, used, room);
   }
 
   #keep(content: PerishableContent): void {
     const { user } = content.device;
     this.perishables.push({ user, seq: this.boundsAfter(user).head, content });
-    for (const { name } of content.queues) {
-      const queue = queueName(content.device, name);
+    for (const one of content.queues) {
+      const queue = queueName(content.device, keptName(one));
       const { count, bytes } = this.#added.get(queue) ?? { count: 0, bytes: 0 };
       this.#added.set(queue, { count: count + 1, bytes: bytes + content.event.length });
     }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture } from "./contract.ts";
+import { PERISHABLES_MAX } from "./perishables.ts";
 import {
   type AppendPlan,
   type Attachment,
@@ -44,7 +45,10 @@ export function perishableContract(name: string, fixture: () => Promise<StoreFix
 
     withStore("[SEC-83] a document changes from its revision or not at all", revisions);
     withStore("[SEC-83] documents are there after reopen", documentsReopened);
-    withStore("[SEC-86] names are added once, the oldest go, nothing is stale", names);
+    withStore(
+      "[SEC-86] names are added once and renewed on use, the oldest go, nothing is stale",
+      names,
+    );
     withStore("[SEC-83] a batch that stands on its own changes is taken whole", ownChanges);
     withStore("[SEC-89] only its device reads the content, the others the stub", readers);
     withStore("[SEC-89] the content survives reopen until it is passed", keptReopened);
@@ -52,6 +56,7 @@ export function perishableContract(name: string, fixture: () => Promise<StoreFix
     withStore("[SEC-91] what has expired is read by nobody", expired);
     withStore("[SEC-90] a full queue refuses, and has room again after it was read", queues);
     withStore("[SEC-90] one batch cannot fill a queue beyond its bounds", queuesInBatch);
+    withStore("[SEC-97] a queue of all devices has its share of the room that is left", shares);
     withStore("[SEC-92] content of a device that is taken out goes with the commit", takenOut);
     withStore("[SES-6] a fenced device's acknowledgement ends nothing", fenced);
   });
@@ -186,12 +191,15 @@ async function documentsReopened(bench: Bench): Promise<void> {
 }
 
 async function names(bench: Bench): Promise<void> {
-  const add = (name: string) => appendOf(name, { adds: [{ ref: REF, name, countMax: 2 }] });
+  const add = (name: string) => appendOf(name, { adds: [{ ref: REF, name, countMax: 4 }] });
+  const listed = async () => namesIn(await bench.document(REF)).join("");
   assert.deepEqual(await bench.codes(add("a"), add("b"), add("a")), [OK, OK, OK]);
-  assert.deepEqual(namesIn(await bench.document(REF)), ["a", "b"]);
-  assert.equal((await bench.document(REF)).revision, 2, "a name that is there changes nothing");
-  assert.deepEqual(await bench.codes(add("c")), [OK]);
-  assert.deepEqual(namesIn(await bench.document(REF)), ["b", "c"]);
+  assert.equal(await listed(), "ab");
+  assert.equal((await bench.document(REF)).revision, 2, "a newer name that is there stays");
+  assert.deepEqual(await bench.codes(add("c"), add("d"), add("a")), [OK, OK, OK]);
+  assert.equal(await listed(), "bcda", "one of the older half is renewed");
+  assert.deepEqual(await bench.codes(add("e")), [OK]);
+  assert.equal(await listed(), "cdae");
 }
 
 async function ownChanges(bench: Bench): Promise<void> {
@@ -262,6 +270,23 @@ async function queues(bench: Bench): Promise<void> {
   await bench.passes(1);
   assert.deepEqual(await bench.codes(perishableOf("x".repeat(99))), [FULL], "bytes count too");
   assert.deepEqual(await bench.codes(perishableOf("x".repeat(98))), [OK]);
+}
+
+async function shares(bench: Bench): Promise<void> {
+  // 3 in the empty store.
+  const shareOf = Math.floor(PERISHABLES_MAX / 3.5);
+  const of = (text: string, name: string, device = TABLET) => {
+    const queues = [{ name, countMax: 100, bytesMax: 1_000, shareOf }];
+    return perishableOf(text, { queues, device });
+  };
+  assert.deepEqual(await bench.codes(of("a", "eve"), of("b", "eve", LAPTOP)), [OK, OK]);
+  assert.deepEqual(await bench.codes(of("c", "eve", LAPTOP), of("d", "eve")), [OK, FULL]);
+  await bench.reopen();
+  assert.deepEqual(await bench.codes(of("d", "eve", LAPTOP)), [FULL], "counted after reopen too");
+  assert.deepEqual(await bench.codes(of("e", "ann")), [OK], "of its own");
+  await bench.passes(1);
+  await bench.store.sweep();
+  assert.deepEqual(await bench.codes(of("f", "eve"), of("g", "eve")), [OK, FULL]);
 }
 
 async function queuesInBatch(bench: Bench): Promise<void> {

@@ -1,4 +1,4 @@
-import type { DeviceRef, PerishableContent, UserRef } from "./store.ts";
+import type { DeviceRef, PerishableContent, PerishableQueue, UserRef } from "./store.ts";
 
 /** Perishable content that waits: what is known of it without its bytes. */
 export interface PerishableEntry {
@@ -25,23 +25,35 @@ export interface QueueUse {
 }
 
 /**
- * How much may wait in a whole store: bounds its memory (about 40 MB) and the file of keys (4 MiB).
+ * How much may wait in a whole store: bounds its memory (about 50 MB) and the file of keys (4 MiB).
  */
 export const PERISHABLES_MAX = 131_072;
 
 const UNUSED: QueueUse = { count: 0, bytes: 0 };
 
-export function queueName({ user, deviceId }: DeviceRef, queue: string): string {
-  return `${user}\0${deviceId}\0${queue}`;
+/** What the names of queues begin with that are not one device's, as they are kept. */
+const SHARED = "*";
+
+/** A queue's name as it is kept with content. */
+export function keptName({ name, shareOf }: PerishableQueue): string {
+  return shareOf === undefined ? name : SHARED + name;
 }
 
-/** Whether a device's queues have room for one more, given what is in each. */
+/** Under which name a queue is counted. */
+export function queueName({ user, deviceId }: DeviceRef, kept: string): string {
+  return kept.startsWith(SHARED) ? kept : `${user}\0${deviceId}\0${kept}`;
+}
+
+/** Whether the queues have room for one more, given what is in each and what the store has left. */
 export function hasRoom(
   { device, event, queues }: PerishableContent,
   used: (queueName: string) => QueueUse,
+  room: number,
 ): boolean {
-  return queues.every(({ name, countMax, bytesMax }) => {
-    const { count, bytes } = used(queueName(device, name));
+  return queues.every((queue) => {
+    const { countMax, bytesMax, shareOf } = queue;
+    const { count, bytes } = used(queueName(device, keptName(queue)));
+    if (shareOf !== undefined && (count + 1) * shareOf > room) return false;
     return count + 1 <= countMax && bytes + event.length <= bytesMax;
   });
 }
@@ -49,7 +61,7 @@ export function hasRoom(
 /** What is kept of content that got its number. */
 export function entryOf({ user, seq, content }: NumberedPerishable): PerishableEntry {
   const { device, expiresMs, event, queues } = content;
-  const names = queues.map(({ name }) => name);
+  const names = queues.map(keptName);
   const { deviceId } = device;
   return { user, seq, deviceId, expiresMs, bytes: event.length, queues: names };
 }

@@ -32,7 +32,7 @@ export type {
  *    revision is stale.
  * 10. A perishable event is read by one device only, until that device's cursor has passed it or it
  *    has expired. Then it is erased: nothing of it can be read any more from anything the store
- *    wrote. Queues bound how many wait.
+ *    wrote. Queues bound how many wait, for a device and of whom they share the store's room with.
  *
  * A store knows logs, timelines, devices and documents. What a message is, it never learns.
  */
@@ -236,7 +236,10 @@ export interface DocumentRevision {
 /** Asks for no revision: additions do not disturb each other. */
 export interface NameAddition {
   readonly ref: DocumentRef;
-  /** Without line feeds. One that is listed stays where it is. */
+  /**
+   * Without line feeds. One that is listed is renewed when it is of the older half: so that who is
+   * active stays, and not every mention changes the document.
+   */
   readonly name: string;
   /** The oldest go first. */
   readonly countMax: number;
@@ -259,6 +262,13 @@ export interface PerishableQueue {
   readonly name: string;
   readonly countMax: number;
   readonly bytesMax: number;
+  /**
+   * The queue is not one device's: it counts what waits under this name for all devices. It may
+   * have one part in so many of the room that the store has left, so that who comes later always
+   * finds some, however many fill it. (Choudhury and Hahne, "Dynamic queue length thresholds",
+   * 1998.)
+   */
+  readonly shareOf?: number;
 }
 
 export interface PlannedSubmit {
@@ -356,11 +366,13 @@ export class DocumentChanges {
   }
 }
 
-/** A document's bytes with one more name; undefined where it is listed. */
+/** A document's bytes with one more name; undefined where it is one of the newer ones. */
 function withName(document: StoredDocument, { name, countMax }: NameAddition) {
   const names = namesIn(document);
-  if (names.includes(name)) return undefined;
-  return new TextEncoder().encode([...names, name].slice(-countMax).join("\n"));
+  const place = names.indexOf(name);
+  if (place >= 0 && place >= names.length - Math.ceil(countMax / 2)) return undefined;
+  const others = names.filter((one) => one !== name);
+  return new TextEncoder().encode([...others, name].slice(-countMax).join("\n"));
 }
 
 /** For those who hold documents in a map. */

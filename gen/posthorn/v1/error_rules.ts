@@ -368,6 +368,13 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A call could not be answered now.",
   }),
   rule({
+    code: 95,
+    name: "DIRECTORY_BUSY",
+    scope: "operation",
+    retry: "after-delay",
+    meaning: "The user's devices published too often. Revoking goes on.",
+  }),
+  rule({
     code: 100,
     name: "CONFIG_INVALID",
     scope: "process",
