@@ -23,7 +23,7 @@ export function signerOf(name: string): SecureSigner {
 /** A user's account key, and what it vouches for. */
 export class TestAccount {
   readonly userId: string;
-  readonly key: SecureSigner;
+  key: SecureSigner;
   readonly devices: Plain<DeviceCertificate>[] = [];
   continuity: Continuity = "known";
 
@@ -33,11 +33,11 @@ export class TestAccount {
   }
 
   /** A device that the directory lists. */
-  add(deviceId: string, nowMs: number): OwnDevice {
+  add(deviceId: string, nowMs: number, expiresMs = 0): OwnDevice {
     const { userId } = this;
     const signer = signerOf(`${userId} ${deviceId}`);
     const device = { userId, deviceId, keys: signer.keys };
-    const input = { device, createdMs: nowMs, expiresMs: 0 };
+    const input = { device, createdMs: nowMs, expiresMs };
     this.devices.push(certify(NATIVE_CRYPTO, this.key, input));
     const fingerprint = deviceFingerprint(NATIVE_CRYPTO, encodeDevice(device));
     return { userId, deviceId, signer, fingerprint };

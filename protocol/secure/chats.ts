@@ -14,12 +14,9 @@ import {
   readPacket,
 } from "./handshake.ts";
 import {
-  addressOf,
   Handshakes,
   idOf,
-  judgeListed,
   type NewSession,
-  nameOf,
   otherSender,
   secondsUntil,
   type Turn,
@@ -27,7 +24,14 @@ import {
 } from "./handshakes.ts";
 import { deviceFingerprint, encodeDevice, type SecureSigner } from "./identity.ts";
 import { SESSION_ID_BYTES, sessionIdOf } from "./message.ts";
-import type { DeviceAddress, DirectoryAnswer, SecurePeer } from "./peer.ts";
+import {
+  addressOf,
+  type DeviceAddress,
+  type DirectoryAnswer,
+  listingJudge,
+  nameOf,
+  type SecurePeer,
+} from "./peer.ts";
 import { SESSION_ENTROPY_BYTES, SecureSession } from "./session.ts";
 import { type OpenChat, restoreChats, storeChats } from "./stored-chats.ts";
 
@@ -228,9 +232,9 @@ export class SecureChats {
     at: Moment,
   ): readonly SecureChatsEffect[] {
     return this.#turn(at, (turn) => {
+      const judge = answer && listingJudge(this.#crypto, answer, turn.nowMs);
       const ended = [...this.#open].flatMap(([id, { peer }]) => {
-        if (answer === undefined || peer.userId !== userId) return [];
-        const because = judgeListed(this.#crypto, peer, answer);
+        const because = peer.userId === userId ? judge?.(peer) : undefined;
         return because === undefined ? [] : this.#end(id, because, turn);
       });
       return [...ended, ...this.#handshakes.resolved(userId, answer, turn)];

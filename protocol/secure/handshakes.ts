@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { copyOf, equalBytes } from "../envelope/octets.ts";
+import { copyOf } from "../envelope/octets.ts";
 import type { CryptoProvider } from "../envelope/provider.ts";
 import { type Violation, violation } from "../violation.ts";
 import { ACCEPT_ENTROPY_BYTES, type Accepting, acceptOffer, judgeOffer } from "./accepting.ts";
@@ -15,11 +15,12 @@ import {
 import type { OwnDevice, ReadAccept, ReadConfirm, ReadOffer } from "./handshake.ts";
 import { CONFIRM_ENTROPY_BYTES, OFFER_ENTROPY_BYTES, Offering } from "./offering.ts";
 import {
-  changedIdentity,
+  addressOf,
   type DeviceAddress,
   type DirectoryAnswer,
   findPeer,
-  listedDevices,
+  listingJudge,
+  nameOf,
   type SecurePeer,
 } from "./peer.ts";
 
@@ -134,7 +135,7 @@ export class Handshakes {
 
   /** The directory has answered, or has not. [SEC-32] */
   resolved(userId: string, answer: DirectoryAnswer | undefined, turn: Turn): HandshakeEffect[] {
-    const effects = answer === undefined ? [] : this.#dropUnlisted(userId, answer);
+    const effects = answer === undefined ? [] : this.#dropUnlisted(userId, answer, turn);
     this.#asked.delete(userId);
     const received = this.#received.filter(({ from }) => from.userId === userId);
     this.#received = this.#received.filter(({ from }) => from.userId !== userId);
@@ -223,9 +224,10 @@ export class Handshakes {
   }
 
   /** What waits for a device that is no longer one of this user's is over. [SEC-35] */
-  #dropUnlisted(userId: string, answer: DirectoryAnswer): HandshakeEffect[] {
+  #dropUnlisted(userId: string, answer: DirectoryAnswer, { nowMs }: Turn): HandshakeEffect[] {
+    const judge = listingJudge(this.#crypto, answer, nowMs);
     return [...this.#offerings, ...this.#acceptings].flatMap(([id, { peer }]) => {
-      const because = peer.userId === userId ? judgeListed(this.#crypto, peer, answer) : undefined;
+      const because = peer.userId === userId ? judge(peer) : undefined;
       return because === undefined ? [] : this.close(id, because);
     });
   }
@@ -315,30 +317,9 @@ export class Handshakes {
   }
 }
 
-/** Why a device is not to be talked to any more; undefined while its directory lists it. */
-export function judgeListed(
-  crypto: CryptoProvider,
-  peer: SecurePeer,
-  answer: DirectoryAnswer,
-): Violation | undefined {
-  if (answer.continuity === "changed") return changedIdentity();
-  const isListed = listedDevices(crypto, answer).some((of) => equalBytes(of, peer.fingerprint));
-  if (isListed) return undefined;
-  return violation(ErrorCode.SECURE_PEER_UNKNOWN, "SEC-35", "the device was taken out");
-}
-
 /** A session id, or a fingerprint, as the key of a map; in the order of its bytes. */
 export function idOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** A device's name, which no other device has. */
-export function nameOf({ userId, deviceId }: DeviceAddress): string {
-  return `${userId}/${deviceId}`;
-}
-
-export function addressOf({ userId, deviceId }: DeviceAddress): DeviceAddress {
-  return { userId, deviceId };
 }
 
 /** How long the service has to keep a packet that is good until then. */

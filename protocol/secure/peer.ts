@@ -60,15 +60,40 @@ export function findPeer(
   return violation(ErrorCode.SECURE_PEER_UNKNOWN, "SEC-32", "the directory lists no such device");
 }
 
-/** The fingerprints of the devices that an answer lists. */
-export function listedDevices(
+/**
+ * Why a device is not to be talked to any more; undefined while the account that it was met with
+ * lists it, by a certificate that holds. One judge for an answer: a signature is looked at once,
+ * however much is open with its device. Never throws. [SEC-35]
+ */
+export function listingJudge(
   crypto: CryptoProvider,
-  { devices }: DirectoryAnswer,
-): readonly Uint8Array[] {
-  return devices.flatMap((certificate) => {
-    const named = nameOfCertificate(crypto, certificate);
-    return named === undefined ? [] : [named.fingerprint];
-  });
+  answer: DirectoryAnswer,
+  nowMs: number,
+): (peer: SecurePeer) => Violation | undefined {
+  const ofAccount = accountFingerprint(crypto, answer.accountKey);
+  const listed = new Map<string, boolean>();
+  return (peer) => {
+    if (answer.continuity === "changed" || !equalBytes(ofAccount, peer.accountFingerprint)) {
+      return changedIdentity();
+    }
+    const { userId, deviceId, fingerprint } = peer;
+    const key = `${nameOf(peer)} ${fingerprint.join()}`;
+    const isListed =
+      listed.get(key) ??
+      !("code" in findPeer(crypto, answer, { userId, deviceId, fingerprint, nowMs }));
+    listed.set(key, isListed);
+    if (isListed) return undefined;
+    return violation(ErrorCode.SECURE_PEER_UNKNOWN, "SEC-35", "the device was taken out");
+  };
+}
+
+/** A device's name, which no other device has. */
+export function nameOf({ userId, deviceId }: DeviceAddress): string {
+  return `${userId}/${deviceId}`;
+}
+
+export function addressOf({ userId, deviceId }: DeviceAddress): DeviceAddress {
+  return { userId, deviceId };
 }
 
 export function changedIdentity(): Violation {
