@@ -249,8 +249,8 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     name: "secure-replay-forgotten",
     title: "[SEC-28] forgets an offer as soon as it is answered",
     file: "protocol/secure/half-open.ts",
-    find: "    this.#answered.set(sessionId, { peer, expiresMs });",
-    replace: "    this.#answered.set(sessionId, { peer, expiresMs });\n    this.#answered.clear();",
+    find: "return answered === undefined || (answered.isGivenUp && answered.count < ANSWERS_MAX);",
+    replace: "return answered?.count !== 0;",
     killedBy: "secure-replay",
   },
   {

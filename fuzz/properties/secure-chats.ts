@@ -97,6 +97,15 @@ class Replays {
     const { effects } = arrived(this.net, packet);
     const kind = kindOf(packet.bytes);
     const [effect] = effects;
+    const [answer] = effects.slice(-1);
+    if (kind === "offer" && answer?.kind === "send") {
+      // Its handshake waits still: it has the same answer, and no offer of ours stands against it.
+      const isKept = log.slice(0, counts[1]).some(({ bytes }) => hex(bytes) === hex(answer.packet));
+      assert(isKept, "the same answer again [SEC-28]");
+      const crossed = effects.slice(0, -1).every((one) => one.kind === "closed");
+      assert(crossed && kindOf(answer.packet) === "accept", "and nothing else [SEC-28]");
+      return this.#seen("offer answered again");
+    }
     const isRefused = effects.length === 1 && effect?.kind === "refused";
     assert(isRefused, `${kind} again: ${effects.map((one) => one.kind)} [SEC-30]`);
     assert(counts[0] === packets.length && counts[1] === log.length, "nothing is sent [SEC-26]");
@@ -150,7 +159,14 @@ export const secureReplay = property<readonly Move[]>({
     "again, at any time, and no content goes or comes before a handshake is over (P22)",
   smokeRuns: 8,
   turns: 2,
-  kinds: ["offer again", "accept again", "confirm again", "message again", "early"],
+  kinds: [
+    "offer again",
+    "offer answered again",
+    "accept again",
+    "confirm again",
+    "message again",
+    "early",
+  ],
   arbitrary: fc.array(
     fc.record({
       act: fc.constantFrom<Move["act"][]>(
@@ -180,6 +196,7 @@ interface Flood {
 const FLOODERS = 6;
 const OFFERS_EACH = 4;
 const PER_PEER_MAX = 2;
+const PER_USER_MAX = 4;
 const ALL_MAX = 8;
 
 /** Offers of several devices to one, made once. */
@@ -267,13 +284,18 @@ function judgeHalf(node: ChatNode): void {
   for (const peer of peers) {
     const count = peers.filter((one) => one === peer).length;
     assert(count <= PER_PEER_MAX, `${count} with ${peer} [SEC-27]`);
+    const [user] = peer.split("/");
+    const ofUser = peers.filter((one) => one.startsWith(`${user}/`)).length;
+    assert(ofUser <= PER_USER_MAX, `${ofUser} with ${user} [SEC-27]`);
   }
 }
 
 /** More offers than anybody needs, with an answering directory and without one. */
 export const secureHalfOpen = property<Flood>({
   name: "secure-half-open",
-  title: "[SEC-22] [SEC-27] [SEC-32] two handshakes wait with a device, eight with all (P8)",
+  title:
+    "[SEC-22] [SEC-27] [SEC-32] two handshakes wait with a device, four with a user, " +
+    "eight with all (P8)",
   smokeRuns: 8,
   kinds: ["taken", "refused", "ours refused"],
   arbitrary: fc.record({

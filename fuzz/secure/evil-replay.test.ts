@@ -34,7 +34,11 @@ describe("a service that says things again", () => {
       };
       const couple = await scene.couple();
       if (kind === "message") await talks(couple);
-      await refuses(receiverOf(kind, couple), REPLAYED);
+      // An offer that is answered already has its answer again, which Ann refuses then.
+      const told = () => [...refusals(couple.ann), ...refusals(couple.bob)];
+      await couple.ann.device.until("refused", () => told().length > 0);
+      assert.deepEqual(told(), [REPLAYED]);
+      if (kind !== "offer") await refuses(receiverOf(kind, couple), REPLAYED);
       await talks(couple, kind === "message" ? { ann: ["from bob"], bob: ["from ann"] } : {});
     });
 

@@ -26,6 +26,9 @@ import { confirmTag, handshakeRoot, SECURE_LABEL, secureHash, sessionRoot } from
 export const ACCEPT_ENTROPY_BYTES: number =
   XWING_RANDOMNESS_BYTES + RATCHET_SEED_BYTES + HANDSHAKE_NONCE_BYTES;
 
+/** How often the same answer is sent again. [SEC-28] */
+export const ACCEPT_REPEATS_MAX = 8;
+
 /** Whether an offer is for this device, and in its time: before anybody's keys are asked for. */
 export function judgeOffer(offer: ReadOffer, own: OwnDevice, nowMs: number): Violation | undefined {
   const { fromDevice, toDevice, createdMs } = offer.core;
@@ -103,6 +106,7 @@ export class Accepting {
   readonly #parameters: SecureParametersPlain;
   /** Everything that was said, up to the answer's tag. */
   readonly #transcript: readonly Uint8Array[];
+  #repeatCount = 0;
   #secrets: { readonly seed: Uint8Array; readonly handshake: Uint8Array } | undefined;
 
   /** See {@link acceptOffer}, which judges the offer. */
@@ -137,6 +141,15 @@ export class Accepting {
     this.#secrets = { seed, handshake };
     this.#transcript = [...said, signature, tag];
     this.packet = encodePacket({ case: "accept", value: { core, signature, tag } });
+  }
+
+  /** Whether the answer may be sent once more, as its very offer has come again. [SEC-28] */
+  answers({ coreBytes, signature }: ReadOffer): boolean {
+    const [core, signed] = this.#transcript;
+    if (core === undefined || !equalBytes(core, coreBytes)) return false;
+    if (signed === undefined || !equalBytes(signed, signature)) return false;
+    this.#repeatCount += 1;
+    return this.#repeatCount <= ACCEPT_REPEATS_MAX;
   }
 
   /**

@@ -5,6 +5,7 @@ import { assert, unreachable, type Violation, violation } from "../violation.ts"
 import type { HandshakeEffect, SecureChatsEffect } from "./chat-effects.ts";
 import { Entropy } from "./entropy.ts";
 import type { SecureContentPlain, SecureParametersPlain } from "./established.ts";
+import { type Bounds, makingRoom } from "./fair-room.ts";
 import {
   encodePacket,
   type Moment,
@@ -37,8 +38,16 @@ import { type OpenChat, restoreChats, storeChats } from "./stored-chats.ts";
 
 /** Open with one device at a time; one more ends the oldest. [SEC-34] */
 export const SESSIONS_PER_PEER_MAX = 4;
+/** Open with the devices of one user; one more ends the oldest. [SEC-34] */
+export const SESSIONS_PER_USER_MAX = 16;
 /** Open with all devices together; beyond it offers are neither made nor answered. [SEC-34] */
 export const SESSIONS_MAX = 1_024;
+
+const SESSION_BOUNDS: Bounds = {
+  perDevice: SESSIONS_PER_PEER_MAX,
+  perUser: SESSIONS_PER_USER_MAX,
+  all: SESSIONS_MAX,
+};
 
 /** Whose chats they are. */
 export interface SecureChatsOptions {
@@ -190,11 +199,10 @@ export class SecureChats {
 
   /** A device that has lost its sessions begins new ones: the oldest make room. [SEC-34] */
   #makeRoom(peer: SecurePeer, turn: Turn): SecureChatsEffect[] {
-    const own = [...this.#open].filter(([, chat]) => nameOf(chat.peer) === nameOf(peer));
-    const ended = own.slice(0, Math.max(0, own.length + 1 - SESSIONS_PER_PEER_MAX));
-    const detail = "newer sessions with this device are open";
+    const held = [...this.#open].map(([id, chat]) => ({ id, peer: chat.peer }));
+    const detail = "newer sessions take its place";
     const because = violation(ErrorCode.SECURE_EXPIRED, "SEC-34", detail);
-    return ended.flatMap(([id]) => this.#end(id, because, turn));
+    return makingRoom(held, peer, SESSION_BOUNDS).flatMap((id) => this.#end(id, because, turn));
   }
 
   #message(message: Uint8Array, from: DeviceAddress, turn: Turn): SecureChatsEffect[] | Violation {
@@ -271,7 +279,7 @@ export class SecureChats {
   #close(id: string, turn: Turn): SecureChatsEffect[] {
     const because = violation(ErrorCode.GOODBYE, "", "closed here");
     if (this.#open.has(id)) return this.#end(id, because, turn);
-    return this.#handshakes.close(id, because);
+    return this.#handshakes.giveUp(id, because);
   }
 
   /** The time of {@link deadlineMs} has come, or any other time. */

@@ -6,11 +6,13 @@ import { ACCEPT_ENTROPY_BYTES, type Accepting, acceptOffer, judgeOffer } from ".
 import type { HandshakeEffect } from "./chat-effects.ts";
 import type { Entropy } from "./entropy.ts";
 import type { EstablishedSecure, SecureParametersPlain } from "./established.ts";
+import { makingRoom } from "./fair-room.ts";
 import {
   AnsweredOffers,
-  HALF_OPEN_MAX,
-  HALF_OPEN_PER_PEER_MAX,
+  HALF_OPEN_BOUNDS,
+  HALF_OPEN_PER_USER_MAX,
   judgeHalfOpen,
+  tooManyHalfOpen,
 } from "./half-open.ts";
 import type { OwnDevice, ReadAccept, ReadConfirm, ReadOffer } from "./handshake.ts";
 import { CONFIRM_ENTROPY_BYTES, OFFER_ENTROPY_BYTES, Offering } from "./offering.ts";
@@ -100,25 +102,44 @@ export class Handshakes {
 
   /** An offer came: the directory is asked before anything is believed. [SEC-17] */
   received(offer: ReadOffer, from: DeviceAddress, nowMs: number): HandshakeEffect[] | Violation {
-    const fault = judgeOffer(offer, this.#own, nowMs) ?? this.#judgeReceived(offer, from, nowMs);
+    const fault = judgeOffer(offer, this.#own, nowMs);
     if (fault !== undefined) return fault;
+    const answered = this.#answerAgain(offer, from, nowMs);
+    if (answered !== undefined) return answered;
+    const second = this.#judgeReceived(offer, from, nowMs);
+    if (second !== undefined) return second;
     this.#received.push({ offer, from, untilMs: nowMs + LOOK_UP_MS });
     return this.#ask(from.userId);
+  }
+
+  /** The other device may not have the answer: it has what it had, the same bytes. [SEC-28] */
+  #answerAgain(
+    offer: ReadOffer,
+    from: DeviceAddress,
+    nowMs: number,
+  ): HandshakeEffect[] | undefined {
+    const { machine, peer } = this.#acceptings.get(idOf(offer.core.sessionId)) ?? {};
+    if (machine === undefined || peer === undefined) return undefined;
+    const own = this.#offersTo(from);
+    if (own.length > 0 && this.#goesBefore(peer.fingerprint)) return undefined;
+    if (nameOf(peer) !== nameOf(from) || !machine.answers(offer)) return undefined;
+    return [...own.flatMap((id) => this.close(id, crossing())), sending(peer, machine, nowMs)];
   }
 
   #judgeReceived(offer: ReadOffer, from: DeviceAddress, nowMs: number): Violation | undefined {
     const id = idOf(offer.core.sessionId);
     const isWaiting = this.#received.some(({ offer: { core } }) => idOf(core.sessionId) === id);
-    if (isWaiting || this.has(id)) {
+    const isHalf = this.#offerings.has(id) || this.#acceptings.has(id);
+    if (isWaiting || isHalf || !this.#answered.isOpenTo(id)) {
       return violation(ErrorCode.SECURE_REPLAYED, "SEC-28", "an offer that was here before");
     }
-    const waiting = [
-      ...this.#received.map(({ from }) => nameOf(from)),
-      // Handshakes of this device make room, once it is known to be this device.
-      ...[...this.#acceptings.values()].map(({ peer }) => nameOf(peer)).filter(isAnother(from)),
-    ];
-    const full = judgeHalfOpen(waiting, nameOf(from));
+    // Those that wait for a confirm make room, once an offer is known to be its device's.
+    const waiting = this.#received.map((one) => one.from);
+    const ofUser = waiting.filter(({ userId }) => userId === from.userId);
+    if (ofUser.length >= HALF_OPEN_PER_USER_MAX) return tooManyHalfOpen();
+    const full = judgeHalfOpen(waiting.map(nameOf), nameOf(from));
     if (full !== undefined || this.#answered.hasRoom(nameOf(from), nowMs)) return full;
+    if (this.#answered.has(id)) return undefined;
     return violation(ErrorCode.SECURE_HALF_OPEN, "SEC-28", "too many offers to remember");
   }
 
@@ -161,29 +182,23 @@ export class Handshakes {
     ];
   }
 
+  /** Ours that are still sent again, or for the first time when the directory answers. [SEC-29] */
+  #standing(own: readonly string[]): string[] {
+    return own.filter((id) => this.#offerings.get(id)?.machine.repeats() ?? true);
+  }
+
   /** The other device may not have ours any more: it has begun anew since. [SEC-29] */
   #repeat(id: string, nowMs: number): HandshakeEffect[] {
     const offering = this.#offerings.get(id);
-    // One that waits for the directory still is sent for the first time then.
-    if (offering === undefined || !offering.machine.repeats()) return [];
-    const { machine, peer } = offering;
-    const { sessionId, packet, expiresMs } = machine;
-    const ttlS = secondsUntil(expiresMs, nowMs);
-    return [{ kind: "send", to: addressOf(peer), sessionId, packet, ttlS }];
+    return offering === undefined ? [] : [sending(offering.peer, offering.machine, nowMs)];
   }
 
-  /** A device that offers again does not wait for its oldest offer any more. [SEC-27] */
+  /** Nobody keeps others out with what it has begun before. [SEC-27] */
   #makeRoom(from: DeviceAddress): HandshakeEffect[] {
-    const own = [...this.#acceptings].filter(([, { peer }]) => nameOf(peer) === nameOf(from));
-    const tooMany = Math.max(
-      own.length + 1 - HALF_OPEN_PER_PEER_MAX,
-      this.#acceptings.size + 1 - HALF_OPEN_MAX,
-      0,
-    );
-    const ended = own.slice(0, tooMany);
-    const detail = "a newer offer of the device takes its place";
+    const held = [...this.#acceptings].map(([id, { peer }]) => ({ id, peer }));
+    const detail = "a newer offer takes its place";
     const because = violation(ErrorCode.SECURE_HALF_OPEN, "SEC-27", detail);
-    return ended.flatMap(([id]) => this.close(id, because));
+    return makingRoom(held, from, HALF_OPEN_BOUNDS).flatMap((id) => this.close(id, because));
   }
 
   #answer(
@@ -196,8 +211,9 @@ export class Handshakes {
     const peer = answer ? findPeer(this.#crypto, answer, query) : noAnswer();
     if ("code" in peer) return [{ kind: "refused", from, because: peer }];
     const own = this.#offersTo(from);
-    if (own.length > 0 && this.#goesBefore(fingerprint)) {
-      const repeated = own.flatMap((id) => this.#repeat(id, nowMs));
+    const standing = this.#goesBefore(fingerprint) ? this.#standing(own) : [];
+    if (standing.length > 0) {
+      const repeated = standing.flatMap((id) => this.#repeat(id, nowMs));
       return [{ kind: "refused", from, because: crossing() }, ...repeated];
     }
     const at = { nowMs, entropy: entropy.draw(ACCEPT_ENTROPY_BYTES) };
@@ -206,14 +222,9 @@ export class Handshakes {
     if ("code" in machine) return [{ kind: "refused", from, because: machine }];
     // Only now: an offer that nobody signed must not end ours.
     const ended = [...own.flatMap((id) => this.close(id, crossing())), ...this.#makeRoom(from)];
-    const { packet, expiresMs } = machine;
-    this.#answered.add(idOf(sessionId), nameOf(from), expiresMs);
+    this.#answered.add(idOf(sessionId), nameOf(from), machine.expiresMs);
     this.#acceptings.set(idOf(sessionId), { machine, peer });
-    return [
-      ...ended,
-      { kind: "accepted", sessionId, peer },
-      { kind: "send", to: from, sessionId, packet, ttlS: secondsUntil(expiresMs, nowMs) },
-    ];
+    return [...ended, { kind: "accepted", sessionId, peer }, sending(peer, machine, nowMs)];
   }
 
   #offersTo(device: DeviceAddress): string[] {
@@ -268,7 +279,13 @@ export class Handshakes {
     return { kind: "established", established, peer };
   }
 
-  /** Gives up a handshake; nothing if there is none of this id. */
+  /** Somebody here gives a handshake up: its offer may be answered anew. [SEC-28] */
+  giveUp(id: string, because: Violation): HandshakeEffect[] {
+    if (this.#acceptings.has(id)) this.#answered.giveUp(id);
+    return this.close(id, because);
+  }
+
+  /** A handshake is over; nothing if there is none of this id. */
   close(id: string, because: Violation): HandshakeEffect[] {
     const wanted = this.#wanted.find(({ sessionId }) => idOf(sessionId) === id);
     this.#wanted = this.#wanted.filter((one) => one !== wanted);
@@ -335,8 +352,14 @@ export function otherSender(): Violation {
   return violation(ErrorCode.SECURE_PEER_UNKNOWN, "SEC-31", "from another device");
 }
 
-function isAnother(device: DeviceAddress): (name: string) => boolean {
-  return (name) => name !== nameOf(device);
+/** An offer or an answer, as long as it holds; the same bytes each time. */
+function sending(
+  peer: SecurePeer,
+  { sessionId, packet, expiresMs }: Offering | Accepting,
+  nowMs: number,
+): HandshakeEffect {
+  const ttlS = secondsUntil(expiresMs, nowMs);
+  return { kind: "send", to: addressOf(peer), sessionId, packet, ttlS };
 }
 
 function crossing(): Violation {

@@ -27,8 +27,8 @@ export const OFFER_ENTROPY_BYTES: number = RATCHET_SEED_BYTES + HANDSHAKE_NONCE_
 /** For X-Wing. */
 export const CONFIRM_ENTROPY_BYTES: number = XWING_RANDOMNESS_BYTES;
 
-/** How often the same offer is sent again. [SEC-29] */
-export const OFFER_REPEATS_MAX = 8;
+/** How often the same offer is sent again, before it yields to one that crosses it. [SEC-29] */
+export const OFFER_REPEATS_MAX = 3;
 
 /** What is offered to whom. */
 export interface OfferInput {

@@ -68,7 +68,10 @@ export class StateReader {
 
   u64(): number {
     const upper = this.u32();
-    return upper * 2 ** 32 + this.u32();
+    const value = upper * 2 ** 32 + this.u32();
+    // Beyond it two forms would be one number. [SEC-70]
+    if (!Number.isSafeInteger(value)) this.#isBroken = true;
+    return value;
   }
 
   /** @param length what it must have; any when undefined */
