@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { DirectoryAnswer } from "../../protocol/secure/peer.ts";
 import { type LookedUp, Lookups } from "./lookups.ts";
 
 const ANSWER = { devices: [] } as unknown as DirectoryAnswer;
 
 /** A directory that answers when it is told to. */
-function directory(matters = true) {
+function directory(t: TestContext, matters = true) {
   const questions: { answer(found: LookedUp): void; fail(): void }[] = [];
   const answers: (DirectoryAnswer | undefined)[] = [];
   const over = new AbortController();
+  t.after(() => over.abort());
   const lookups = new Lookups({
     ask: () =>
       new Promise((resolve, reject) => {
@@ -19,7 +20,7 @@ function directory(matters = true) {
     matters: () => matters,
     over: over.signal,
   });
-  return { lookups, questions, answers, over };
+  return { lookups, questions, answers };
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -29,8 +30,8 @@ async function until(isSo: () => boolean): Promise<void> {
   }
 }
 
-test("[SEC-35] a change that is told while an answer is on its way is asked for", async () => {
-  const { lookups, questions, answers } = directory();
+test("[SEC-35] a change that is told while an answer is on its way is asked for", async (t) => {
+  const { lookups, questions, answers } = directory(t);
   lookups.ask("bob");
   lookups.ask("bob", 2);
   assert.equal(questions.length, 1);
@@ -40,8 +41,8 @@ test("[SEC-35] a change that is told while an answer is on its way is asked for"
   await until(() => answers.length === 2);
 });
 
-test("[SEC-35] an answer of before the change is not the last word", async () => {
-  const { lookups, questions, answers } = directory();
+test("[SEC-35] an answer of before the change is not the last word", async (t) => {
+  const { lookups, questions, answers } = directory(t);
   lookups.ask("bob", 5);
   questions[0]?.answer({ revision: 4, answer: ANSWER });
   await until(() => questions.length === 2);
@@ -50,8 +51,8 @@ test("[SEC-35] an answer of before the change is not the last word", async () =>
   assert.equal(questions.length, 2);
 });
 
-test("[SEC-35] where a chat hangs on it, it is asked until there is an answer", async () => {
-  const { lookups, questions, answers } = directory();
+test("[SEC-35] where a chat hangs on it, it is asked until there is an answer", async (t) => {
+  const { lookups, questions, answers } = directory(t);
   lookups.ask("bob");
   questions[0]?.fail();
   await until(() => questions.length === 2);
@@ -60,8 +61,8 @@ test("[SEC-35] where a chat hangs on it, it is asked until there is an answer", 
   await until(() => answers.length === 1);
 });
 
-test("[SEC-32] who asks at the very moment of an answer is answered as well", async () => {
-  const { lookups, questions, answers } = directory();
+test("[SEC-32] who asks at the very moment of an answer is answered as well", async (t) => {
+  const { lookups, questions, answers } = directory(t);
   lookups.ask("bob");
   questions[0]?.answer({ revision: 1, answer: ANSWER });
   for (let turn = 0; turn < 20; turn += 1) {
@@ -72,8 +73,8 @@ test("[SEC-32] who asks at the very moment of an answer is answered as well", as
   await until(() => questions.length === 2);
 });
 
-test("[SEC-32] where nothing hangs on it, no answer is one", async () => {
-  const { lookups, questions, answers } = directory(false);
+test("[SEC-32] where nothing hangs on it, no answer is one", async (t) => {
+  const { lookups, questions, answers } = directory(t, false);
   lookups.ask("eve");
   questions[0]?.fail();
   await until(() => answers.length === 1);
