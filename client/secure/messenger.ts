@@ -21,7 +21,7 @@ import { Lookups } from "./lookups.ts";
 import { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./options.ts";
 import { type OutgoingPacket, OutgoingPackets, type Sent } from "./outgoing.ts";
 import { type SafetyNumber, SecurePeers } from "./peers.ts";
-import { Renewals } from "./renewals.ts";
+import { hasLostSession, Renewals } from "./renewals.ts";
 import { ToldEvents } from "./told-events.ts";
 
 /** How long an offer waits for a device that is away. */
@@ -355,16 +355,14 @@ export class SecureMessenger {
     }
   }
 
-  async #refused({ from, because }: SecureChatsEffect & { kind: "refused" }): Promise<void> {
+  async #refused(effect: SecureChatsEffect & { kind: "refused" }): Promise<void> {
+    const { from, because } = effect;
     const { code } = because;
     if (code === ErrorCode.PEER_IDENTITY_CHANGED) {
       this.#told.tell({ kind: "secure-identity-changed", userId: from.userId });
     }
     this.#told.tell({ kind: "secure-refused", from, code });
-    // It talks into a session that this device does not have, or cannot follow: it may have lost
-    // more than it knows, and a new one tells it.
-    if (code !== ErrorCode.SECURE_SESSION_UNKNOWN && code !== ErrorCode.SECURE_OUT_OF_WINDOW)
-      return;
+    if (!hasLostSession(effect)) return;
     const isKnown = (await this.#options.peers.load(from.userId)) !== undefined;
     const hasOffer = [...this.#byId.values()].some(
       ({ peer: { userId, deviceId }, isOpen }) =>

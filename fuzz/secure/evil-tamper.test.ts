@@ -182,6 +182,8 @@ const TAMPERED = new Set([
   "SECURE_NOT_OPEN",
   "SECURE_EXPIRED",
   "SECURE_KEY_INVALID",
+  // Offers that wait for the directory side by side are as many as may be half open.
+  "SECURE_HALF_OPEN",
   "SECURE_OUT_OF_WINDOW",
   "SECURE_REPLAYED",
 ]);

@@ -1,6 +1,7 @@
 import type { Violation } from "../violation.ts";
 import type { SecureContentPlain, SecureParametersPlain } from "./established.ts";
 import type { FrankedContent } from "./franking.ts";
+import type { ReadPacket } from "./handshake.ts";
 import type { DeviceAddress, SecurePeer } from "./peer.ts";
 
 /** What a client does for its secure chats, in order. */
@@ -48,4 +49,10 @@ export type HandshakeEffect =
       readonly because: Violation;
     }
   /** A packet was not taken. For logs, and for asking the user; nobody else is told. [SEC-26] */
-  | { readonly kind: "refused"; readonly from: DeviceAddress; readonly because: Violation };
+  | {
+      readonly kind: "refused";
+      readonly from: DeviceAddress;
+      readonly because: Violation;
+      /** What was refused, as far as it could be read. */
+      readonly packet?: ReadPacket["kind"];
+    };

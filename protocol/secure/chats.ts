@@ -150,9 +150,11 @@ export class SecureChats {
   received(packet: Uint8Array, from: DeviceAddress, at: Moment): readonly SecureChatsEffect[] {
     return this.#turn(at, (turn) => {
       const read = readPacket(packet);
-      const effects = "code" in read ? read : this.#dispatch(read, from, turn);
+      if ("code" in read) return [{ kind: "refused", from: addressOf(from), because: read }];
+      const effects = this.#dispatch(read, from, turn);
       if (!("code" in effects)) return effects;
-      return [{ kind: "refused", from: addressOf(from), because: effects }];
+      const refused = { kind: "refused", from: addressOf(from), because: effects } as const;
+      return [{ ...refused, packet: read.kind }];
     });
   }
 
@@ -221,7 +223,7 @@ export class SecureChats {
     const effects: SecureChatsEffect[] = [];
     if (opened.kind === "refused") {
       const because = violation(opened.code, opened.requirement, "a message");
-      effects.push({ kind: "refused", from: addressOf(from), because });
+      effects.push({ kind: "refused", from: addressOf(from), because, packet: "message" });
     } else {
       const { content, position, franked, reply } = opened;
       if (content.kind.case === "text" || content.kind.case === "custom") {

@@ -209,17 +209,17 @@ export class Handshakes {
     const { sessionId, fromDevice: fingerprint } = offer.core;
     const query = { ...from, fingerprint, nowMs };
     const peer = answer ? findPeer(this.#crypto, answer, query) : noAnswer();
-    if ("code" in peer) return [{ kind: "refused", from, because: peer }];
+    if ("code" in peer) return [refusedOffer(from, peer)];
     const own = this.#offersTo(from);
     const standing = this.#goesBefore(fingerprint) ? this.#standing(own) : [];
     if (standing.length > 0) {
       const repeated = standing.flatMap((id) => this.#repeat(id, nowMs));
-      return [{ kind: "refused", from, because: crossing() }, ...repeated];
+      return [refusedOffer(from, crossing()), ...repeated];
     }
     const at = { nowMs, entropy: entropy.draw(ACCEPT_ENTROPY_BYTES) };
     const input = { offer, peer, parameters: this.#parameters };
     const machine = acceptOffer(this.#crypto, this.#own, input, at);
-    if ("code" in machine) return [{ kind: "refused", from, because: machine }];
+    if ("code" in machine) return [refusedOffer(from, machine)];
     // Only now: an offer that nobody signed must not end ours.
     const ended = [...own.flatMap((id) => this.close(id, crossing())), ...this.#makeRoom(from)];
     this.#answered.add(idOf(sessionId), nameOf(from), machine.expiresMs);
@@ -360,6 +360,10 @@ function sending(
 ): HandshakeEffect {
   const ttlS = secondsUntil(expiresMs, nowMs);
   return { kind: "send", to: addressOf(peer), sessionId, packet, ttlS };
+}
+
+function refusedOffer(from: DeviceAddress, because: Violation): HandshakeEffect {
+  return { kind: "refused", from, because, packet: "offer" };
 }
 
 function crossing(): Violation {
