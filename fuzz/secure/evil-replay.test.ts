@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import { type Couple, EvilScene, refusals, refuses, talks } from "./evil-scene.ts";
+import type { SecureChat } from "../../client/secure/chat.ts";
+import { type Couple, EvilScene, refusals, refuses, talks, theirsOf } from "./evil-scene.ts";
 import type { PacketKind } from "./evil-service.ts";
 
 let scene: EvilScene;
@@ -86,7 +87,12 @@ describe("a service that says things again", () => {
       await scene.release(packet);
       await refuses(kind === "accept" ? ann : bob, SESSION_UNKNOWN);
       assert.deepEqual([...ann.device.texts, ...bob.device.texts], []);
-      await talks(await scene.open(ann, bob));
+      if (kind !== "message") return await talks(await scene.open(ann, bob));
+      // As if Ann had gone on in the session that was lost: it is she who hears of it.
+      await bob.device.until("a chat anew", () => bob.device.messenger.chats.length === 1);
+      const chat = bob.device.messenger.chats[0] as SecureChat;
+      await chat.settled();
+      await talks({ ann: bob, bob: ann, chat, theirs: await theirsOf(ann, chat) });
     });
   }
 
