@@ -178,7 +178,8 @@ function messageEvent(
   self: { readonly deviceId: string; readonly userId: string },
 ): MessageEvent | undefined {
   const { conversationId, senderUserId, senderDeviceId, content } = message;
-  if (content?.kind.case === undefined) return undefined;
+  const said = content?.kind;
+  if (said?.case !== "text" && said?.case !== "custom") return undefined;
   return {
     kind: "message",
     seq,
@@ -188,7 +189,7 @@ function messageEvent(
     senderUserId,
     senderDeviceId,
     own: senderUserId === self.userId && senderDeviceId === self.deviceId,
-    content: content.kind.value,
+    content: said.value,
   };
 }
 

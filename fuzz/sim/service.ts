@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { assert } from "../../protocol/violation.ts";
 import { CommitGroup } from "../../server/store/group.ts";
 import { MemoryDisk } from "../../server/store/memory.ts";
+import { planningState } from "../../server/store/planning-state.ts";
 import {
   type AdvanceOutcome,
   type AttachOutcome,
@@ -10,6 +11,9 @@ import {
   type DeviceLogin,
   type DevicePosition,
   type DeviceRef,
+  type LogPage,
+  type LogRange,
+  type LogRef,
   type PageLimit,
   type PlanningReads,
   type PlanningState,
@@ -165,7 +169,11 @@ export class NodeStore implements Store {
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
     const { disk } = this.#service;
-    return disk.planning(reads, this.#service.wallMs());
+    return planningState(disk, reads, this.#service.wallMs());
+  }
+
+  async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
+    return this.#service.disk.logPage(log, range, limit);
   }
 
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
@@ -219,6 +227,10 @@ export class NodeStore implements Store {
     const watchers = this.#watchers.get(user) ?? new Set();
     this.#watchers.set(user, watchers.add(woken));
     return () => watchers.delete(woken);
+  }
+
+  watchLogs(): () => void {
+    return () => {};
   }
 
   async close(): Promise<void> {}

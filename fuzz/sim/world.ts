@@ -245,7 +245,7 @@ export class World implements DeviceWorld {
     assert(seq === cursor.seq + 1, `${seq} is handled after ${cursor.seq} [SEQ-2] [SEQ-10]`);
     const user = userRefOf("", device.userId);
     if (this.service.disk.bounds(user)?.epoch !== cursor.epoch) return;
-    const { event } = this.service.disk.entry(user, seq);
+    const { event } = this.service.disk.timelineEntry(user, seq);
     assert(textOf(event) === text, "what is handled is what was committed there [SEQ-14]");
   }
 
@@ -348,7 +348,9 @@ export class World implements DeviceWorld {
   #timeline(user: UserRef): string[] {
     const { disk } = this.service;
     const head = disk.bounds(user)?.head ?? 0;
-    return Array.from({ length: head }, (_, index) => textOf(disk.entry(user, index + 1).event));
+    return Array.from({ length: head }, (_, index) =>
+      textOf(disk.timelineEntry(user, index + 1).event),
+    );
   }
 
   #judgeOrder(timeline: readonly string[]): void {

@@ -1,4 +1,12 @@
-import { ENTRIES, isWithin, ROOMS, type Room, roomOf, STORE_NAMERS } from "./rooms.ts";
+import {
+  ENTRIES,
+  isWithin,
+  ROOMS,
+  type Room,
+  roomOf,
+  STORE_INTERFACE,
+  STORE_NAMERS,
+} from "./rooms.ts";
 import type { Dependencies, Fault, Rule } from "./rule.ts";
 import { type ImportFact, isTestPath, type SourceFile } from "./source-file.ts";
 
@@ -36,7 +44,7 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
   "import-store": (file) => {
     if (STORE_NAMERS.some((place) => isWithin(file.path, place))) return [];
     return faultsOf(file, ({ target }) =>
-      target?.startsWith("server/store/") && target !== "server/store/store.ts"
+      target?.startsWith("server/store/") && !STORE_INTERFACE.includes(target)
         ? `${target} is one kind of store; take the interface`
         : undefined,
     );

@@ -47,7 +47,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "server/server.ts": { reads: ["gen", "protocol", "platform", "server"], packages: "node" },
   "server/links": { reads: ["gen", "protocol", "platform"], packages: "node" },
   "server/operations": {
-    reads: ["gen", "protocol", "server/store/store.ts"],
+    reads: ["gen", "protocol", "server/store/store.ts", "server/store/documents.ts"],
     packages: [PROTOBUF],
   },
   "server/sessions": {
@@ -62,7 +62,13 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: "node",
   },
   "server/services": {
-    reads: ["gen", "protocol", "server/operations", "server/store/store.ts"],
+    reads: [
+      "gen",
+      "protocol",
+      "server/operations",
+      "server/store/store.ts",
+      "server/store/documents.ts",
+    ],
     packages: "node",
   },
   "server/auth": { reads: ["gen", "protocol", "server/config-error.ts"], packages: "node" },
@@ -91,6 +97,9 @@ export function isWithin(path: string, place: string): boolean {
 
 /** Who may name a store by its kind; everybody else is given the interface. */
 export const STORE_NAMERS = ["server/store", "server/server.ts", "fuzz", "bench"];
+
+/** What a store is to everybody else: its promises, and the documents that it hands out. */
+export const STORE_INTERFACE = ["server/store/store.ts", "server/store/documents.ts"];
 
 /** Who may say that something is durable: stores, and the world of the simulator, which is one. */
 export const DURABLE_MAKERS = ["server/store", "fuzz/sim"];

@@ -10,13 +10,12 @@ import type { DeviceCertificate } from "../../gen/posthorn/v1/secure_pb.ts";
 import { equalBytes } from "../../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { nameOfCertificate, readCertificate, sameKeys } from "../../protocol/secure/identity.ts";
+import { documentsIn, namesIn } from "../store/documents.ts";
 import {
   type AppendPlan,
   type DeviceRef,
   type DocumentRef,
   documentRefOf,
-  documentsIn,
-  namesIn,
   type Plan,
   type PlanningState,
   type StoredDocument,

@@ -1,5 +1,4 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { getTextEncoding } from "@bufbuild/protobuf/wire";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type Content, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { SendDirect } from "../../gen/posthorn/v1/operation_pb.ts";
@@ -11,6 +10,7 @@ import {
   type UserRef,
   userRefOf,
 } from "../store/store.ts";
+import { contentRefusal } from "./content.ts";
 import type { OperationLimits, Sender } from "./plan.ts";
 
 /** The users that a direct message needs to exist. */
@@ -57,17 +57,4 @@ export function planSendDirect(
  */
 export function directConversationId(first: string, second: string): string {
   return first < second ? `d:${first}:${second}` : `d:${second}:${first}`;
-}
-
-function contentRefusal(content: Content | undefined, limits: OperationLimits) {
-  const kind = content?.kind;
-  if (kind?.case === undefined || kind.value.length === 0) return ErrorCode.MESSAGE_EMPTY;
-  const bytes = kind.case === "text" ? utf8Length(kind.value, limits) : kind.value.length;
-  return bytes > limits.contentBytes ? ErrorCode.MESSAGE_TOO_LARGE : undefined;
-}
-
-/** Encodes only texts that may be too long: UTF-8 never takes more than three bytes a code unit. */
-function utf8Length(text: string, limits: OperationLimits): number {
-  if (text.length * 3 <= limits.contentBytes) return text.length;
-  return getTextEncoding().encodeUtf8(text).length;
 }

@@ -4,12 +4,11 @@ import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { SendPacket } from "../../gen/posthorn/v1/operation_pb.ts";
 import { SecurePacketSchema } from "../../gen/posthorn/v1/secure_pb.ts";
 import { DEVICE_ID_PATTERN, USER_ID_PATTERN } from "../../protocol/limits.ts";
+import { documentsIn, namesIn } from "../store/documents.ts";
 import {
   type DocumentRef,
   documentRefOf,
-  documentsIn,
   type NameAddition,
-  namesIn,
   type PerishableQueue,
   type Plan,
   type PlanningReads,

@@ -13,6 +13,8 @@ const LIMITS = { contentBytes: 1_000, frameBytes: 262_144, crypto: NATIVE_CRYPTO
 const KNOWN = {
   knownUsers: new Set([userRefOf("", "alice"), userRefOf("", "bob")]),
   documents: new Map(),
+  entries: new Map(),
+  heads: new Map(),
   nowMs: 1_800_000_000_000,
 };
 

@@ -2,15 +2,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type Operation, OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
-import {
-  DocumentChanges,
-  type DocumentRef,
-  documentsIn,
-  type Plan,
-  type PlanningReads,
-  type PlanningState,
-  type UserRef,
-} from "../store/store.ts";
+import { DocumentChanges, documentsIn } from "../store/documents.ts";
+import type { DocumentRef, Plan, PlanningReads, PlanningState, UserRef } from "../store/store.ts";
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
 import { planSendDirect, sendDirectReads } from "./messages.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
@@ -74,6 +67,8 @@ function readsOfOne(operation: KnownOperation, sender: Sender): PlanningReads {
     case "publishDevice":
     case "revokeDevice":
       return { users: [], documents: directoryReads(sender) };
+    default:
+      return { users: [] };
   }
 }
 
@@ -113,5 +108,7 @@ export function planOperation(
       return planPublishDevice(operation.value, sender, state, rules);
     case "revokeDevice":
       return planRevokeDevice(operation.value, sender, state, rules);
+    default:
+      return { kind: "refuse", code: ErrorCode.OPERATION_MALFORMED };
   }
 }

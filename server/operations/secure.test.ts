@@ -9,13 +9,8 @@ import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { SecurePacketSchema } from "../../gen/posthorn/v1/secure_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { certify } from "../../protocol/secure/identity.ts";
-import {
-  DocumentChanges,
-  type DocumentRef,
-  type Plan,
-  type StoredDocument,
-  userRefOf,
-} from "../store/store.ts";
+import { DocumentChanges } from "../store/documents.ts";
+import { type DocumentRef, type Plan, type StoredDocument, userRefOf } from "../store/store.ts";
 import { directoryRef, watchersRef } from "./directory.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "./plan.ts";
 import { PublishBudget } from "./publish-budget.ts";
@@ -42,7 +37,12 @@ class Bench {
     const knownUsers = new Set(users.filter((user) => reads.users.includes(user)));
     const changes = new DocumentChanges((ref) => this.#read(ref));
     const documents = new Map(reads.documents?.map((ref) => [ref, this.#read(ref)]));
-    const plan = planOperation(decoded, sender, { knownUsers, documents, nowMs: NOW_MS }, RULES);
+    const plan = planOperation(
+      decoded,
+      sender,
+      { knownUsers, documents, entries: new Map(), heads: new Map(), nowMs: NOW_MS },
+      RULES,
+    );
     assert.ok(changes.hold(plan), "it relies on what it was given");
     changes.apply(plan);
     for (const [ref, document] of changes.changed) this.documents.set(ref, document);

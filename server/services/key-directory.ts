@@ -3,7 +3,8 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { directoryIn, directoryRef } from "../operations/directory.ts";
-import { documentsIn, type Store } from "../store/store.ts";
+import { documentsIn } from "../store/documents.ts";
+import type { Store } from "../store/store.ts";
 import { CallRefused, type Implementation } from "./service.ts";
 
 /** Answers which devices a user has, from what the store holds. [SEC-81] */

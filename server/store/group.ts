@@ -16,6 +16,7 @@ import {
   prepareAttachment,
   resultsFrom,
 } from "./device-record.ts";
+import { DocumentChanges } from "./documents.ts";
 import {
   hasRoom,
   keptName,
@@ -30,8 +31,11 @@ import {
   type AttachRequest,
   type DevicePosition,
   type DeviceRef,
-  DocumentChanges,
   type DocumentRef,
+  type EntryContent,
+  type EntryRef,
+  entryName,
+  type LogEntry,
   type LogRef,
   type PerishableContent,
   type PlannedSubmit,
@@ -49,6 +53,8 @@ export interface DurableView {
   /** The number of a log's newest entry; 0: none. */
   logHead(log: LogRef): number;
   document(ref: DocumentRef): StoredDocument;
+  /** What a log holds under a number; undefined beyond its head. */
+  entry(ref: EntryRef): LogEntry | undefined;
   /** What waits for devices, by queue. */
   readonly perishables: PerishableView;
 }
@@ -101,6 +107,8 @@ export class CommitGroup {
   readonly newUsers = new Map<UserRef, TimelineBounds>();
   readonly devices = new Map<string, { readonly device: DeviceRef; record: DeviceRecord }>();
   readonly logs = new Map<LogRef, LogAppend>();
+  /** Entries from before this group that get another content, by name. */
+  readonly replaced = new Map<string, EntryContent>();
   readonly timelines = new Map<UserRef, TimelineAppend>();
   /** What was added for devices that were not taken out since. */
   perishables: NumberedPerishable[] = [];
@@ -187,8 +195,9 @@ export class CommitGroup {
         if (perishable !== undefined && !this.#hasRoom(perishable)) {
           return { code: perishable.full, conversationSeq: 0, committedMs, digest };
         }
-        this.#documents.apply(plan);
+        for (const content of plan.replaces ?? []) this.#replace(content);
         const logSeq = this.#append(plan.log, plan.event);
+        this.#documents.apply(plan, logSeq);
         for (const user of plan.timelines) this.#index(user, plan.log, logSeq);
         if (perishable !== undefined) this.#keep(perishable);
         for (const device of plan.erases ?? []) this.#erase(device);
@@ -241,6 +250,27 @@ export class CommitGroup {
     return append.firstSeq + append.events.length - 1;
   }
 
+  #replace(content: EntryContent): void {
+    const append = this.logs.get(content.log);
+    if (append === undefined || content.seq < append.firstSeq) {
+      this.replaced.set(entryName(content), content);
+    } else append.events[content.seq - append.firstSeq] = content.event;
+  }
+
+  #event(ref: EntryRef): Uint8Array | undefined {
+    const append = this.logs.get(ref.log);
+    if (append !== undefined && ref.seq >= append.firstSeq) {
+      return append.events[ref.seq - append.firstSeq];
+    }
+    return this.replaced.get(entryName(ref))?.event ?? this.#view.entry(ref)?.event;
+  }
+
+  #head(log: LogRef): number {
+    const append = this.logs.get(log);
+    if (append === undefined) return this.#view.logHead(log);
+    return append.firstSeq + append.events.length - 1;
+  }
+
   #index(user: UserRef, log: LogRef, logSeq: number): void {
     let append = this.timelines.get(user);
     if (append === undefined) {
@@ -258,10 +288,20 @@ export class CommitGroup {
   /** Each on what those before it would leave. */
   #hold(submits: readonly PlannedSubmit[]): boolean {
     const documents = new DocumentChanges((ref) => this.#documents.get(ref));
+    const events = new Map<string, Uint8Array>();
+    const heads = new Map<LogRef, number>();
+    const headOf = (log: LogRef) => heads.get(log) ?? this.#head(log);
+    const isAsPlanned = (planned: EntryContent) => {
+      const event = events.get(entryName(planned)) ?? this.#event(planned);
+      return event !== undefined && Buffer.compare(event, planned.event) === 0;
+    };
     return submits.every(({ plan }) => {
-      if (!documents.hold(plan)) return false;
-      documents.apply(plan);
+      if (!documents.hold(plan) || !(plan.requiresEntries ?? []).every(isAsPlanned)) return false;
       if (plan.kind === "refuse") return true;
+      if (!(plan.requiresHeads ?? []).every(({ log, head }) => headOf(log) === head)) return false;
+      documents.apply(plan);
+      for (const content of plan.replaces ?? []) events.set(entryName(content), content.event);
+      heads.set(plan.log, headOf(plan.log) + 1);
       return plan.timelines.every((user) => this.#bounds(user) !== undefined);
     });
   }

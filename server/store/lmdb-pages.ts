@@ -25,6 +25,23 @@ export function lastRecord(env: Env, first: Buffer, last: Buffer): FoundRecord |
   return undefined;
 }
 
+/** Records with keys of a range, in order or against it. */
+export function* recordsFrom(
+  env: Env,
+  { start, end }: { readonly start: Buffer; readonly end: Buffer },
+  reverse: boolean,
+): Generator<FoundRecord> {
+  // Backwards, the end is the first key that is read, and would be in it.
+  const range = reverse ? { start: end, end: start, reverse } : { start, end };
+  for (const { key, value } of env.getRange(range)) {
+    if (reverse && (key as Buffer).equals(end)) continue;
+    yield { firstSeq: firstSeqOf(key), value: value as Buffer };
+  }
+  if (!reverse) return;
+  const last = env.getBinary(start);
+  if (last !== undefined) yield { firstSeq: firstSeqOf(start), value: last };
+}
+
 /** Reads part of a timeline and joins the content that its entries refer to. */
 export function loadPage(
   env: Env,

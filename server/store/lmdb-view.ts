@@ -9,11 +9,14 @@ import {
   runsLength,
 } from "./group.ts";
 import { deviceKey, documentKey, logKey, timelineKey, userKey } from "./keys.ts";
+import { loadEntry } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-pages.ts";
 import { decodeDevice, decodeDocument, decodeLog, decodeTimeline, decodeUser } from "./records.ts";
 import {
   type DeviceRef,
   type DocumentRef,
+  type EntryRef,
+  type LogEntry,
   type LogRef,
   NO_DOCUMENT,
   type StoredDocument,
@@ -84,6 +87,10 @@ export class CachedView implements DurableView {
     const document = decodeDocument(stored);
     this.#documents.set(ref, document);
     return document;
+  }
+
+  entry(ref: EntryRef): LogEntry | undefined {
+    return loadEntry(this.#env, ref);
   }
 
   setBounds(user: UserRef, bounds: TimelineBounds): void {

@@ -20,10 +20,12 @@ import {
   timelineKey,
   userKey,
 } from "./keys.ts";
+import { loadLogPage, replacedRecords } from "./lmdb-logs.ts";
 import { loadPage } from "./lmdb-pages.ts";
 import { LmdbPerishables } from "./lmdb-perishables.ts";
 import { LmdbTickets } from "./lmdb-tickets.ts";
 import { CachedView } from "./lmdb-view.ts";
+import { planningState } from "./planning-state.ts";
 import { logRecords, timelineRecords } from "./record-bounds.ts";
 import {
   encodeDevice,
@@ -42,6 +44,9 @@ import {
   type DevicePosition,
   type DeviceRef,
   type Durable,
+  type LogPage,
+  type LogRange,
+  type LogRef,
   type PageLimit,
   type PlanningReads,
   type PlanningState,
@@ -100,6 +105,7 @@ export class LmdbStore implements Store {
   readonly #sources: GroupSources;
   readonly tickets: LmdbTickets;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
+  readonly #logWatchers = new Set<(log: LogRef, head: number) => void>();
   readonly #positions = new Map<string, DevicePosition>();
   #queue: Request[] = [];
   #running: Promise<void> | undefined;
@@ -154,9 +160,11 @@ export class LmdbStore implements Store {
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
-    const known = reads.users.filter((user) => this.#view.bounds(user) !== undefined);
-    const documents = new Map(reads.documents?.map((ref) => [ref, this.#view.document(ref)]));
-    return { knownUsers: new Set(known), documents, nowMs: this.#options.nowMs() };
+    return planningState(this.#view, reads, this.#options.nowMs());
+  }
+
+  async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
+    return loadLogPage(this.#env, this.#view.logHead(log), { log, range, limit });
   }
 
   async loadTimeline(
@@ -199,6 +207,11 @@ export class LmdbStore implements Store {
         this.#watchers.delete(user);
       }
     };
+  }
+
+  watchLogs(grown: (log: LogRef, head: number) => void): () => void {
+    this.#logWatchers.add(grown);
+    return () => this.#logWatchers.delete(grown);
   }
 
   async close(): Promise<void> {
@@ -298,6 +311,9 @@ export class LmdbStore implements Store {
     for (const { device, record } of group.devices.values()) {
       writes.put(deviceKey(device), encodeDevice(record));
     }
+    for (const { key, value } of replacedRecords(this.#env, group.replaced.values())) {
+      writes.put(key, value);
+    }
     for (const [log, append] of group.logs) {
       for (const { firstSeq, events } of logRecords(append)) {
         writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
@@ -358,6 +374,9 @@ export class LmdbStore implements Store {
   }
 
   #wake(group: CommitGroup): void {
+    for (const log of this.#logWatchers.size === 0 ? [] : group.logs.keys()) {
+      for (const grown of this.#logWatchers) grown(log, this.#view.logHead(log));
+    }
     for (const user of group.timelines.keys()) {
       const watchers = this.#watchers.get(user);
       if (watchers === undefined) continue;

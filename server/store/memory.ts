@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
 import { entryOf, type PerishableEntry, Perishables } from "./perishables.ts";
+import { planningState } from "./planning-state.ts";
 import {
   type AdvanceOutcome,
   type AttachOutcome,
@@ -12,6 +13,10 @@ import {
   type DeviceRef,
   type DocumentRef,
   type Durable,
+  type EntryRef,
+  type LogEntry,
+  type LogPage,
+  type LogRange,
   type LogRef,
   NO_DOCUMENT,
   type PageLimit,
@@ -29,11 +34,6 @@ import {
   toldSeq,
   type UserRef,
 } from "./store.ts";
-
-interface LogEntry {
-  readonly committedMs: number;
-  readonly event: Uint8Array;
-}
 
 export interface MemoryPerishable extends PerishableEntry {
   readonly event: Uint8Array;
@@ -66,14 +66,12 @@ export class MemoryDisk implements DurableView {
     return this.documents.get(ref) ?? NO_DOCUMENT;
   }
 
-  planning(reads: PlanningReads, nowMs: number): PlanningState {
-    const knownUsers = new Set(reads.users.filter((user) => this.users.has(user)));
-    const documents = new Map(reads.documents?.map((ref) => [ref, this.document(ref)]));
-    return { knownUsers, documents, nowMs };
+  entry({ log, seq }: EntryRef): LogEntry | undefined {
+    return this.logs.get(log)?.[seq - 1];
   }
 
   /** A timeline entry joined with its content. */
-  entry(user: UserRef, seq: number) {
+  timelineEntry(user: UserRef, seq: number) {
     const index = this.timelines.get(user)?.[seq - 1];
     const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
     if (entry === undefined) throw new RangeError("a timeline entry is missing");
@@ -96,15 +94,30 @@ export class MemoryDisk implements DurableView {
     const entries: TimelineEntry[] = [];
     let bytes = 0;
     for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { conversationSeq, committedMs, event: stub } = this.entry(user, seq);
+      const { conversationSeq, committedMs, event: stub } = this.timelineEntry(user, seq);
       const own = readers?.(seq)?.event;
-      // A copy: what is swept is written over in place.
-      const event = own === undefined ? stub : Uint8Array.from(own);
+      // A copy: what is swept or replaced is written over in place.
+      const event = Uint8Array.from(own ?? stub);
       bytes += event.length;
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
       entries.push({ seq, conversationSeq, committedMs, event });
     }
     return { bounds, entries };
+  }
+
+  logPage(log: LogRef, range: LogRange, limit: PageLimit): LogPage {
+    const head = this.logHead(log);
+    const entries: LogPage["entries"][number][] = [];
+    const through = Math.min(range.through, head);
+    let bytes = 0;
+    for (let step = 0; step <= through - range.from; step += 1) {
+      const seq = range.fromEnd ? through - step : range.from + step;
+      const entry = this.entry({ log, seq }) as LogEntry;
+      bytes += entry.event.length;
+      if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
+      entries.push({ seq, ...entry, event: Uint8Array.from(entry.event) });
+    }
+    return { head, entries: range.fromEnd ? entries.reverse() : entries };
   }
 
   /** A device has passed a number: only what is in force counts. */
@@ -134,9 +147,18 @@ export class MemoryDisk implements DurableView {
     for (const { device, record } of group.devices.values()) {
       this.devices.set(deviceName(device), record);
     }
+    for (const { log, seq, event } of group.replaced.values()) {
+      const entries = this.logs.get(log) as LogEntry[];
+      const { committedMs, event: before } = entries[seq - 1] as LogEntry;
+      entries[seq - 1] = { committedMs, event };
+      before.fill(0);
+    }
     for (const [log, { events }] of group.logs) {
       const entries = this.logs.get(log) ?? [];
-      for (const event of events) entries.push({ committedMs: group.committedMs, event });
+      // Copies: what is replaced is written over in place.
+      for (const event of events) {
+        entries.push({ committedMs: group.committedMs, event: Uint8Array.from(event) });
+      }
       this.logs.set(log, entries);
     }
     for (const [user, { runs }] of group.timelines) {
@@ -172,6 +194,7 @@ export class MemoryStore implements Store {
   readonly disk: MemoryDisk;
   readonly #options: MemoryStoreOptions;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
+  readonly #logWatchers = new Set<(log: LogRef, head: number) => void>();
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(options: MemoryStoreOptions) {
@@ -204,7 +227,11 @@ export class MemoryStore implements Store {
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
-    return this.disk.planning(reads, this.#options.nowMs());
+    return planningState(this.disk, reads, this.#options.nowMs());
+  }
+
+  async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
+    return this.disk.logPage(log, range, limit);
   }
 
   async loadTimeline(
@@ -224,6 +251,11 @@ export class MemoryStore implements Store {
     const watchers = this.#watchers.get(user) ?? new Set();
     this.#watchers.set(user, watchers.add(woken));
     return () => watchers.delete(woken);
+  }
+
+  watchLogs(grown: (log: LogRef, head: number) => void): () => void {
+    this.#logWatchers.add(grown);
+    return () => this.#logWatchers.delete(grown);
   }
 
   async close(): Promise<void> {
@@ -254,6 +286,9 @@ export class MemoryStore implements Store {
   }
 
   #wake(group: CommitGroup): void {
+    for (const log of group.logs.keys()) {
+      for (const grown of this.#logWatchers) grown(log, this.disk.logHead(log));
+    }
     for (const user of group.timelines.keys()) {
       const { head } = this.disk.bounds(user) as TimelineBounds;
       for (const woken of this.#watchers.get(user) ?? []) woken(head);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture } from "./contract.ts";
+import { namesIn } from "./documents.ts";
 import { PERISHABLES_MAX } from "./perishables.ts";
 import {
   type AppendPlan,
@@ -9,7 +10,6 @@ import {
   type CommitOutcome,
   type DeviceRef,
   documentRefOf,
-  namesIn,
   type PerishableQueue,
   type Plan,
   type Receipt,

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import type { Attachment, Durable, Receipt, TimelinePage } from "../../protocol/session/facts.ts";
 
 export type {
@@ -33,6 +34,9 @@ export type {
  * 10. A perishable event is read by one device only, until that device's cursor has passed it or it
  *    has expired. Then it is erased: nothing of it can be read any more from anything the store
  *    wrote. Queues bound how many wait, for a device and of whom they share the store's room with.
+ * 11. What takes the place of an entry's content does so in its log and in every timeline, and what
+ *     it was is erased: as soon as the commit has resolved, nobody reads it any more from anything
+ *     the store wrote.
  *
  * A store knows logs, timelines, devices and documents. What a message is, it never learns.
  */
@@ -67,6 +71,8 @@ export interface Store {
     limit: PageLimit,
     readerId?: string,
   ): Promise<TimelinePage>;
+  /** A log's entries with numbers of a range, in order, or from its end. */
+  loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage>;
   /**
    * Notes how far a device is. Written with the next group, or soon; never waits. A lost note costs
    * a longer replay of what the device then reports as duplicates, never a message. "fenced": a
@@ -83,6 +89,8 @@ export interface Store {
    * Calls back after a timeline has grown durably. A hint: may come late, doubled or not at all.
    */
   watch(user: UserRef, woken: (head: number) => void): () => void;
+  /** Calls back after any log has grown durably. A hint likewise. */
+  watchLogs(grown: (log: LogRef, head: number) => void): () => void;
   /** Finishes what was begun, makes it durable and lets go of the files. */
   close(): Promise<void>;
 }
@@ -189,12 +197,50 @@ export type AdvanceOutcome = "noted" | "fenced";
 export interface PlanningReads {
   readonly users: readonly UserRef[];
   readonly documents?: readonly DocumentRef[];
+  readonly entries?: readonly EntryRef[];
+  /** Logs whose newest number is asked for. */
+  readonly heads?: readonly LogRef[];
+}
+
+/** An entry of a log. */
+export interface EntryRef {
+  readonly log: LogRef;
+  readonly seq: number;
+}
+
+/** For maps. */
+export function entryName({ log, seq }: EntryRef): string {
+  return `${log}\0${seq}`;
+}
+
+export interface LogEntry {
+  readonly committedMs: number;
+  /** The encoded event, as it is now. */
+  readonly event: Uint8Array;
+}
+
+export interface LogRange {
+  readonly from: number;
+  /** Inclusive. */
+  readonly through: number;
+  /** The page ends at `through` and not at its limit: the newest entries, in order all the same. */
+  readonly fromEnd?: boolean;
+}
+
+export interface LogPage {
+  /** The number of the log's newest entry; 0: none. */
+  readonly head: number;
+  readonly entries: readonly (LogEntry & { readonly seq: number })[];
 }
 
 export interface PlanningState {
   readonly knownUsers: ReadonlySet<UserRef>;
   /** Those asked for that exist. */
   readonly documents: ReadonlyMap<DocumentRef, StoredDocument>;
+  /** Those asked for that exist, by {@link entryName}. */
+  readonly entries: ReadonlyMap<string, LogEntry>;
+  /** 0: the log is empty. */
+  readonly heads: ReadonlyMap<LogRef, number>;
   /** By the clock that judges what has expired. */
   readonly nowMs: number;
 }
@@ -207,6 +253,13 @@ export interface RefusePlan {
   readonly code: ErrorCode;
   /** What the refusal relied on. Precondition: it is still so. */
   readonly requires?: readonly DocumentRevision[];
+  /** Likewise. */
+  readonly requiresEntries?: readonly EntryContent[];
+}
+
+/** What an entry is, or is to be. */
+export interface EntryContent extends EntryRef {
+  readonly event: Uint8Array;
 }
 
 export interface AppendPlan {
@@ -218,10 +271,20 @@ export interface AppendPlan {
   readonly timelines: readonly UserRef[];
   /** Precondition: these documents have these revisions. */
   readonly requires?: readonly DocumentRevision[];
+  /** Precondition: these entries are as they were planned on. */
+  readonly requiresEntries?: readonly EntryContent[];
+  /** Precondition: these logs have not grown. */
+  readonly requiresHeads?: readonly { readonly log: LogRef; readonly head: number }[];
+  /** Entries that get another content, and lose theirs for good; what they were is required. */
+  readonly replaces?: readonly EntryContent[];
   /** Documents that get new bytes; their revisions are required. */
   readonly puts?: readonly { readonly ref: DocumentRef; readonly bytes: Uint8Array }[];
   /** Documents that are lists of names and get one more. */
   readonly adds?: readonly NameAddition[];
+  /** Documents that are lists of names and lose one. */
+  readonly drops?: readonly NameRemoval[];
+  /** Documents that are sets of numbers and get more. */
+  readonly marks?: readonly NumberAddition[];
   /** For one device, in place of the event, for a while. */
   readonly perishable?: PerishableContent;
   /** Devices whose perishable content is erased. */
@@ -243,6 +306,19 @@ export interface NameAddition {
   readonly name: string;
   /** The oldest go first. */
   readonly countMax: number;
+}
+
+/** Asks for no revision, as {@link NameAddition}. */
+export interface NameRemoval {
+  readonly ref: DocumentRef;
+  readonly name: string;
+}
+
+/** Asks for no revision: sets only grow. */
+export interface NumberAddition {
+  readonly ref: DocumentRef;
+  /** "own": the number that the plan's own entry gets in its log. */
+  readonly numbers: NumberSet | "own";
 }
 
 export interface PerishableContent {
@@ -325,61 +401,6 @@ export class StoreError extends Error {
     super(message, options);
     this.code = code;
   }
-}
-
-/** The names of a document that is a list of them, the oldest first. */
-export function namesIn({ bytes }: StoredDocument): readonly string[] {
-  return bytes.length === 0 ? [] : new TextDecoder().decode(bytes).split("\n");
-}
-
-type Documents = (ref: DocumentRef) => StoredDocument;
-
-/** Documents as they are after some plans, on top of what was there before. Pure. */
-export class DocumentChanges {
-  readonly changed = new Map<DocumentRef, StoredDocument>();
-  readonly #before: Documents;
-
-  constructor(before: Documents) {
-    this.#before = before;
-  }
-
-  get(ref: DocumentRef): StoredDocument {
-    return this.changed.get(ref) ?? this.#before(ref);
-  }
-
-  /** Whether all revisions are as a plan relied on. */
-  hold({ requires }: Plan): boolean {
-    return requires?.every(({ ref, revision }) => this.get(ref).revision === revision) ?? true;
-  }
-
-  apply(plan: Plan): void {
-    if (plan.kind === "refuse") return;
-    for (const { ref, bytes } of plan.puts ?? []) this.#set(ref, bytes);
-    for (const addition of plan.adds ?? []) {
-      const bytes = withName(this.get(addition.ref), addition);
-      if (bytes !== undefined) this.#set(addition.ref, bytes);
-    }
-  }
-
-  #set(ref: DocumentRef, bytes: Uint8Array): void {
-    this.changed.set(ref, { revision: this.get(ref).revision + 1, bytes });
-  }
-}
-
-/** A document's bytes with one more name; undefined where it is one of the newer ones. */
-function withName(document: StoredDocument, { name, countMax }: NameAddition) {
-  const names = namesIn(document);
-  const place = names.indexOf(name);
-  if (place >= 0 && place >= names.length - Math.ceil(countMax / 2)) return undefined;
-  const others = names.filter((one) => one !== name);
-  return new TextEncoder().encode([...others, name].slice(-countMax).join("\n"));
-}
-
-/** For those who hold documents in a map. */
-export function documentsIn(
-  documents: ReadonlyMap<DocumentRef, StoredDocument>,
-): (ref: DocumentRef) => StoredDocument {
-  return (ref) => documents.get(ref) ?? NO_DOCUMENT;
 }
 
 /** Where the tickets of a service are kept, so that each works once. [ENV-44] */

@@ -5,16 +5,18 @@
 
 // What a timeline can hold.
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Conversation, Member, MemberRole } from "./conversation_pb.ts";
+import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
-import type { Message as Message$1 } from "@bufbuild/protobuf";
+import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEiqgEKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSABCBgoEa2luZCKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQiewoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudCIzCgdDb250ZW50Eg4KBHRleHQYASABKAlIABIQCgZjdXN0b20YAiABKAxIAEIGCgRraW5kQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_options]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEiygMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASNAoObWVzc2FnZV9lZGl0ZWQYBCABKAsyGi5wb3N0aG9ybi52MS5NZXNzYWdlRWRpdGVkSAASOAoQbWVzc2FnZV9yZWNhbGxlZBgFIAEoCzIcLnBvc3Rob3JuLnYxLk1lc3NhZ2VSZWNhbGxlZEgAEjgKEHJlYWN0aW9uX2NoYW5nZWQYBiABKAsyHC5wb3N0aG9ybi52MS5SZWFjdGlvbkNoYW5nZWRIABIyCg1tYXJrc19jaGFuZ2VkGAcgASgLMhkucG9zdGhvcm4udjEuTWFya3NDaGFuZ2VkSAASQAoUY29udmVyc2F0aW9uX2NoYW5nZWQYCCABKAsyIC5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25DaGFuZ2VkSABCBgoEa2luZCJpCg1NZXNzYWdlRWRpdGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKB21lc3NhZ2UYAyABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlIlgKD01lc3NhZ2VSZWNhbGxlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBISCgpieV91c2VyX2lkGAMgASgJIngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJKpoBCg1SZWZlcmVuY2VLaW5kEh4KGlJFRkVSRU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASGAoUUkVGRVJFTkNFX0tJTkRfUkVQTFkQARIZChVSRUZFUkVOQ0VfS0lORF9USFJFQUQQAhIYChRSRUZFUkVOQ0VfS0lORF9RVU9URRADEhoKFlJFRkVSRU5DRV9LSU5EX0NPTU1FTlQQBCqcAQoOQXR0YWNobWVudEtpbmQSHwobQVRUQUNITUVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVQVRUQUNITUVOVF9LSU5EX0lNQUdFEAESGQoVQVRUQUNITUVOVF9LSU5EX0FVRElPEAISGQoVQVRUQUNITUVOVF9LSU5EX1ZJREVPEAMSGAoUQVRUQUNITUVOVF9LSU5EX0ZJTEUQBEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_conversation, file_posthorn_v1_options]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -51,6 +53,46 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: DirectoryChanged;
     case: "directoryChanged";
+  } | {
+    /**
+     * A message has another content.
+     *
+     * @generated from field: posthorn.v1.MessageEdited message_edited = 4;
+     */
+    value: MessageEdited;
+    case: "messageEdited";
+  } | {
+    /**
+     * A message is gone for good.
+     *
+     * @generated from field: posthorn.v1.MessageRecalled message_recalled = 5;
+     */
+    value: MessageRecalled;
+    case: "messageRecalled";
+  } | {
+    /**
+     * Somebody reacts to a message, or does not any more.
+     *
+     * @generated from field: posthorn.v1.ReactionChanged reaction_changed = 6;
+     */
+    value: ReactionChanged;
+    case: "reactionChanged";
+  } | {
+    /**
+     * Somebody has read, or got, messages.
+     *
+     * @generated from field: posthorn.v1.MarksChanged marks_changed = 7;
+     */
+    value: MarksChanged;
+    case: "marksChanged";
+  } | {
+    /**
+     * A conversation came to be, or its members or settings are others.
+     *
+     * @generated from field: posthorn.v1.ConversationChanged conversation_changed = 8;
+     */
+    value: ConversationChanged;
+    case: "conversationChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -60,6 +102,211 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 0);
+
+/**
+ * A message has another content, which took the old one's place everywhere. Goes to whoever is told of the conversation's messages
+ * and to those whom it mentions.
+ *
+ * @generated from message posthorn.v1.MessageEdited
+ */
+export type MessageEdited = Message$1<"posthorn.v1.MessageEdited"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * What it is now.
+   *
+   * @generated from field: posthorn.v1.Message message = 3;
+   */
+  message?: Message | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.MessageEdited.
+ * Use `create(MessageEditedSchema)` to create a new message.
+ */
+export const MessageEditedSchema: GenMessage<MessageEdited> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 1);
+
+/**
+ * A message is gone for good: a device that has it erases it. Goes to every member, whatever the size of the conversation.
+ *
+ * @generated from message posthorn.v1.MessageRecalled
+ */
+export type MessageRecalled = Message$1<"posthorn.v1.MessageRecalled"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * Who recalled it: its sender, or an admin.
+   *
+   * @generated from field: string by_user_id = 3;
+   */
+  byUserId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.MessageRecalled.
+ * Use `create(MessageRecalledSchema)` to create a new message.
+ */
+export const MessageRecalledSchema: GenMessage<MessageRecalled> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 2);
+
+/**
+ * Somebody reacts to a message, or does not any more.
+ *
+ * @generated from message posthorn.v1.ReactionChanged
+ */
+export type ReactionChanged = Message$1<"posthorn.v1.ReactionChanged"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * Who.
+   *
+   * @generated from field: string user_id = 3;
+   */
+  userId: string;
+
+  /**
+   * With what: 1 to 32 bytes of UTF-8, an emoji as a rule.
+   *
+   * @generated from field: string reaction = 4;
+   */
+  reaction: string;
+
+  /**
+   * Not any more.
+   *
+   * @generated from field: bool removed = 5;
+   */
+  removed: boolean;
+};
+
+/**
+ * Describes the message posthorn.v1.ReactionChanged.
+ * Use `create(ReactionChangedSchema)` to create a new message.
+ */
+export const ReactionChangedSchema: GenMessage<ReactionChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 3);
+
+/**
+ * Somebody has read, or got, messages. Goes to the user's own devices; to the other one of a direct conversation and to the members of
+ * a small one where the user shows it.
+ *
+ * @generated from message posthorn.v1.MarksChanged
+ */
+export type MarksChanged = Message$1<"posthorn.v1.MarksChanged"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Who.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * What it has read in all: an encoded number set of chapter 16.
+   *
+   * @generated from field: bytes read = 3;
+   */
+  read: Uint8Array;
+
+  /**
+   * It has got everything up to this number.
+   *
+   * @generated from field: uint64 delivered_through = 4;
+   */
+  deliveredThrough: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.MarksChanged.
+ * Use `create(MarksChangedSchema)` to create a new message.
+ */
+export const MarksChangedSchema: GenMessage<MarksChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 4);
+
+/**
+ * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
+ *
+ * @generated from message posthorn.v1.ConversationChanged
+ */
+export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> & {
+  /**
+   * What it is now.
+   *
+   * @generated from field: posthorn.v1.Conversation conversation = 1;
+   */
+  conversation?: Conversation | undefined;
+
+  /**
+   * Who changed it.
+   *
+   * @generated from field: string by_user_id = 2;
+   */
+  byUserId: string;
+
+  /**
+   * Who came in, with its role; or who has another role.
+   *
+   * @generated from field: repeated posthorn.v1.Member members = 3;
+   */
+  members: Member[];
+
+  /**
+   * Who is out.
+   *
+   * @generated from field: repeated string left_user_ids = 4;
+   */
+  leftUserIds: string[];
+};
+
+/**
+ * Describes the message posthorn.v1.ConversationChanged.
+ * Use `create(ConversationChangedSchema)` to create a new message.
+ */
+export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 5);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -109,7 +356,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 1);
+  messageDesc(file_posthorn_v1_event, 6);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -138,7 +385,7 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 2);
+  messageDesc(file_posthorn_v1_event, 7);
 
 /**
  * A message in a conversation. Set by the service from the sender's operation and authenticated identity.
@@ -168,11 +415,46 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
   senderDeviceId: string;
 
   /**
-   * What was sent.
+   * What was sent. Absent: it was recalled.
    *
    * @generated from field: posthorn.v1.Content content = 4;
    */
   content?: Content | undefined;
+
+  /**
+   * What it is said to. Absent: nothing.
+   *
+   * @generated from field: posthorn.v1.Reference reference = 5;
+   */
+  reference?: Reference | undefined;
+
+  /**
+   * Whom it calls. Absent: nobody.
+   *
+   * @generated from field: posthorn.v1.Mentions mentions = 6;
+   */
+  mentions?: Mentions | undefined;
+
+  /**
+   * How often its content was changed.
+   *
+   * @generated from field: uint32 edit_count = 7;
+   */
+  editCount: number;
+
+  /**
+   * When it was changed last, Unix milliseconds. 0: never.
+   *
+   * @generated from field: uint64 edited_ms = 8;
+   */
+  editedMs: bigint;
+
+  /**
+   * Who has recalled it. Empty: nobody.
+   *
+   * @generated from field: string recalled_by_user_id = 9;
+   */
+  recalledByUserId: string;
 };
 
 /**
@@ -180,7 +462,70 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 3);
+  messageDesc(file_posthorn_v1_event, 8);
+
+/**
+ * Another message of the same conversation. Never its content: that would outlive its recall.
+ *
+ * @generated from message posthorn.v1.Reference
+ */
+export type Reference = Message$1<"posthorn.v1.Reference"> & {
+  /**
+   * What there is between the two.
+   *
+   * @generated from field: posthorn.v1.ReferenceKind kind = 1;
+   */
+  kind: ReferenceKind;
+
+  /**
+   * The other one's number, of a message that the sender may read.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.Reference.
+ * Use `create(ReferenceSchema)` to create a new message.
+ */
+export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 9);
+
+/**
+ * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
+ *
+ * @generated from message posthorn.v1.Mentions
+ */
+export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
+  /**
+   * Members, at most 64.
+   *
+   * @generated from field: repeated string user_ids = 1;
+   */
+  userIds: string[];
+
+  /**
+   * All members of these roles. Only an admin may.
+   *
+   * @generated from field: repeated posthorn.v1.MemberRole roles = 2;
+   */
+  roles: MemberRole[];
+
+  /**
+   * All members. Only an admin may, in a conversation above the fan-out limit.
+   *
+   * @generated from field: bool everyone = 3;
+   */
+  everyone: boolean;
+};
+
+/**
+ * Describes the message posthorn.v1.Mentions.
+ * Use `create(MentionsSchema)` to create a new message.
+ */
+export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * What a message says.
@@ -209,6 +554,22 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
      */
     value: Uint8Array;
     case: "custom";
+  } | {
+    /**
+     * A picture, a recording or another file, kept elsewhere.
+     *
+     * @generated from field: posthorn.v1.Attachment attachment = 3;
+     */
+    value: Attachment;
+    case: "attachment";
+  } | {
+    /**
+     * A place.
+     *
+     * @generated from field: posthorn.v1.Location location = 4;
+     */
+    value: Location;
+    case: "location";
   } | { case: undefined; value?: undefined };
 };
 
@@ -217,5 +578,234 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 4);
+  messageDesc(file_posthorn_v1_event, 11);
+
+/**
+ * A picture, a recording or another file, kept elsewhere.
+ *
+ * @generated from message posthorn.v1.Attachment
+ */
+export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
+  /**
+   * What it is shown as. Not UNSPECIFIED.
+   *
+   * @generated from field: posthorn.v1.AttachmentKind kind = 1;
+   */
+  kind: AttachmentKind;
+
+  /**
+   * Where it is kept: an absolute URI of at most 2,048 bytes. The service does not look at it.
+   *
+   * @generated from field: string uri = 2;
+   */
+  uri: string;
+
+  /**
+   * Its media type (RFC 6838), at most 128 bytes. Empty: unknown.
+   *
+   * @generated from field: string media_type = 3;
+   */
+  mediaType: string;
+
+  /**
+   * A file's name, for people, at most 256 bytes. Empty: none.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
+
+  /**
+   * Its size. 0: unknown.
+   *
+   * @generated from field: uint64 bytes = 5;
+   */
+  bytes: bigint;
+
+  /**
+   * SHA-256 of it, 32 bytes. Empty: not given.
+   *
+   * @generated from field: bytes sha256 = 6;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * Of a picture or film, pixels. 0: unknown.
+   *
+   * @generated from field: uint32 width = 7;
+   */
+  width: number;
+
+  /**
+   * Likewise.
+   *
+   * @generated from field: uint32 height = 8;
+   */
+  height: number;
+
+  /**
+   * Of a sound or film. 0: unknown.
+   *
+   * @generated from field: uint32 duration_ms = 9;
+   */
+  durationMs: number;
+
+  /**
+   * What is said with it, in UTF-8. Empty: nothing.
+   *
+   * @generated from field: string caption = 10;
+   */
+  caption: string;
+};
+
+/**
+ * Describes the message posthorn.v1.Attachment.
+ * Use `create(AttachmentSchema)` to create a new message.
+ */
+export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 12);
+
+/**
+ * A place on the earth, WGS 84.
+ *
+ * @generated from message posthorn.v1.Location
+ */
+export type Location = Message$1<"posthorn.v1.Location"> & {
+  /**
+   * Degrees, -90 to 90.
+   *
+   * @generated from field: double latitude = 1;
+   */
+  latitude: number;
+
+  /**
+   * Degrees, -180 to 180.
+   *
+   * @generated from field: double longitude = 2;
+   */
+  longitude: number;
+
+  /**
+   * For people. At most 256 bytes. Empty: none.
+   *
+   * @generated from field: string label = 3;
+   */
+  label: string;
+};
+
+/**
+ * Describes the message posthorn.v1.Location.
+ * Use `create(LocationSchema)` to create a new message.
+ */
+export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 13);
+
+/**
+ * What a message has to do with another one.
+ *
+ * @generated from enum posthorn.v1.ReferenceKind
+ */
+export const ReferenceKind = {
+  /**
+   * Not a kind.
+   *
+   * @generated from enum value: REFERENCE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It answers it.
+   *
+   * @generated from enum value: REFERENCE_KIND_REPLY = 1;
+   */
+  REPLY: 1,
+
+  /**
+   * It belongs to the thread that the other one began.
+   *
+   * @generated from enum value: REFERENCE_KIND_THREAD = 2;
+   */
+  THREAD: 2,
+
+  /**
+   * It shows it.
+   *
+   * @generated from enum value: REFERENCE_KIND_QUOTE = 3;
+   */
+  QUOTE: 3,
+
+  /**
+   * It is a remark on it.
+   *
+   * @generated from enum value: REFERENCE_KIND_COMMENT = 4;
+   */
+  COMMENT: 4,
+} as const;
+
+/**
+ * What a message has to do with another one.
+ *
+ * @generated from enum posthorn.v1.ReferenceKind
+ */
+export type ReferenceKind = (typeof ReferenceKind)[keyof typeof ReferenceKind] | UnknownEnum;
+
+/**
+ * Describes the enum posthorn.v1.ReferenceKind.
+ */
+export const ReferenceKindSchema: GenEnum<ReferenceKind> = /*@__PURE__*/
+  enumDesc(file_posthorn_v1_event, 0);
+
+/**
+ * What an attachment is shown as.
+ *
+ * @generated from enum posthorn.v1.AttachmentKind
+ */
+export const AttachmentKind = {
+  /**
+   * Not a kind.
+   *
+   * @generated from enum value: ATTACHMENT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A picture.
+   *
+   * @generated from enum value: ATTACHMENT_KIND_IMAGE = 1;
+   */
+  IMAGE: 1,
+
+  /**
+   * A sound, or somebody's voice.
+   *
+   * @generated from enum value: ATTACHMENT_KIND_AUDIO = 2;
+   */
+  AUDIO: 2,
+
+  /**
+   * A film.
+   *
+   * @generated from enum value: ATTACHMENT_KIND_VIDEO = 3;
+   */
+  VIDEO: 3,
+
+  /**
+   * Anything else.
+   *
+   * @generated from enum value: ATTACHMENT_KIND_FILE = 4;
+   */
+  FILE: 4,
+} as const;
+
+/**
+ * What an attachment is shown as.
+ *
+ * @generated from enum posthorn.v1.AttachmentKind
+ */
+export type AttachmentKind = (typeof AttachmentKind)[keyof typeof AttachmentKind] | UnknownEnum;
+
+/**
+ * Describes the enum posthorn.v1.AttachmentKind.
+ */
+export const AttachmentKindSchema: GenEnum<AttachmentKind> = /*@__PURE__*/
+  enumDesc(file_posthorn_v1_event, 1);
 

@@ -7,7 +7,9 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Content } from "./event_pb.ts";
+import type { ConversationKind, ConversationSettings, Member } from "./conversation_pb.ts";
+import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
+import type { Content, Mentions, Reference } from "./event_pb.ts";
 import { file_posthorn_v1_event } from "./event_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { DeviceCertificate, SecurePublicKeys } from "./secure_pb.ts";
@@ -18,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/operation.proto.
  */
 export const file_posthorn_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIt0BCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAQgYKBGtpbmQiWwoKU2VuZFBhY2tldBISCgp0b191c2VyX2lkGAEgASgJEhQKDHRvX2RldmljZV9pZBgCIAEoCRIUCgZwYWNrZXQYAyABKAxCBJC1GAESDQoFdHRsX3MYBCABKA0iigEKDVB1Ymxpc2hEZXZpY2USEAoIcmV2aXNpb24YASABKAQSMgoLYWNjb3VudF9rZXkYAiABKAsyHS5wb3N0aG9ybi52MS5TZWN1cmVQdWJsaWNLZXlzEjMKC2NlcnRpZmljYXRlGAMgASgLMh4ucG9zdGhvcm4udjEuRGV2aWNlQ2VydGlmaWNhdGUiMwoMUmV2b2tlRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEhEKCWRldmljZV9pZBgCIAEoCSJHCgpTZW5kRGlyZWN0EhIKCnRvX3VzZXJfaWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnRCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure]);
+  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIu8FCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSABCBgoEa2luZCKhAQoLU2VuZE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIpABCgtFZGl0TWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIlCgdjb250ZW50GAMgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIkIKDVJlY2FsbE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiXAoFUmVhY3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSEAoIcmVhY3Rpb24YAyABKAkSDgoGcmVtb3ZlGAQgASgIIkgKBE1hcmsSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHJlYWQYAiABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYAyABKAQiqwEKEkNyZWF0ZUNvbnZlcnNhdGlvbhINCgVub25jZRgBIAEoDBIrCgRraW5kGAIgASgOMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uS2luZBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzEiQKB21lbWJlcnMYBCADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXIiYwoNQ2hhbmdlTWVtYmVycxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIAoDc2V0GAIgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhcKD3JlbW92ZV91c2VyX2lkcxgDIAMoCSIrChBKb2luQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSIsChFMZWF2ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkidAoSQ2hhbmdlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzIlsKClNlbmRQYWNrZXQSEgoKdG9fdXNlcl9pZBgBIAEoCRIUCgx0b19kZXZpY2VfaWQYAiABKAkSFAoGcGFja2V0GAMgASgMQgSQtRgBEg0KBXR0bF9zGAQgASgNIooBCg1QdWJsaXNoRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIzCgtjZXJ0aWZpY2F0ZRgDIAEoCzIeLnBvc3Rob3JuLnYxLkRldmljZUNlcnRpZmljYXRlIjMKDFJldm9rZURldmljZRIQCghyZXZpc2lvbhgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkiRwoKU2VuZERpcmVjdBISCgp0b191c2VyX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50QgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure]);
 
 /**
  * One operation. Exactly one kind is set; set by the device.
@@ -63,6 +65,86 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
      */
     value: RevokeDevice;
     case: "revokeDevice";
+  } | {
+    /**
+     * Send a message into a conversation.
+     *
+     * @generated from field: posthorn.v1.SendMessage send_message = 5;
+     */
+    value: SendMessage;
+    case: "sendMessage";
+  } | {
+    /**
+     * Give a message another content.
+     *
+     * @generated from field: posthorn.v1.EditMessage edit_message = 6;
+     */
+    value: EditMessage;
+    case: "editMessage";
+  } | {
+    /**
+     * Take a message back, for good.
+     *
+     * @generated from field: posthorn.v1.RecallMessage recall_message = 7;
+     */
+    value: RecallMessage;
+    case: "recallMessage";
+  } | {
+    /**
+     * React to a message.
+     *
+     * @generated from field: posthorn.v1.React react = 8;
+     */
+    value: React;
+    case: "react";
+  } | {
+    /**
+     * Say what was read, or came.
+     *
+     * @generated from field: posthorn.v1.Mark mark = 9;
+     */
+    value: Mark;
+    case: "mark";
+  } | {
+    /**
+     * Make a conversation.
+     *
+     * @generated from field: posthorn.v1.CreateConversation create_conversation = 10;
+     */
+    value: CreateConversation;
+    case: "createConversation";
+  } | {
+    /**
+     * Change who is in a conversation, and as what.
+     *
+     * @generated from field: posthorn.v1.ChangeMembers change_members = 11;
+     */
+    value: ChangeMembers;
+    case: "changeMembers";
+  } | {
+    /**
+     * Come into an open conversation.
+     *
+     * @generated from field: posthorn.v1.JoinConversation join_conversation = 12;
+     */
+    value: JoinConversation;
+    case: "joinConversation";
+  } | {
+    /**
+     * Go out of a conversation.
+     *
+     * @generated from field: posthorn.v1.LeaveConversation leave_conversation = 13;
+     */
+    value: LeaveConversation;
+    case: "leaveConversation";
+  } | {
+    /**
+     * Change a conversation's settings.
+     *
+     * @generated from field: posthorn.v1.ChangeConversation change_conversation = 14;
+     */
+    value: ChangeConversation;
+    case: "changeConversation";
   } | { case: undefined; value?: undefined };
 };
 
@@ -72,6 +154,349 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_operation, 0);
+
+/**
+ * Sends a message into a conversation that the sender may write in.
+ *
+ * @generated from message posthorn.v1.SendMessage
+ */
+export type SendMessage = Message<"posthorn.v1.SendMessage"> & {
+  /**
+   * The conversation. A direct one needs not have been written in before.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * What to send.
+   *
+   * @generated from field: posthorn.v1.Content content = 2;
+   */
+  content?: Content | undefined;
+
+  /**
+   * What it is said to. Absent: nothing.
+   *
+   * @generated from field: posthorn.v1.Reference reference = 3;
+   */
+  reference?: Reference | undefined;
+
+  /**
+   * Whom it calls. Absent: nobody.
+   *
+   * @generated from field: posthorn.v1.Mentions mentions = 4;
+   */
+  mentions?: Mentions | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.SendMessage.
+ * Use `create(SendMessageSchema)` to create a new message.
+ */
+export const SendMessageSchema: GenMessage<SendMessage> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 1);
+
+/**
+ * Gives a message another content, which takes the old one's place for good. Only its sender may.
+ *
+ * @generated from message posthorn.v1.EditMessage
+ */
+export type EditMessage = Message<"posthorn.v1.EditMessage"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * What it shall be.
+   *
+   * @generated from field: posthorn.v1.Content content = 3;
+   */
+  content?: Content | undefined;
+
+  /**
+   * Whom it calls from now on. Absent: nobody.
+   *
+   * @generated from field: posthorn.v1.Mentions mentions = 4;
+   */
+  mentions?: Mentions | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.EditMessage.
+ * Use `create(EditMessageSchema)` to create a new message.
+ */
+export const EditMessageSchema: GenMessage<EditMessage> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 2);
+
+/**
+ * Takes a message back, for good. Its sender may for some time, an admin always.
+ *
+ * @generated from message posthorn.v1.RecallMessage
+ */
+export type RecallMessage = Message<"posthorn.v1.RecallMessage"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.RecallMessage.
+ * Use `create(RecallMessageSchema)` to create a new message.
+ */
+export const RecallMessageSchema: GenMessage<RecallMessage> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 3);
+
+/**
+ * Reacts to a message, or does not any more. Doing it twice is doing it once.
+ *
+ * @generated from message posthorn.v1.React
+ */
+export type React = Message<"posthorn.v1.React"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * 1 to 32 bytes of UTF-8.
+   *
+   * @generated from field: string reaction = 3;
+   */
+  reaction: string;
+
+  /**
+   * Take it back.
+   *
+   * @generated from field: bool remove = 4;
+   */
+  remove: boolean;
+};
+
+/**
+ * Describes the message posthorn.v1.React.
+ * Use `create(ReactSchema)` to create a new message.
+ */
+export const ReactSchema: GenMessage<React> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 4);
+
+/**
+ * Says what was read, or came. Adds to what was said before: nothing becomes unread again.
+ *
+ * @generated from message posthorn.v1.Mark
+ */
+export type Mark = Message<"posthorn.v1.Mark"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * What was read: an encoded number set of chapter 16. Empty: nothing new.
+   *
+   * @generated from field: bytes read = 2;
+   */
+  read: Uint8Array;
+
+  /**
+   * Everything up to this number has come to a device. 0: nothing new.
+   *
+   * @generated from field: uint64 delivered_through = 3;
+   */
+  deliveredThrough: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.Mark.
+ * Use `create(MarkSchema)` to create a new message.
+ */
+export const MarkSchema: GenMessage<Mark> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 5);
+
+/**
+ * Makes a conversation. Its id is derived from the sender and the nonce; the sender is its owner.
+ *
+ * @generated from message posthorn.v1.CreateConversation
+ */
+export type CreateConversation = Message<"posthorn.v1.CreateConversation"> & {
+  /**
+   * 16 random bytes.
+   *
+   * @generated from field: bytes nonce = 1;
+   */
+  nonce: Uint8Array;
+
+  /**
+   * Not DIRECT.
+   *
+   * @generated from field: posthorn.v1.ConversationKind kind = 2;
+   */
+  kind: ConversationKind;
+
+  /**
+   * What it is like. The title is not empty.
+   *
+   * @generated from field: posthorn.v1.ConversationSettings settings = 3;
+   */
+  settings?: ConversationSettings | undefined;
+
+  /**
+   * Whom to add besides the sender, with what role (below OWNER). Of Member only user_id and role.
+   *
+   * @generated from field: repeated posthorn.v1.Member members = 4;
+   */
+  members: Member[];
+};
+
+/**
+ * Describes the message posthorn.v1.CreateConversation.
+ * Use `create(CreateConversationSchema)` to create a new message.
+ */
+export const CreateConversationSchema: GenMessage<CreateConversation> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 6);
+
+/**
+ * Changes who is in a conversation, and as what, all of it or nothing.
+ *
+ * @generated from message posthorn.v1.ChangeMembers
+ */
+export type ChangeMembers = Message<"posthorn.v1.ChangeMembers"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Whom to add, or to give another role. Of Member only user_id and role. At most 1,000.
+   *
+   * @generated from field: repeated posthorn.v1.Member set = 2;
+   */
+  set: Member[];
+
+  /**
+   * Whom to take out. At most 1,000.
+   *
+   * @generated from field: repeated string remove_user_ids = 3;
+   */
+  removeUserIds: string[];
+};
+
+/**
+ * Describes the message posthorn.v1.ChangeMembers.
+ * Use `create(ChangeMembersSchema)` to create a new message.
+ */
+export const ChangeMembersSchema: GenMessage<ChangeMembers> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 7);
+
+/**
+ * Comes into an open conversation.
+ *
+ * @generated from message posthorn.v1.JoinConversation
+ */
+export type JoinConversation = Message<"posthorn.v1.JoinConversation"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.JoinConversation.
+ * Use `create(JoinConversationSchema)` to create a new message.
+ */
+export const JoinConversationSchema: GenMessage<JoinConversation> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 8);
+
+/**
+ * Goes out of a conversation. The last owner cannot while others are in it.
+ *
+ * @generated from message posthorn.v1.LeaveConversation
+ */
+export type LeaveConversation = Message<"posthorn.v1.LeaveConversation"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.LeaveConversation.
+ * Use `create(LeaveConversationSchema)` to create a new message.
+ */
+export const LeaveConversationSchema: GenMessage<LeaveConversation> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 9);
+
+/**
+ * Changes a conversation's settings. Only an admin may.
+ *
+ * @generated from message posthorn.v1.ChangeConversation
+ */
+export type ChangeConversation = Message<"posthorn.v1.ChangeConversation"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The revision that this changes: what others changed meanwhile is not undone by mistake.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+
+  /**
+   * What it shall be like.
+   *
+   * @generated from field: posthorn.v1.ConversationSettings settings = 3;
+   */
+  settings?: ConversationSettings | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.ChangeConversation.
+ * Use `create(ChangeConversationSchema)` to create a new message.
+ */
+export const ChangeConversationSchema: GenMessage<ChangeConversation> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 10);
 
 /**
  * Sends a packet of a secure chat to one device. No other device is delivered its bytes, the sender's own neither.
@@ -113,7 +538,7 @@ export type SendPacket = Message<"posthorn.v1.SendPacket"> & {
  * Use `create(SendPacketSchema)` to create a new message.
  */
 export const SendPacketSchema: GenMessage<SendPacket> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 1);
+  messageDesc(file_posthorn_v1_operation, 11);
 
 /**
  * Puts a device into the user's directory, in place of an earlier certificate of the same device.
@@ -149,7 +574,7 @@ export type PublishDevice = Message<"posthorn.v1.PublishDevice"> & {
  * Use `create(PublishDeviceSchema)` to create a new message.
  */
 export const PublishDeviceSchema: GenMessage<PublishDevice> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 2);
+  messageDesc(file_posthorn_v1_operation, 12);
 
 /**
  * Takes a device out of the user's directory. Packets that wait for it are erased.
@@ -177,7 +602,7 @@ export type RevokeDevice = Message<"posthorn.v1.RevokeDevice"> & {
  * Use `create(RevokeDeviceSchema)` to create a new message.
  */
 export const RevokeDeviceSchema: GenMessage<RevokeDevice> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 3);
+  messageDesc(file_posthorn_v1_operation, 13);
 
 /**
  * Sends a message to one user's devices and to the sender's other devices.
@@ -205,5 +630,5 @@ export type SendDirect = Message<"posthorn.v1.SendDirect"> & {
  * Use `create(SendDirectSchema)` to create a new message.
  */
 export const SendDirectSchema: GenMessage<SendDirect> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 4);
+  messageDesc(file_posthorn_v1_operation, 14);
 

@@ -1,0 +1,23 @@
+import type { DurableView } from "./group.ts";
+import { entryName, type LogEntry, type PlanningReads, type PlanningState } from "./store.ts";
+
+/** What planners ask for, from what is durable. */
+export function planningState(
+  view: DurableView,
+  reads: PlanningReads,
+  nowMs: number,
+): PlanningState {
+  const { users, documents = [], entries: refs = [], heads = [] } = reads;
+  const entries = new Map<string, LogEntry>();
+  for (const ref of refs) {
+    const entry = view.entry(ref);
+    if (entry !== undefined) entries.set(entryName(ref), entry);
+  }
+  return {
+    knownUsers: new Set(users.filter((user) => view.bounds(user) !== undefined)),
+    documents: new Map(documents.map((ref) => [ref, view.document(ref)])),
+    entries,
+    heads: new Map(heads.map((log) => [log, view.logHead(log)])),
+    nowMs,
+  };
+}
