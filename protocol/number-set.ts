@@ -45,6 +45,21 @@ export function intersection(one: NumberSet, other: NumberSet): NumberSet {
   return common;
 }
 
+/** All numbers of a set that are not in the other one. */
+export function without(one: NumberSet, other: NumberSet): NumberSet {
+  const left: NumberRange[] = [];
+  for (const { from, through } of one) {
+    let next = from;
+    for (const gone of other) {
+      if (gone.through < next || gone.from > through) continue;
+      left.push(...numbersFrom(next, gone.from - 1));
+      next = gone.through + 1;
+    }
+    left.push(...numbersFrom(next, through));
+  }
+  return left;
+}
+
 export function count(set: NumberSet): number {
   return set.reduce((total, { from, through }) => total + through - from + 1, 0);
 }

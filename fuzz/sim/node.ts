@@ -3,6 +3,7 @@ import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
+import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
@@ -63,6 +64,7 @@ export class SimNode {
       services: new Services(),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
+      conversations: CONVERSATION_RULES,
       hub: new Hub(this.store),
       alarms: this.alarms,
       limits: NODE_LIMITS,

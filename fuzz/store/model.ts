@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   type Attachment,
   documentRefOf,
+  type PlannedChanges,
   type PlannedSubmit,
   type UserRef,
   userRefOf,
@@ -133,6 +134,7 @@ export class Model {
         record.results.push([code, 0, digest]);
         continue;
       }
+      if (plan.kind === "repeat") throw new RangeError("this model has no repeats");
       for (const { bytes } of plan.puts ?? []) {
         this.document = { revision: this.document.revision + 1, text: `${Buffer.from(bytes)}` };
       }
@@ -184,7 +186,7 @@ export class Model {
   }
 
   /** Expired content takes up room until it is swept. */
-  #fullness({ perishable }: Extract<PlannedSubmit["plan"], { kind: "append" }>): ErrorCode {
+  #fullness({ perishable }: PlannedChanges): ErrorCode {
     if (perishable === undefined) return ErrorCode.UNSPECIFIED;
     const { user, deviceId } = perishable.device;
     const waits = this.waiting.filter((one) => one.user === user && one.deviceId === deviceId);

@@ -5,6 +5,7 @@ import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
+import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { keyDirectory } from "../../server/services/key-directory.ts";
 import { Services } from "../../server/services/service.ts";
@@ -84,6 +85,7 @@ export class ServiceBench {
       services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
+      conversations: CONVERSATION_RULES,
       hub: new Hub(store),
       alarms: this.#alarms,
       limits: limitsOf(setup, given),

@@ -6,10 +6,16 @@ import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { userRefOf } from "../store/store.ts";
+import { CONVERSATION_RULES } from "./conversations.ts";
 import { decodeOperation, planOperation, readsOf } from "./plan.ts";
 
 const SENDER = { tenant: "", userId: "alice", deviceId: "phone" };
-const LIMITS = { contentBytes: 1_000, frameBytes: 262_144, crypto: NATIVE_CRYPTO };
+const LIMITS = {
+  contentBytes: 1_000,
+  frameBytes: 262_144,
+  crypto: NATIVE_CRYPTO,
+  conversations: CONVERSATION_RULES,
+};
 const KNOWN = {
   knownUsers: new Set([userRefOf("", "alice"), userRefOf("", "bob")]),
   documents: new Map(),
@@ -28,7 +34,7 @@ function operationOf(toUserId: string, text: string): Uint8Array {
 
 function planned(operation: Uint8Array) {
   const decoded = decodeOperation(operation);
-  readsOf([decoded], SENDER);
+  readsOf([decoded], SENDER, LIMITS);
   return planOperation(decoded, SENDER, KNOWN, LIMITS);
 }
 
@@ -52,7 +58,7 @@ test("[SEQ-14] the sender of an event is who authenticated, whatever the bytes c
   assert.equal(kind.value.senderUserId, "alice");
   assert.equal(kind.value.senderDeviceId, "phone");
   assert.equal(kind.value.conversationId, "d:alice:bob");
-  assert.deepEqual(plan.timelines, [userRefOf("", "bob"), userRefOf("", "alice")]);
+  assert.deepEqual(plan.timelines, [userRefOf("", "alice"), userRefOf("", "bob")]);
   assert.ok(!Buffer.from(plan.event).includes("mallory"));
 });
 

@@ -3,10 +3,38 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type Operation, OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { DocumentChanges, documentsIn } from "../store/documents.ts";
-import type { DocumentRef, Plan, PlanningReads, PlanningState, UserRef } from "../store/store.ts";
+import {
+  entryName,
+  type LogEntry,
+  type LogRef,
+  type Plan,
+  type PlanningReads,
+  type PlanningState,
+} from "../store/store.ts";
+import { type ConversationRules, joinedReads, membershipReads } from "./conversations.ts";
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
-import { planSendDirect, sendDirectReads } from "./messages.ts";
+import { messageReads } from "./entries.ts";
+import { markReads, planChangePreferences, planMark } from "./marks.ts";
+import {
+  changeMembersReads,
+  createConversationReads,
+  joinReads,
+  planChangeConversation,
+  planChangeMembers,
+  planCreateConversation,
+  planJoinConversation,
+  planLeaveConversation,
+} from "./members.ts";
+import {
+  planEditMessage,
+  planRecallMessage,
+  planSendDirect,
+  planSendMessage,
+  sendDirectReads,
+  sendMessageReads,
+} from "./messages.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
+import { planReact, reactReads } from "./reactions.ts";
 
 /** Who submits: authenticated, never taken from what the device says (P26). */
 export interface Sender {
@@ -23,8 +51,9 @@ export interface OperationLimits {
 export interface OperationRules extends OperationLimits {
   /** The largest frame. */
   readonly frameBytes: number;
-  /** For certificates. */
+  /** For certificates, and for ids. */
   readonly crypto: CryptoProvider;
+  readonly conversations: ConversationRules;
 }
 
 export type KnownOperation = Operation["kind"] & { readonly case: string };
@@ -46,28 +75,55 @@ export function decodeOperation(bytes: Uint8Array): DecodedOperation {
 }
 
 /** What must be read before the operations can be planned. */
-export function readsOf(decoded: readonly DecodedOperation[], sender: Sender): PlanningReads {
-  const users = new Set<UserRef>();
-  const documents = new Set<DocumentRef>();
-  for (const item of decoded) {
-    if (item.kind === "refuse") continue;
-    const reads = readsOfOne(item.operation, sender);
-    for (const user of reads.users) users.add(user);
-    for (const ref of reads.documents ?? []) documents.add(ref);
-  }
-  return { users: [...users], documents: [...documents] };
+export function readsOf(
+  decoded: readonly DecodedOperation[],
+  sender: Sender,
+  rules: OperationRules,
+): PlanningReads {
+  const reads = decoded.map((item) =>
+    item.kind === "refuse" ? { users: [] } : readsOfOne(item.operation, sender, rules),
+  );
+  const { users, documents, entries, heads } = joinedReads(...reads);
+  return {
+    users: [...new Set(users)],
+    documents: [...new Set(documents)],
+    entries: entries ?? [],
+    heads: [...new Set(heads)],
+  };
 }
 
-function readsOfOne(operation: KnownOperation, sender: Sender): PlanningReads {
+function readsOfOne(
+  operation: KnownOperation,
+  sender: Sender,
+  rules: OperationRules,
+): PlanningReads {
   switch (operation.case) {
     case "sendDirect":
-      return { users: sendDirectReads(operation.value, sender) };
+      return sendDirectReads(operation.value, sender);
+    case "sendMessage":
+      return sendMessageReads(operation.value, sender);
+    case "editMessage":
+    case "recallMessage":
+      return messageReads(sender, operation.value);
     case "sendPacket":
       return sendPacketReads(operation.value, sender);
     case "publishDevice":
     case "revokeDevice":
       return { users: [], documents: directoryReads(sender) };
-    default:
+    case "react":
+      return reactReads(operation.value, sender);
+    case "mark":
+      return markReads(operation.value, sender);
+    case "createConversation":
+      return createConversationReads(operation.value, sender, rules);
+    case "changeMembers":
+      return changeMembersReads(operation.value, sender);
+    case "joinConversation":
+      return joinReads(operation.value, sender);
+    case "leaveConversation":
+    case "changeConversation":
+      return membershipReads(sender, operation.value.conversationId);
+    case "changePreferences":
       return { users: [] };
   }
 }
@@ -79,15 +135,46 @@ export function planOperations(
   state: PlanningState,
   rules: OperationRules,
 ): readonly Plan[] {
-  const changes = new DocumentChanges(documentsIn(state.documents));
+  const changes = new PlanningChanges(state);
   return decoded.map((item) => {
-    const { changed } = changes;
-    const documents =
-      changed.size === 0 ? state.documents : new Map([...state.documents, ...changed]);
-    const plan = planOperation(item, sender, { ...state, documents }, rules);
+    const plan = planOperation(item, sender, changes.state, rules);
     changes.apply(plan);
     return plan;
   });
+}
+
+/** What planners are told, as it is after some plans. */
+class PlanningChanges {
+  readonly #before: PlanningState;
+  readonly #documents: DocumentChanges;
+  readonly #entries: Map<string, LogEntry>;
+  readonly #heads: Map<LogRef, number>;
+
+  constructor(before: PlanningState) {
+    this.#before = before;
+    this.#documents = new DocumentChanges(documentsIn(before.documents));
+    this.#entries = new Map(before.entries);
+    this.#heads = new Map(before.heads);
+  }
+
+  get state(): PlanningState {
+    const { changed } = this.#documents;
+    const before = this.#before.documents;
+    const documents = changed.size === 0 ? before : new Map([...before, ...changed]);
+    return { ...this.#before, documents, entries: this.#entries, heads: this.#heads };
+  }
+
+  apply(plan: Plan): void {
+    this.#documents.apply(plan);
+    if (plan.kind === "refuse") return;
+    for (const content of plan.replaces ?? []) {
+      const { committedMs = 0 } = this.#entries.get(entryName(content)) ?? {};
+      this.#entries.set(entryName(content), { committedMs, event: content.event });
+    }
+    if (plan.kind !== "append") return;
+    const head = this.#heads.get(plan.log);
+    if (head !== undefined) this.#heads.set(plan.log, head + 1);
+  }
 }
 
 /** Decides what an operation does: pure; the numbers are the store's to give. */
@@ -102,13 +189,33 @@ export function planOperation(
   switch (operation.case) {
     case "sendDirect":
       return planSendDirect(operation.value, sender, state, rules);
+    case "sendMessage":
+      return planSendMessage(operation.value, sender, state, rules);
+    case "editMessage":
+      return planEditMessage(operation.value, sender, state, rules);
+    case "recallMessage":
+      return planRecallMessage(operation.value, sender, state, rules);
     case "sendPacket":
       return planSendPacket(operation.value, sender, state, rules);
     case "publishDevice":
       return planPublishDevice(operation.value, sender, state, rules);
     case "revokeDevice":
       return planRevokeDevice(operation.value, sender, state, rules);
-    default:
-      return { kind: "refuse", code: ErrorCode.OPERATION_MALFORMED };
+    case "react":
+      return planReact(operation.value, sender, state, rules);
+    case "mark":
+      return planMark(operation.value, sender, state, rules);
+    case "createConversation":
+      return planCreateConversation(operation.value, sender, state, rules);
+    case "changeMembers":
+      return planChangeMembers(operation.value, sender, state, rules);
+    case "joinConversation":
+      return planJoinConversation(operation.value, sender, state, rules);
+    case "leaveConversation":
+      return planLeaveConversation(operation.value, sender, state, rules);
+    case "changeConversation":
+      return planChangeConversation(operation.value, sender, state, rules);
+    case "changePreferences":
+      return planChangePreferences(operation.value, sender);
   }
 }

@@ -11,6 +11,7 @@ import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { certify } from "../../protocol/secure/identity.ts";
 import { DocumentChanges } from "../store/documents.ts";
 import { type DocumentRef, type Plan, type StoredDocument, userRefOf } from "../store/store.ts";
+import { CONVERSATION_RULES } from "./conversations.ts";
 import { directoryRef, watchersRef } from "./directory.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "./plan.ts";
 import { PublishBudget } from "./publish-budget.ts";
@@ -18,7 +19,12 @@ import { PublishBudget } from "./publish-budget.ts";
 const NOW_MS = 1_800_000_000_000;
 const ALICE: Sender = { tenant: "acme", userId: "alice", deviceId: "phone" };
 const BOB: Sender = { tenant: "acme", userId: "bob", deviceId: "laptop" };
-const RULES = { contentBytes: 1_000, frameBytes: 262_144, crypto: NATIVE_CRYPTO };
+const RULES = {
+  contentBytes: 1_000,
+  frameBytes: 262_144,
+  crypto: NATIVE_CRYPTO,
+  conversations: CONVERSATION_RULES,
+};
 const ACCOUNT = signerOf("account");
 const OTHER = signerOf("other");
 const DEVICE_KEYS = signerOf("device").keys;
@@ -32,7 +38,7 @@ class Bench {
   plan(sender: Sender, kind: OperationKind): Plan {
     const bytes = toBinary(OperationSchema, create(OperationSchema, { kind }));
     const decoded = decodeOperation(bytes);
-    const reads = readsOf([decoded], sender);
+    const reads = readsOf([decoded], sender, RULES);
     const users = ["alice", "bob"].map((userId) => userRefOf("acme", userId));
     const knownUsers = new Set(users.filter((user) => reads.users.includes(user)));
     const changes = new DocumentChanges((ref) => this.#read(ref));

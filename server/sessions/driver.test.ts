@@ -7,6 +7,7 @@ import { Delimiter } from "../../protocol/delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
 import { openAuthenticator } from "../auth/open.ts";
+import { CONVERSATION_RULES } from "../operations/conversations.ts";
 import { PublishBudget } from "../operations/publish-budget.ts";
 import { Services } from "../services/service.ts";
 import { MemoryStore } from "../store/memory.ts";
@@ -54,6 +55,7 @@ function nodeOf(store: MemoryStore): DriverContext {
     services: new Services(),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
+    conversations: CONVERSATION_RULES,
     hub: new Hub(store),
     alarms: new Alarms({ nowMs: () => 1, timer: () => () => {} }),
     limits: LIMITS,

@@ -15,6 +15,7 @@ import {
 } from "../../protocol/session/server.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
+import type { ConversationRules } from "../operations/conversations.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
@@ -65,8 +66,9 @@ export interface DriverContext {
   readonly logins?: Logins | undefined;
   readonly hub: Hub;
   readonly alarms: Alarms;
-  /** For certificates. */
+  /** For certificates, and for ids. */
   readonly crypto: CryptoProvider;
+  readonly conversations: ConversationRules;
   readonly publishing: PublishBudget;
   /** What calls can ask. */
   readonly services: Services;
@@ -342,13 +344,13 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
-    const { store, limits, crypto, publishing, alarms } = this.#context;
-    const rules = { ...limits, crypto };
+    const { store, limits, crypto, conversations, publishing, alarms } = this.#context;
+    const rules = { ...limits, crypto, conversations };
     const sender = this.#sender as Sender;
     const named = submits.map((submit) => decodeOperation(submit.operation));
     const decoded = publishing.judge(named, sender, alarms.nowMs());
     const digests = submits.map((submit) => crc32(submit.operation));
-    const reads = readsOf(decoded, sender);
+    const reads = readsOf(decoded, sender, rules);
     let outcome: CommitOutcome = { kind: "stale" };
     for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
       const state = await store.loadForPlanning(reads);

@@ -27,6 +27,7 @@ import {
 import type { TimelineRun } from "./records.ts";
 import {
   type AdvanceOutcome,
+  type AppendPlan,
   type AttachOutcome,
   type AttachRequest,
   type DevicePosition,
@@ -190,18 +191,19 @@ export class CommitGroup {
     switch (plan.kind) {
       case "refuse":
         return { code: plan.code, conversationSeq: 0, committedMs, digest };
-      case "append": {
+      case "append":
+      case "repeat": {
         const { perishable } = plan;
         if (perishable !== undefined && !this.#hasRoom(perishable)) {
           return { code: perishable.full, conversationSeq: 0, committedMs, digest };
         }
         for (const content of plan.replaces ?? []) this.#replace(content);
-        const logSeq = this.#append(plan.log, plan.event);
-        this.#documents.apply(plan, logSeq);
-        for (const user of plan.timelines) this.#index(user, plan.log, logSeq);
+        const { log, seq } = plan.kind === "repeat" ? plan.entry : this.#append(plan);
+        this.#documents.apply(plan, seq);
+        for (const user of plan.timelines) this.#index(user, { log, seq });
         if (perishable !== undefined) this.#keep(perishable);
         for (const device of plan.erases ?? []) this.#erase(device);
-        const conversationSeq = toldSeq(plan.log, logSeq);
+        const conversationSeq = toldSeq(log, seq);
         return { code: ErrorCode.UNSPECIFIED, conversationSeq, committedMs, digest };
       }
       default:
@@ -240,14 +242,14 @@ export class CommitGroup {
     );
   }
 
-  #append(log: LogRef, event: Uint8Array): number {
+  #append({ log, event }: AppendPlan): EntryRef {
     let append = this.logs.get(log);
     if (append === undefined) {
       append = { firstSeq: this.#view.logHead(log) + 1, events: [] };
       this.logs.set(log, append);
     }
     append.events.push(event);
-    return append.firstSeq + append.events.length - 1;
+    return { log, seq: append.firstSeq + append.events.length - 1 };
   }
 
   #replace(content: EntryContent): void {
@@ -271,7 +273,7 @@ export class CommitGroup {
     return append.firstSeq + append.events.length - 1;
   }
 
-  #index(user: UserRef, log: LogRef, logSeq: number): void {
+  #index(user: UserRef, { log, seq: logSeq }: EntryRef): void {
     let append = this.timelines.get(user);
     if (append === undefined) {
       append = { firstSeq: (this.#bounds(user) as TimelineBounds).head + 1, runs: [] };
@@ -301,7 +303,7 @@ export class CommitGroup {
       if (!(plan.requiresHeads ?? []).every(({ log, head }) => headOf(log) === head)) return false;
       documents.apply(plan);
       for (const content of plan.replaces ?? []) events.set(entryName(content), content.event);
-      heads.set(plan.log, headOf(plan.log) + 1);
+      if (plan.kind === "append") heads.set(plan.log, headOf(plan.log) + 1);
       return plan.timelines.every((user) => this.#bounds(user) !== undefined);
     });
   }

@@ -246,7 +246,7 @@ export interface PlanningState {
 }
 
 /** What an operation decided: pure data, without numbers, which only the commit can give. */
-export type Plan = RefusePlan | AppendPlan;
+export type Plan = RefusePlan | AppendPlan | RepeatPlan;
 
 export interface RefusePlan {
   readonly kind: "refuse";
@@ -262,11 +262,20 @@ export interface EntryContent extends EntryRef {
   readonly event: Uint8Array;
 }
 
-export interface AppendPlan {
+export interface AppendPlan extends PlannedChanges {
   readonly kind: "append";
   readonly log: LogRef;
   /** The encoded event, stored once. */
   readonly event: Uint8Array;
+}
+
+/** An entry that is there already comes into timelines once more: it is another one now. */
+export interface RepeatPlan extends PlannedChanges {
+  readonly kind: "repeat";
+  readonly entry: EntryRef;
+}
+
+export interface PlannedChanges {
   /** Whose timelines get an entry; without repeats. Precondition: all exist. */
   readonly timelines: readonly UserRef[];
   /** Precondition: these documents have these revisions. */

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/conversation.proto.
  */
 export const file_posthorn_v1_conversation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wb3N0aG9ybi92MS9jb252ZXJzYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIooBChRDb252ZXJzYXRpb25TZXR0aW5ncxINCgV0aXRsZRgBIAEoCRINCgV0b3BpYxgCIAEoCRIvCgdoaXN0b3J5GAMgASgOMh4ucG9zdGhvcm4udjEuSGlzdG9yeVZpc2liaWxpdHkSIwoEam9pbhgEIAEoDjIVLnBvc3Rob3JuLnYxLkpvaW5SdWxlImcKBk1lbWJlchIPCgd1c2VyX2lkGAEgASgJEiUKBHJvbGUYAiABKA4yFy5wb3N0aG9ybi52MS5NZW1iZXJSb2xlEg8KB29yZGluYWwYAyABKA0SFAoMdmlzaWJsZV9mcm9tGAQgASgEIrEBCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEisKBGtpbmQYAiABKA4yHS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25LaW5kEhAKCHJldmlzaW9uGAMgASgEEjMKCHNldHRpbmdzGAQgASgLMiEucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MSFAoMbWVtYmVyX2NvdW50GAUgASgNIrIBChJDb252ZXJzYXRpb25SZWNvcmQSKwoEa2luZBgBIAEoDjIdLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbktpbmQSMwoIc2V0dGluZ3MYAiABKAsyIS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25TZXR0aW5ncxIkCgdtZW1iZXJzGAMgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhQKDG5leHRfb3JkaW5hbBgEIAEoDSqrAQoQQ29udmVyc2F0aW9uS2luZBIhCh1DT05WRVJTQVRJT05fS0lORF9VTlNQRUNJRklFRBAAEhwKGENPTlZFUlNBVElPTl9LSU5EX0RJUkVDVBABEhsKF0NPTlZFUlNBVElPTl9LSU5EX0dST1VQEAISHQoZQ09OVkVSU0FUSU9OX0tJTkRfQ0hBTk5FTBADEhoKFkNPTlZFUlNBVElPTl9LSU5EX1JPT00QBCqHAQoKTWVtYmVyUm9sZRIbChdNRU1CRVJfUk9MRV9VTlNQRUNJRklFRBAAEhYKEk1FTUJFUl9ST0xFX1JFQURFUhABEhYKEk1FTUJFUl9ST0xFX01FTUJFUhACEhUKEU1FTUJFUl9ST0xFX0FETUlOEAMSFQoRTUVNQkVSX1JPTEVfT1dORVIQBCpyChFIaXN0b3J5VmlzaWJpbGl0eRIiCh5ISVNUT1JZX1ZJU0lCSUxJVFlfVU5TUEVDSUZJRUQQABIdChlISVNUT1JZX1ZJU0lCSUxJVFlfSk9JTkVEEAESGgoWSElTVE9SWV9WSVNJQklMSVRZX0FMTBACKk4KCEpvaW5SdWxlEhkKFUpPSU5fUlVMRV9VTlNQRUNJRklFRBAAEhMKD0pPSU5fUlVMRV9BRERFRBABEhIKDkpPSU5fUlVMRV9PUEVOEAJCBZIDAggCYghlZGl0aW9uc3DoBw");
+  fileDesc("Ch5wb3N0aG9ybi92MS9jb252ZXJzYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIooBChRDb252ZXJzYXRpb25TZXR0aW5ncxINCgV0aXRsZRgBIAEoCRINCgV0b3BpYxgCIAEoCRIvCgdoaXN0b3J5GAMgASgOMh4ucG9zdGhvcm4udjEuSGlzdG9yeVZpc2liaWxpdHkSIwoEam9pbhgEIAEoDjIVLnBvc3Rob3JuLnYxLkpvaW5SdWxlImcKBk1lbWJlchIPCgd1c2VyX2lkGAEgASgJEiUKBHJvbGUYAiABKA4yFy5wb3N0aG9ybi52MS5NZW1iZXJSb2xlEg8KB29yZGluYWwYAyABKA0SFAoMdmlzaWJsZV9mcm9tGAQgASgEIrEBCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEisKBGtpbmQYAiABKA4yHS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25LaW5kEhAKCHJldmlzaW9uGAMgASgEEjMKCHNldHRpbmdzGAQgASgLMiEucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MSFAoMbWVtYmVyX2NvdW50GAUgASgNIrIBChJDb252ZXJzYXRpb25SZWNvcmQSKwoEa2luZBgBIAEoDjIdLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbktpbmQSMwoIc2V0dGluZ3MYAiABKAsyIS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25TZXR0aW5ncxIkCgdtZW1iZXJzGAMgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhQKDG5leHRfb3JkaW5hbBgEIAEoDSI9Cg5SZWFjdGlvblJlY29yZBIrCgd0YWxsaWVzGAEgAygLMhoucG9zdGhvcm4udjEuUmVhY3Rpb25UYWxseSIyCg1SZWFjdGlvblRhbGx5EhAKCHJlYWN0aW9uGAEgASgJEg8KB21lbWJlcnMYAiABKAwiJgoLUHJlZmVyZW5jZXMSFwoPcmVjZWlwdHNfaGlkZGVuGAEgASgIKqsBChBDb252ZXJzYXRpb25LaW5kEiEKHUNPTlZFUlNBVElPTl9LSU5EX1VOU1BFQ0lGSUVEEAASHAoYQ09OVkVSU0FUSU9OX0tJTkRfRElSRUNUEAESGwoXQ09OVkVSU0FUSU9OX0tJTkRfR1JPVVAQAhIdChlDT05WRVJTQVRJT05fS0lORF9DSEFOTkVMEAMSGgoWQ09OVkVSU0FUSU9OX0tJTkRfUk9PTRAEKocBCgpNZW1iZXJSb2xlEhsKF01FTUJFUl9ST0xFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1JPTEVfUkVBREVSEAESFgoSTUVNQkVSX1JPTEVfTUVNQkVSEAISFQoRTUVNQkVSX1JPTEVfQURNSU4QAxIVChFNRU1CRVJfUk9MRV9PV05FUhAEKnIKEUhpc3RvcnlWaXNpYmlsaXR5EiIKHkhJU1RPUllfVklTSUJJTElUWV9VTlNQRUNJRklFRBAAEh0KGUhJU1RPUllfVklTSUJJTElUWV9KT0lORUQQARIaChZISVNUT1JZX1ZJU0lCSUxJVFlfQUxMEAIqTgoISm9pblJ1bGUSGQoVSk9JTl9SVUxFX1VOU1BFQ0lGSUVEEAASEwoPSk9JTl9SVUxFX0FEREVEEAESEgoOSk9JTl9SVUxFX09QRU4QAkIFkgMCCAJiCGVkaXRpb25zcOgH");
 
 /**
  * What may be changed of a conversation.
@@ -189,6 +189,76 @@ export type ConversationRecord = Message<"posthorn.v1.ConversationRecord"> & {
  */
 export const ConversationRecordSchema: GenMessage<ConversationRecord> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_conversation, 3);
+
+/**
+ * The reactions to a message, as the service keeps them. Not sent.
+ *
+ * @generated from message posthorn.v1.ReactionRecord
+ */
+export type ReactionRecord = Message<"posthorn.v1.ReactionRecord"> & {
+  /**
+   * One for each reaction, in the order of their first.
+   *
+   * @generated from field: repeated posthorn.v1.ReactionTally tallies = 1;
+   */
+  tallies: ReactionTally[];
+};
+
+/**
+ * Describes the message posthorn.v1.ReactionRecord.
+ * Use `create(ReactionRecordSchema)` to create a new message.
+ */
+export const ReactionRecordSchema: GenMessage<ReactionRecord> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversation, 4);
+
+/**
+ * Who reacts in one way.
+ *
+ * @generated from message posthorn.v1.ReactionTally
+ */
+export type ReactionTally = Message<"posthorn.v1.ReactionTally"> & {
+  /**
+   * 1 to 32 bytes of UTF-8.
+   *
+   * @generated from field: string reaction = 1;
+   */
+  reaction: string;
+
+  /**
+   * The ordinals of the members, each plus 1: an encoded number set of chapter 16.
+   *
+   * @generated from field: bytes members = 2;
+   */
+  members: Uint8Array;
+};
+
+/**
+ * Describes the message posthorn.v1.ReactionTally.
+ * Use `create(ReactionTallySchema)` to create a new message.
+ */
+export const ReactionTallySchema: GenMessage<ReactionTally> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversation, 5);
+
+/**
+ * What a user sets for itself.
+ *
+ * @generated from message posthorn.v1.Preferences
+ */
+export type Preferences = Message<"posthorn.v1.Preferences"> & {
+  /**
+   * Nobody but the user's own devices is told what it has read and got.
+   *
+   * @generated from field: bool receipts_hidden = 1;
+   */
+  receiptsHidden: boolean;
+};
+
+/**
+ * Describes the message posthorn.v1.Preferences.
+ * Use `create(PreferencesSchema)` to create a new message.
+ */
+export const PreferencesSchema: GenMessage<Preferences> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversation, 6);
 
 /**
  * What kind of conversation it is. Never changes.

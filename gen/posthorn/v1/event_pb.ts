@@ -7,7 +7,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Conversation, Member, MemberRole } from "./conversation_pb.ts";
+import type { Conversation, Member, MemberRole, Preferences } from "./conversation_pb.ts";
 import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
@@ -16,7 +16,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEiygMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASNAoObWVzc2FnZV9lZGl0ZWQYBCABKAsyGi5wb3N0aG9ybi52MS5NZXNzYWdlRWRpdGVkSAASOAoQbWVzc2FnZV9yZWNhbGxlZBgFIAEoCzIcLnBvc3Rob3JuLnYxLk1lc3NhZ2VSZWNhbGxlZEgAEjgKEHJlYWN0aW9uX2NoYW5nZWQYBiABKAsyHC5wb3N0aG9ybi52MS5SZWFjdGlvbkNoYW5nZWRIABIyCg1tYXJrc19jaGFuZ2VkGAcgASgLMhkucG9zdGhvcm4udjEuTWFya3NDaGFuZ2VkSAASQAoUY29udmVyc2F0aW9uX2NoYW5nZWQYCCABKAsyIC5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25DaGFuZ2VkSABCBgoEa2luZCJpCg1NZXNzYWdlRWRpdGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKB21lc3NhZ2UYAyABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlIlgKD01lc3NhZ2VSZWNhbGxlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBISCgpieV91c2VyX2lkGAMgASgJIngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJKpoBCg1SZWZlcmVuY2VLaW5kEh4KGlJFRkVSRU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASGAoUUkVGRVJFTkNFX0tJTkRfUkVQTFkQARIZChVSRUZFUkVOQ0VfS0lORF9USFJFQUQQAhIYChRSRUZFUkVOQ0VfS0lORF9RVU9URRADEhoKFlJFRkVSRU5DRV9LSU5EX0NPTU1FTlQQBCqcAQoOQXR0YWNobWVudEtpbmQSHwobQVRUQUNITUVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVQVRUQUNITUVOVF9LSU5EX0lNQUdFEAESGQoVQVRUQUNITUVOVF9LSU5EX0FVRElPEAISGQoVQVRUQUNITUVOVF9LSU5EX1ZJREVPEAMSGAoUQVRUQUNITUVOVF9LSU5EX0ZJTEUQBEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_conversation, file_posthorn_v1_options]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEimgMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSABCBgoEa2luZCJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSqaAQoNUmVmZXJlbmNlS2luZBIeChpSRUZFUkVOQ0VfS0lORF9VTlNQRUNJRklFRBAAEhgKFFJFRkVSRU5DRV9LSU5EX1JFUExZEAESGQoVUkVGRVJFTkNFX0tJTkRfVEhSRUFEEAISGAoUUkVGRVJFTkNFX0tJTkRfUVVPVEUQAxIaChZSRUZFUkVOQ0VfS0lORF9DT01NRU5UEAQqnAEKDkF0dGFjaG1lbnRLaW5kEh8KG0FUVEFDSE1FTlRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUFUVEFDSE1FTlRfS0lORF9JTUFHRRABEhkKFUFUVEFDSE1FTlRfS0lORF9BVURJTxACEhkKFUFUVEFDSE1FTlRfS0lORF9WSURFTxADEhgKFEFUVEFDSE1FTlRfS0lORF9GSUxFEARCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -31,7 +31,7 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
    */
   kind: {
     /**
-     * A message was sent.
+     * A message was sent, or is another one than before: its number in the conversation says which.
      *
      * @generated from field: posthorn.v1.Message message = 1;
      */
@@ -55,25 +55,9 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
     case: "directoryChanged";
   } | {
     /**
-     * A message has another content.
-     *
-     * @generated from field: posthorn.v1.MessageEdited message_edited = 4;
-     */
-    value: MessageEdited;
-    case: "messageEdited";
-  } | {
-    /**
-     * A message is gone for good.
-     *
-     * @generated from field: posthorn.v1.MessageRecalled message_recalled = 5;
-     */
-    value: MessageRecalled;
-    case: "messageRecalled";
-  } | {
-    /**
      * Somebody reacts to a message, or does not any more.
      *
-     * @generated from field: posthorn.v1.ReactionChanged reaction_changed = 6;
+     * @generated from field: posthorn.v1.ReactionChanged reaction_changed = 4;
      */
     value: ReactionChanged;
     case: "reactionChanged";
@@ -81,7 +65,7 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
     /**
      * Somebody has read, or got, messages.
      *
-     * @generated from field: posthorn.v1.MarksChanged marks_changed = 7;
+     * @generated from field: posthorn.v1.MarksChanged marks_changed = 5;
      */
     value: MarksChanged;
     case: "marksChanged";
@@ -89,10 +73,18 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
     /**
      * A conversation came to be, or its members or settings are others.
      *
-     * @generated from field: posthorn.v1.ConversationChanged conversation_changed = 8;
+     * @generated from field: posthorn.v1.ConversationChanged conversation_changed = 6;
      */
     value: ConversationChanged;
     case: "conversationChanged";
+  } | {
+    /**
+     * The user has set something for itself.
+     *
+     * @generated from field: posthorn.v1.PreferencesChanged preferences_changed = 7;
+     */
+    value: PreferencesChanged;
+    case: "preferencesChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -102,77 +94,6 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 0);
-
-/**
- * A message has another content, which took the old one's place everywhere. Goes to whoever is told of the conversation's messages
- * and to those whom it mentions.
- *
- * @generated from message posthorn.v1.MessageEdited
- */
-export type MessageEdited = Message$1<"posthorn.v1.MessageEdited"> & {
-  /**
-   * The conversation.
-   *
-   * @generated from field: string conversation_id = 1;
-   */
-  conversationId: string;
-
-  /**
-   * The number of the message in it.
-   *
-   * @generated from field: uint64 conversation_seq = 2;
-   */
-  conversationSeq: bigint;
-
-  /**
-   * What it is now.
-   *
-   * @generated from field: posthorn.v1.Message message = 3;
-   */
-  message?: Message | undefined;
-};
-
-/**
- * Describes the message posthorn.v1.MessageEdited.
- * Use `create(MessageEditedSchema)` to create a new message.
- */
-export const MessageEditedSchema: GenMessage<MessageEdited> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 1);
-
-/**
- * A message is gone for good: a device that has it erases it. Goes to every member, whatever the size of the conversation.
- *
- * @generated from message posthorn.v1.MessageRecalled
- */
-export type MessageRecalled = Message$1<"posthorn.v1.MessageRecalled"> & {
-  /**
-   * The conversation.
-   *
-   * @generated from field: string conversation_id = 1;
-   */
-  conversationId: string;
-
-  /**
-   * The number of the message in it.
-   *
-   * @generated from field: uint64 conversation_seq = 2;
-   */
-  conversationSeq: bigint;
-
-  /**
-   * Who recalled it: its sender, or an admin.
-   *
-   * @generated from field: string by_user_id = 3;
-   */
-  byUserId: string;
-};
-
-/**
- * Describes the message posthorn.v1.MessageRecalled.
- * Use `create(MessageRecalledSchema)` to create a new message.
- */
-export const MessageRecalledSchema: GenMessage<MessageRecalled> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 2);
 
 /**
  * Somebody reacts to a message, or does not any more.
@@ -221,7 +142,7 @@ export type ReactionChanged = Message$1<"posthorn.v1.ReactionChanged"> & {
  * Use `create(ReactionChangedSchema)` to create a new message.
  */
 export const ReactionChangedSchema: GenMessage<ReactionChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 3);
+  messageDesc(file_posthorn_v1_event, 1);
 
 /**
  * Somebody has read, or got, messages. Goes to the user's own devices; to the other one of a direct conversation and to the members of
@@ -245,14 +166,14 @@ export type MarksChanged = Message$1<"posthorn.v1.MarksChanged"> & {
   userId: string;
 
   /**
-   * What it has read in all: an encoded number set of chapter 16.
+   * What it has read besides: an encoded number set of chapter 16.
    *
    * @generated from field: bytes read = 3;
    */
   read: Uint8Array;
 
   /**
-   * It has got everything up to this number.
+   * It has got everything up to this number. 0: nothing is said of that.
    *
    * @generated from field: uint64 delivered_through = 4;
    */
@@ -264,7 +185,28 @@ export type MarksChanged = Message$1<"posthorn.v1.MarksChanged"> & {
  * Use `create(MarksChangedSchema)` to create a new message.
  */
 export const MarksChangedSchema: GenMessage<MarksChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 4);
+  messageDesc(file_posthorn_v1_event, 2);
+
+/**
+ * The user has set something for itself. Goes to its own devices only.
+ *
+ * @generated from message posthorn.v1.PreferencesChanged
+ */
+export type PreferencesChanged = Message$1<"posthorn.v1.PreferencesChanged"> & {
+  /**
+   * What it is now.
+   *
+   * @generated from field: posthorn.v1.Preferences preferences = 1;
+   */
+  preferences?: Preferences | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.PreferencesChanged.
+ * Use `create(PreferencesChangedSchema)` to create a new message.
+ */
+export const PreferencesChangedSchema: GenMessage<PreferencesChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 3);
 
 /**
  * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
@@ -306,7 +248,7 @@ export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> &
  * Use `create(ConversationChangedSchema)` to create a new message.
  */
 export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 5);
+  messageDesc(file_posthorn_v1_event, 4);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -356,7 +298,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 6);
+  messageDesc(file_posthorn_v1_event, 5);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -385,10 +327,11 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 7);
+  messageDesc(file_posthorn_v1_event, 6);
 
 /**
- * A message in a conversation. Set by the service from the sender's operation and authenticated identity.
+ * A message in a conversation, as it is now. Set by the service from the sender's operation and authenticated identity. When it is
+ * edited or recalled, it is delivered once more, under its own number in the conversation; what it was is delivered to nobody any more.
  *
  * @generated from message posthorn.v1.Message
  */
@@ -462,7 +405,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 8);
+  messageDesc(file_posthorn_v1_event, 7);
 
 /**
  * Another message of the same conversation. Never its content: that would outlive its recall.
@@ -490,7 +433,7 @@ export type Reference = Message$1<"posthorn.v1.Reference"> & {
  * Use `create(ReferenceSchema)` to create a new message.
  */
 export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 9);
+  messageDesc(file_posthorn_v1_event, 8);
 
 /**
  * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
@@ -525,7 +468,7 @@ export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
  * Use `create(MentionsSchema)` to create a new message.
  */
 export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 10);
+  messageDesc(file_posthorn_v1_event, 9);
 
 /**
  * What a message says.
@@ -578,7 +521,7 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 11);
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * A picture, a recording or another file, kept elsewhere.
@@ -662,7 +605,7 @@ export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 12);
+  messageDesc(file_posthorn_v1_event, 11);
 
 /**
  * A place on the earth, WGS 84.
@@ -697,7 +640,7 @@ export type Location = Message$1<"posthorn.v1.Location"> & {
  * Use `create(LocationSchema)` to create a new message.
  */
 export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 13);
+  messageDesc(file_posthorn_v1_event, 12);
 
 /**
  * What a message has to do with another one.

@@ -1,0 +1,236 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import {
+  ConversationKind,
+  type ConversationRecord,
+  ConversationRecordSchema,
+  ConversationSettingsSchema,
+  type Member,
+  MemberRole,
+  MemberSchema,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
+import { USER_ID_PATTERN } from "../../protocol/limits.ts";
+import { documentsIn } from "../store/documents.ts";
+import {
+  type DocumentRef,
+  type DocumentRevision,
+  documentRefOf,
+  type LogRef,
+  logRefOf,
+  type PlanningReads,
+  type PlanningState,
+  type RefusePlan,
+  type StoredDocument,
+  type UserRef,
+  unnumberedLogRefOf,
+  userRefOf,
+} from "../store/store.ts";
+import type { Sender } from "./plan.ts";
+
+/** What an operator may change of conversations. */
+export interface ConversationRules {
+  /** With more members a message enters the timelines of those only whom it calls. [CNV-15] */
+  readonly fanOutMembersMax: number;
+  /** With more members nobody but the user itself is told what it has read. [CNV-34] */
+  readonly receiptMembersMax: number;
+  readonly membersMax: number;
+  /** Conversations of one user, without direct ones. */
+  readonly conversationsMax: number;
+  /** How long a sender may take a message back. */
+  readonly recallWindowMs: number;
+}
+
+export const CONVERSATION_RULES: ConversationRules = {
+  fanOutMembersMax: 500,
+  receiptMembersMax: 32,
+  membersMax: 10_000,
+  conversationsMax: 1_000,
+  recallWindowMs: 172_800_000,
+};
+
+/** A conversation's record: an encoded ConversationRecord. Direct ones have none. */
+export function conversationRef(tenant: string, conversationId: string): DocumentRef {
+  return documentRefOf(tenant, `conversation:${conversationId}`);
+}
+
+/** The conversations that a user is a member of, without direct ones: a list of names. */
+export function conversationsRef(tenant: string, userId: string): DocumentRef {
+  return documentRefOf(tenant, `conversations:${userId}`);
+}
+
+/** The direct conversations in which something was said: a list of names. */
+export function directsRef(tenant: string, userId: string): DocumentRef {
+  return documentRefOf(tenant, `directs:${userId}`);
+}
+
+/** Where a conversation's messages are, under the numbers that are told. */
+export function messageLog(tenant: string, conversationId: string): LogRef {
+  return logRefOf(tenant, conversationId);
+}
+
+/** Where everything else is that its members are told: nobody is told its numbers. */
+export function happeningsLog(tenant: string, conversationId: string): LogRef {
+  return unnumberedLogRefOf(tenant, `conversation:${conversationId}`);
+}
+
+/**
+ * The same for both users: both ids in byte order. User ids are ASCII, so code units order like
+ * bytes. [CNV-1]
+ */
+export function directConversationId(first: string, second: string): string {
+  return first < second ? `d:${first}:${second}` : `d:${second}:${first}`;
+}
+
+const DIRECT_PREFIX = "d:";
+
+/** The users of a direct conversation, in the order of its id; undefined for other ids. */
+export function directUsers(conversationId: string): readonly [string, string] | undefined {
+  if (!conversationId.startsWith(DIRECT_PREFIX)) return undefined;
+  const [first, second, ...more] = conversationId.slice(DIRECT_PREFIX.length).split(":");
+  if (first === undefined || second === undefined || more.length > 0) return undefined;
+  const areUsers = USER_ID_PATTERN.test(first) && USER_ID_PATTERN.test(second);
+  return areUsers && first <= second ? [first, second] : undefined;
+}
+
+const NONCE_BYTES = 16;
+const ID_LABEL = "posthorn conversation 1";
+/** RFC 4648 §6, in lower case. */
+const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
+const ID_CHARACTERS = 26;
+
+/**
+ * The id of a conversation that a user makes: nobody else can make one of this id, and whoever
+ * makes it again comes to the same one. [CNV-2]
+ *
+ * @param nonce of 16 bytes; undefined is returned for another length
+ */
+export function madeConversationId(
+  crypto: Pick<CryptoProvider, "sha256">,
+  userId: string,
+  nonce: Uint8Array,
+): string | undefined {
+  if (nonce.length !== NONCE_BYTES) return undefined;
+  const text = new TextEncoder();
+  const head = text.encode(`${ID_LABEL}\0${userId}\0`);
+  const hash = crypto.sha256(Uint8Array.of(...head, ...nonce));
+  let id = "g:";
+  for (let index = 0; index < ID_CHARACTERS; index += 1) {
+    const bit = index * 5;
+    const pair = ((hash[bit >> 3] as number) << 8) | (hash[(bit >> 3) + 1] as number);
+    id += BASE32[(pair >> (11 - (bit & 7))) & 31];
+  }
+  return id;
+}
+
+const MADE_PATTERN = /^g:[a-z2-7]{26}$/;
+
+export function isConversationId(conversationId: string): boolean {
+  return MADE_PATTERN.test(conversationId) || directUsers(conversationId) !== undefined;
+}
+
+/** A conversation as planners and services see it. */
+export interface Conversation {
+  readonly id: string;
+  /** 0 for a direct one. */
+  readonly revision: number;
+  readonly record: ConversationRecord;
+  readonly members: ReadonlyMap<string, Member>;
+}
+
+/** Decoded once for as long as its bytes are held. */
+const DECODED = new WeakMap<StoredDocument, Conversation>();
+
+/** A conversation as the store has it; undefined where there is none. */
+export function conversationIn(id: string, document: StoredDocument): Conversation | undefined {
+  const users = directUsers(id);
+  if (users !== undefined) return directConversation(id, users);
+  if (document.revision === 0) return undefined;
+  const known = DECODED.get(document);
+  if (known !== undefined) return known;
+  const record = fromBinary(ConversationRecordSchema, document.bytes);
+  const conversation = { id, revision: document.revision, record, members: byUser(record.members) };
+  DECODED.set(document, conversation);
+  return conversation;
+}
+
+function directConversation(id: string, users: readonly [string, string]): Conversation {
+  const members = [...new Set(users)].map((userId, ordinal) =>
+    create(MemberSchema, { userId, role: MemberRole.MEMBER, ordinal, visibleFrom: 1n }),
+  );
+  const record = create(ConversationRecordSchema, {
+    kind: ConversationKind.DIRECT,
+    settings: create(ConversationSettingsSchema),
+    members,
+    nextOrdinal: members.length,
+  });
+  return { id, revision: 0, record, members: byUser(members) };
+}
+
+export function byUser(members: readonly Member[]): ReadonlyMap<string, Member> {
+  return new Map(members.map((member) => [member.userId, member]));
+}
+
+/** A conversation that a user is in, and what it relies on. */
+export interface Membership {
+  readonly conversation: Conversation;
+  readonly own: Member;
+  readonly requires: readonly DocumentRevision[];
+}
+
+/** What has to be read to know who is in a conversation. */
+export function membershipReads(sender: Sender, conversationId: string): PlanningReads {
+  const { tenant } = sender;
+  const users = directUsers(conversationId);
+  if (users !== undefined) return { users: users.map((user) => userRefOf(tenant, user)) };
+  if (!MADE_PATTERN.test(conversationId)) return { users: [] };
+  return { users: [], documents: [conversationRef(tenant, conversationId)] };
+}
+
+/**
+ * The sender's place in a conversation. That there is no such conversation, and that the sender is
+ * not in it, is the same refusal. [CNV-4]
+ */
+export function membershipOf(
+  sender: Sender,
+  conversationId: string,
+  state: PlanningState,
+): Membership | RefusePlan {
+  const { tenant, userId } = sender;
+  const users = directUsers(conversationId);
+  if (users === undefined && !MADE_PATTERN.test(conversationId)) {
+    return { kind: "refuse", code: ErrorCode.CONVERSATION_UNKNOWN };
+  }
+  const ref = conversationRef(tenant, conversationId);
+  const document = documentsIn(state.documents)(ref);
+  const requires = users === undefined ? [{ ref, revision: document.revision }] : [];
+  const conversation = conversationIn(conversationId, document);
+  const own = conversation?.members.get(userId);
+  if (conversation === undefined || own === undefined) {
+    return { kind: "refuse", code: ErrorCode.CONVERSATION_UNKNOWN, requires };
+  }
+  const isThere = users?.every((user) => state.knownUsers.has(userRefOf(tenant, user))) ?? true;
+  if (!isThere) return { kind: "refuse", code: ErrorCode.USER_UNKNOWN };
+  return { conversation, own, requires };
+}
+
+/** Whether a member may write. [CNV-5] */
+export function mayWrite({ conversation, own }: Membership): boolean {
+  const isChannel = conversation.record.kind === ConversationKind.CHANNEL;
+  return own.role >= (isChannel ? MemberRole.ADMIN : MemberRole.MEMBER);
+}
+
+/** The timelines of members, and of others. */
+export function timelinesOf(tenant: string, userIds: Iterable<string>): readonly UserRef[] {
+  return [...new Set(userIds)].map((userId) => userRefOf(tenant, userId));
+}
+
+/** Reads of several parts of an operation. */
+export function joinedReads(...parts: readonly PlanningReads[]): PlanningReads {
+  return {
+    users: parts.flatMap(({ users }) => users),
+    documents: parts.flatMap(({ documents = [] }) => documents),
+    entries: parts.flatMap(({ entries = [] }) => entries),
+    heads: parts.flatMap(({ heads = [] }) => heads),
+  };
+}

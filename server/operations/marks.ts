@@ -1,0 +1,112 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  ConversationKind,
+  type Preferences,
+  PreferencesSchema,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import type { ChangePreferences, Mark } from "../../gen/posthorn/v1/operation_pb.ts";
+import { decodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
+import { documentsIn } from "../store/documents.ts";
+import {
+  type Plan,
+  type PlanningReads,
+  type PlanningState,
+  type StoredDocument,
+  userRefOf,
+} from "../store/store.ts";
+import {
+  happeningsLog,
+  joinedReads,
+  type Membership,
+  membershipOf,
+  membershipReads,
+  messageLog,
+  timelinesOf,
+} from "./conversations.ts";
+import { ownLog } from "./directory.ts";
+import type { OperationRules, Sender } from "./plan.ts";
+import { deliveredRef, preferencesRef, readRef } from "./read-state.ts";
+
+export function markReads({ conversationId }: Mark, sender: Sender): PlanningReads {
+  const { tenant, userId } = sender;
+  const preferences = { users: [], documents: [preferencesRef(tenant, userId)] };
+  const heads = [messageLog(tenant, conversationId)];
+  return { ...joinedReads(membershipReads(sender, conversationId), preferences), heads };
+}
+
+/** More that was read, or came. Sets only grow, so that marks of several devices merge. [CNV-30] */
+export function planMark(
+  operation: Mark,
+  sender: Sender,
+  state: PlanningState,
+  rules: OperationRules,
+): Plan {
+  const { conversationId } = operation;
+  const { tenant, userId } = sender;
+  const membership = membershipOf(sender, conversationId, state);
+  if ("kind" in membership) return membership;
+  const { requires } = membership;
+  const head = state.heads.get(messageLog(tenant, conversationId)) ?? 0;
+  const read = decodeNumberSet(operation.read);
+  const deliveredThrough = Number(operation.deliveredThrough);
+  const highest = Math.max(read?.at(-1)?.through ?? 0, deliveredThrough);
+  if (read === undefined || highest === 0 || highest > head) {
+    return { kind: "refuse", code: ErrorCode.MARK_INVALID, requires };
+  }
+  const value = {
+    conversationId,
+    userId,
+    read: operation.read,
+    deliveredThrough: operation.deliveredThrough,
+  };
+  const event = create(EventSchema, { kind: { case: "marksChanged", value } });
+  const preferences = preferencesIn(documentsIn(state.documents)(preferencesRef(tenant, userId)));
+  const isShown = !preferences.receiptsHidden && isShownIn(membership, rules);
+  const told = isShown ? membership.conversation.members.keys() : [userId];
+  return {
+    kind: "append",
+    log: happeningsLog(tenant, conversationId),
+    event: toBinary(EventSchema, event),
+    timelines: timelinesOf(tenant, told),
+    requires,
+    marks: [
+      { ref: readRef(tenant, conversationId, userId), numbers: read },
+      {
+        ref: deliveredRef(tenant, conversationId, userId),
+        numbers: numbersFrom(1, deliveredThrough),
+      },
+    ],
+  };
+}
+
+/** Whether the members of a conversation tell each other what they have read. [CNV-34] */
+export function isShownIn({ conversation }: Membership, { conversations }: OperationRules) {
+  const { kind } = conversation.record;
+  if (kind === ConversationKind.DIRECT) return true;
+  return (
+    kind === ConversationKind.GROUP && conversation.members.size <= conversations.receiptMembersMax
+  );
+}
+
+/** What a user has set for itself. */
+export function preferencesIn({ bytes }: StoredDocument): Preferences {
+  return fromBinary(PreferencesSchema, bytes);
+}
+
+/** Takes the place of what was set before. [CNV-35] */
+export function planChangePreferences(operation: ChangePreferences, sender: Sender): Plan {
+  const { tenant, userId } = sender;
+  const preferences = operation.preferences ?? create(PreferencesSchema);
+  const kind = { case: "preferencesChanged" as const, value: { preferences } };
+  return {
+    kind: "append",
+    log: ownLog(tenant, userId),
+    event: toBinary(EventSchema, create(EventSchema, { kind })),
+    timelines: [userRefOf(tenant, userId)],
+    puts: [
+      { ref: preferencesRef(tenant, userId), bytes: toBinary(PreferencesSchema, preferences) },
+    ],
+  };
+}
