@@ -1,5 +1,6 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { conversationView } from "./properties/conversation-view.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
@@ -58,6 +59,7 @@ export const PROPERTIES: readonly Property[] = [
   words,
   hostileDevice,
   hostileService,
+  conversationView,
   stores,
   delimiting,
   frameRules,
