@@ -9,7 +9,11 @@ import {
   MemberSchema,
 } from "../../../gen/posthorn/v1/conversation_pb.ts";
 import { errorRule } from "../../../gen/posthorn/v1/error_rules.ts";
-import { type Event, EventSchema } from "../../../gen/posthorn/v1/event_pb.ts";
+import {
+  type Event,
+  EventSchema,
+  type ReactionChanged,
+} from "../../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../../gen/posthorn/v1/operation_pb.ts";
 import { NATIVE_CRYPTO } from "../../../platform/native-crypto.ts";
 import { count, has } from "../../../protocol/number-set.ts";
@@ -218,7 +222,7 @@ function lineOf({ seq, event: { kind } }: Told): string {
       return `${seq} ${text}${editCount === 0 ? "" : ` (edit ${editCount})`}`;
     }
     case "reactionChanged":
-      return `${kind.value.conversationSeq} ${kind.value.removed ? "-" : "+"}${kind.value.reaction}`;
+      return `${kind.value.conversationSeq} ${reactionOf(kind.value)}`;
     case "conversationChanged": {
       const { byUserId, members, leftUserIds } = kind.value;
       const roles = members.map(({ userId, role }) => ` ${userId}=${role}`);
@@ -227,4 +231,8 @@ function lineOf({ seq, event: { kind } }: Told): string {
     default:
       return kind.case ?? "nothing";
   }
+}
+
+function reactionOf({ removed, reaction }: ReactionChanged): string {
+  return `${removed ? "-" : "+"}${reaction}`;
 }
