@@ -14,6 +14,7 @@ import {
 } from "../../protocol/secure/identity.ts";
 import type { Client } from "../client.ts";
 import { RefusedError } from "../results.ts";
+import { type Sleep, sleep } from "../sleep.ts";
 import type { SecureIdentity } from "./identity.ts";
 
 /** As the directory carries it. */
@@ -37,6 +38,10 @@ export interface PeerDevices {
 
 /** Changes of the own directory that came in between, after which publishing gives up. */
 const ATTEMPTS_MAX = 5;
+/** A service that is busy takes one more certificate after so long. [SEC-100] */
+const BUSY_WAIT_MS = 10_000;
+/** How often that is waited for; other devices of the user may be quicker. */
+const BUSY_WAITS_MAX = 12;
 
 /** Asks for somebody's devices; undefined: nothing is published. [SEC-9] */
 export async function lookUp(
@@ -66,17 +71,19 @@ export async function lookUp(
 }
 
 /**
- * Puts this device into its user's directory, unless it is there.
+ * Puts this device into its user's directory, unless it is there. A service that is busy is asked
+ * again, for two minutes. [SEC-100]
  *
  * @param how `replaceAccount`: where the directory has another account key, put this one in its
  *   place. All other devices fall out, and every peer is told that the account is another one.
  * @throws RefusedError PEER_IDENTITY_CHANGED where the directory has another account key;
- *   CERTIFICATE_INVALID where another device has to vouch for this one first
+ *   CERTIFICATE_INVALID where another device has to vouch for this one first; DIRECTORY_BUSY where
+ *   the user's devices publish all the time. The signal's reason when it is aborted
  */
 export async function publish(
   client: Client,
   crypto: CryptoProvider,
-  { identity, nowMs, replaceAccount }: Publishing,
+  { identity, nowMs, replaceAccount, signal, pause }: Publishing,
 ): Promise<void> {
   const certificate = await identity.certificate(nowMs);
   const { accountKey } = identity;
@@ -84,7 +91,7 @@ export async function publish(
     throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
   }
   const { userId } = identity.device;
-  await change(client, crypto, { userId, nowMs }, (listed) => {
+  await change(client, crypto, { userId, nowMs, signal, pause }, (listed) => {
     const isSame = listed !== undefined && sameKeys(listed.account, accountKey);
     if (listed !== undefined && !isSame && !replaceAccount) {
       throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
@@ -101,6 +108,9 @@ export interface Publishing {
   readonly identity: SecureIdentity;
   readonly nowMs: number;
   readonly replaceAccount: boolean;
+  /** Gives up. */
+  readonly signal?: AbortSignal;
+  readonly pause?: Sleep;
 }
 
 /**
@@ -124,24 +134,35 @@ interface Whose {
   readonly nowMs: number;
 }
 
+interface Changing extends Whose {
+  readonly signal?: AbortSignal | undefined;
+  readonly pause?: Sleep | undefined;
+}
+
 type DirectoryChange = Exclude<MessageInitShape<typeof OperationSchema>["kind"], undefined>;
 
 /** Makes a change for the directory as it is: read again when somebody else was quicker. */
 async function change(
   client: Client,
   crypto: CryptoProvider,
-  whose: Whose,
+  { signal = new AbortController().signal, pause = sleep, ...whose }: Changing,
   changeFor: (listed: PeerDevices | undefined) => DirectoryChange | undefined,
 ): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const kind = changeFor(await lookUp(client, crypto, whose));
+  let busyCount = 0;
+  for (let attempt = 1; ; ) {
+    signal.throwIfAborted();
+    const kind = changeFor(await lookUp(client, crypto, { ...whose, signal }));
     if (kind === undefined) return;
     try {
       await client.submit(toBinary(OperationSchema, create(OperationSchema, { kind })));
       return;
     } catch (error) {
       const code = error instanceof RefusedError ? error.code : undefined;
-      if (code !== ErrorCode.DIRECTORY_CHANGED || attempt >= ATTEMPTS_MAX) throw error;
+      if (code === ErrorCode.DIRECTORY_BUSY && busyCount < BUSY_WAITS_MAX) {
+        busyCount += 1;
+        await pause(BUSY_WAIT_MS, signal);
+      } else if (code === ErrorCode.DIRECTORY_CHANGED && attempt < ATTEMPTS_MAX) attempt += 1;
+      else throw error;
     }
   }
 }

@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SecureChatsEffect } from "../../protocol/secure/chat-effects.ts";
 import { SecureChats } from "../../protocol/secure/chats.ts";
 import { CHATS_ENTROPY_BYTES } from "../../protocol/secure/entropy.ts";
+import { idOf } from "../../protocol/secure/handshakes.ts";
 import type { DeviceAddress, DirectoryAnswer, SecurePeer } from "../../protocol/secure/peer.ts";
 import type { SafetyVerdict } from "../../protocol/secure/safety-number.ts";
 import { unreachable } from "../../protocol/violation.ts";
@@ -18,7 +19,11 @@ import { Keeper } from "./keeper.ts";
 import type { Unhandled } from "./kept-state.ts";
 import type { PeerTrust } from "./known-peers.ts";
 import { Lookups } from "./lookups.ts";
-import { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./options.ts";
+import {
+  type PublishOptions,
+  SECURE_PARAMETERS_DEFAULT,
+  type SecureMessengerOptions,
+} from "./options.ts";
 import { type OutgoingPacket, OutgoingPackets, type Sent } from "./outgoing.ts";
 import { type SafetyNumber, SecurePeers } from "./peers.ts";
 import { hasLostSession, Renewals } from "./renewals.ts";
@@ -126,10 +131,11 @@ export class SecureMessenger {
    *
    * @throws RefusedError as {@link publish}
    */
-  async publish({ replaceAccount = false } = {}): Promise<void> {
+  async publish({ replaceAccount = false, signal }: PublishOptions = {}): Promise<void> {
     const { crypto, identity } = this.#options;
     const nowMs = this.#clock.nowMs();
-    await publish(this.#client, crypto, { identity, nowMs, replaceAccount });
+    const ends = AbortSignal.any([this.#over.signal, ...(signal === undefined ? [] : [signal])]);
+    await publish(this.#client, crypto, { identity, nowMs, replaceAccount, signal: ends });
   }
 
   /** Takes a device of this user out of the directory: peers end their chats with it. */
@@ -491,8 +497,4 @@ interface NewChat extends Pick<SecureChat, "sessionId" | "peer" | "state"> {
 
 function stateFor(trust: PeerTrust): SecureChatState {
   return trust === "verified" ? "verified" : "confirmed";
-}
-
-function idOf(sessionId: Uint8Array): string {
-  return Array.from(sessionId, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

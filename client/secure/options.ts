@@ -17,6 +17,14 @@ export interface SecureMessengerOptions {
   readonly isBlocked?: (userId: string) => boolean;
 }
 
+/** How a device puts itself into its user's directory. */
+export interface PublishOptions {
+  /** Where the directory has another account key: puts this device's in its place. */
+  readonly replaceAccount?: boolean;
+  /** Gives up waiting for a service that is busy. */
+  readonly signal?: AbortSignal;
+}
+
 /** 32 messages or ten minutes between new keys, a week of life. */
 export const SECURE_PARAMETERS_DEFAULT: SecureParametersPlain = {
   rekeyMessages: 32,
