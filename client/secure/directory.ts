@@ -8,10 +8,11 @@ import {
   accountFingerprint,
   areSecureKeys,
   type CertifiedDevice,
-  readCertificate,
   type SecureKeys,
   sameKeys,
 } from "../../protocol/secure/identity.ts";
+import type { JudgedCertificates } from "../../protocol/secure/judged-certificates.ts";
+import type { DeviceAddress } from "../../protocol/secure/peer.ts";
 import type { Client } from "../client.ts";
 import { RefusedError } from "../results.ts";
 import { type Sleep, sleep } from "../sleep.ts";
@@ -23,17 +24,21 @@ export interface SecureCertificate {
   readonly signature: Uint8Array;
 }
 
-/** What a service says of somebody's devices, as far as it is true by its own signatures. */
-export interface PeerDevices {
+/** What a service says of somebody's devices: nothing of it is verified. */
+export interface ListedDevices {
   readonly userId: string;
   readonly revision: number;
   readonly account: SecureKeys;
   /** AFP. */
   readonly fingerprint: Uint8Array;
+  /** As they came. */
+  readonly certificates: readonly SecureCertificate[];
+}
+
+/** What a service says of somebody's devices, as far as it is true by its own signatures. */
+export interface PeerDevices extends ListedDevices {
   /** Those whose certificates hold; without repeats. */
   readonly devices: readonly CertifiedDevice[];
-  /** Of all that are listed, as they came. */
-  readonly certificates: readonly SecureCertificate[];
 }
 
 /** Changes of the own directory that came in between, after which publishing gives up. */
@@ -43,31 +48,40 @@ const BUSY_WAIT_MS = 10_000;
 /** How often that is waited for; other devices of the user may be quicker. */
 const BUSY_WAITS_MAX = 12;
 
-/** Asks for somebody's devices; undefined: nothing is published. [SEC-9] */
+/** Asks for somebody's devices; undefined: nothing is published. */
 export async function lookUp(
   client: Client,
   crypto: CryptoProvider,
-  { userId, nowMs, signal }: Whose & { readonly signal?: AbortSignal | undefined },
-): Promise<PeerDevices | undefined> {
+  { userId, signal }: { readonly userId: string; readonly signal?: AbortSignal | undefined },
+): Promise<ListedDevices | undefined> {
   const { listDevices } = KeyDirectoryService.method;
   const options = signal === undefined ? {} : { signal };
   const listed = await client.call(listDevices, { userId }, options);
   const { revision, accountKey, devices } = listed;
   if (accountKey === undefined || !areSecureKeys(accountKey)) return undefined;
   const account = { ed25519: accountKey.ed25519, mlDsa65: accountKey.mlDsa65 };
-  const certified = new Map<string, CertifiedDevice>();
-  for (const certificate of devices) {
-    const device = readCertificate(crypto, certificate, { account, userId, nowMs });
-    if (!("code" in device)) certified.set(device.deviceId, device);
-  }
   return {
     userId,
     revision: Number(revision),
     account,
     fingerprint: accountFingerprint(crypto, account),
-    devices: [...certified.values()],
     certificates: devices.map(({ core, signature }) => ({ core, signature })),
   };
+}
+
+/** Verifies every certificate of a list, which takes its time. [SEC-9] */
+export function verified(
+  listed: ListedDevices,
+  judged: JudgedCertificates,
+  nowMs: number,
+): PeerDevices {
+  const { account, userId, certificates } = listed;
+  const devices = new Map<string, CertifiedDevice>();
+  for (const certificate of certificates) {
+    const device = judged.read(certificate, { account, userId, nowMs });
+    if (!("code" in device)) devices.set(device.deviceId, device);
+  }
+  return { ...listed, devices: [...devices.values()] };
 }
 
 /**
@@ -91,7 +105,7 @@ export async function publish(
     throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
   }
   const { userId } = identity.device;
-  await change(client, crypto, { userId, nowMs, signal, pause }, (listed) => {
+  await change(client, crypto, { userId, signal, pause }, (listed) => {
     const isSame = listed !== undefined && sameKeys(listed.account, accountKey);
     if (listed !== undefined && !isSame && !replaceAccount) {
       throw new RefusedError(ErrorCode.PEER_IDENTITY_CHANGED);
@@ -121,20 +135,16 @@ export interface Publishing {
 export async function revoke(
   client: Client,
   crypto: CryptoProvider,
-  { deviceId, ...whose }: Whose & { readonly deviceId: string },
+  { userId, deviceId }: DeviceAddress,
 ): Promise<void> {
-  await change(client, crypto, whose, (listed) => {
+  await change(client, crypto, { userId }, (listed) => {
     const revision = BigInt(listed?.revision ?? 0);
     return { case: "revokeDevice", value: { revision, deviceId } };
   });
 }
 
-interface Whose {
+interface Changing {
   readonly userId: string;
-  readonly nowMs: number;
-}
-
-interface Changing extends Whose {
   readonly signal?: AbortSignal | undefined;
   readonly pause?: Sleep | undefined;
 }
@@ -145,13 +155,13 @@ type DirectoryChange = Exclude<MessageInitShape<typeof OperationSchema>["kind"],
 async function change(
   client: Client,
   crypto: CryptoProvider,
-  { signal = new AbortController().signal, pause = sleep, ...whose }: Changing,
-  changeFor: (listed: PeerDevices | undefined) => DirectoryChange | undefined,
+  { signal = new AbortController().signal, pause = sleep, userId }: Changing,
+  changeFor: (listed: ListedDevices | undefined) => DirectoryChange | undefined,
 ): Promise<void> {
   let busyCount = 0;
   for (let attempt = 1; ; ) {
     signal.throwIfAborted();
-    const kind = changeFor(await lookUp(client, crypto, { ...whose, signal }));
+    const kind = changeFor(await lookUp(client, crypto, { userId, signal }));
     if (kind === undefined) return;
     try {
       await client.submit(toBinary(OperationSchema, create(OperationSchema, { kind })));

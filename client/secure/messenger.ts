@@ -117,6 +117,7 @@ export class SecureMessenger {
       ask: (userId, signal) => this.#peers.lookedUp(userId, signal),
       answered: (userId, answer) => this.#lookedUp(userId, answer),
       matters: (userId) => this.#isTalkedTo(userId),
+      clock: this.#clock,
       over,
     });
     this.#disappearing = new DisappearingMessages(this.#clock, (chat, id) =>
@@ -141,8 +142,7 @@ export class SecureMessenger {
   /** Takes a device of this user out of the directory: peers end their chats with it. */
   async revoke(deviceId: string): Promise<void> {
     const { crypto, identity } = this.#options;
-    const whose = { userId: identity.device.userId, nowMs: this.#clock.nowMs() };
-    await revoke(this.#client, crypto, { ...whose, deviceId });
+    await revoke(this.#client, crypto, { userId: identity.device.userId, deviceId });
   }
 
   /** Somebody's devices, and how far their account is known; undefined where there are none. */

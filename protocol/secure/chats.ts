@@ -24,6 +24,7 @@ import {
   unknownSession,
 } from "./handshakes.ts";
 import { deviceFingerprint, encodeDevice, type SecureSigner } from "./identity.ts";
+import { JudgedCertificates } from "./judged-certificates.ts";
 import { SESSION_ID_BYTES, sessionIdOf } from "./message.ts";
 import {
   addressOf,
@@ -89,6 +90,7 @@ export type SecureChatState = "half-open" | "open" | "none";
 export class SecureChats {
   readonly #crypto: CryptoProvider;
   readonly #own: DeviceAddress;
+  readonly #judged: JudgedCertificates;
   readonly #handshakes: Handshakes;
   /** By session id; the oldest first. */
   readonly #open = new Map<string, OpenChat>();
@@ -100,7 +102,8 @@ export class SecureChats {
     const own = { userId, deviceId, signer, fingerprint: deviceFingerprint(crypto, device) };
     this.#crypto = crypto;
     this.#own = { userId, deviceId };
-    this.#handshakes = new Handshakes(crypto, own, parameters);
+    this.#judged = new JudgedCertificates(crypto);
+    this.#handshakes = new Handshakes(crypto, own, { parameters, judged: this.#judged });
   }
 
   /**
@@ -242,7 +245,7 @@ export class SecureChats {
     at: Moment,
   ): readonly SecureChatsEffect[] {
     return this.#turn(at, (turn) => {
-      const judge = answer && listingJudge(this.#crypto, answer, turn.nowMs);
+      const judge = answer && listingJudge(this.#crypto, answer, turn.nowMs, this.#judged);
       const ended = [...this.#open].flatMap(([id, { peer }]) => {
         const because = peer.userId === userId ? judge?.(peer) : undefined;
         return because === undefined ? [] : this.#end(id, because, turn);

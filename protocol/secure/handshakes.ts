@@ -15,6 +15,7 @@ import {
   tooManyHalfOpen,
 } from "./half-open.ts";
 import type { OwnDevice, ReadAccept, ReadConfirm, ReadOffer } from "./handshake.ts";
+import type { JudgedCertificates } from "./judged-certificates.ts";
 import { CONFIRM_ENTROPY_BYTES, OFFER_ENTROPY_BYTES, Offering } from "./offering.ts";
 import {
   addressOf,
@@ -23,6 +24,7 @@ import {
   findPeer,
   listingJudge,
   nameOf,
+  type PeerQuery,
   type SecurePeer,
 } from "./peer.ts";
 
@@ -64,11 +66,17 @@ export interface NewSession {
   readonly peer: SecurePeer;
 }
 
+export interface HandshakeTerms {
+  readonly parameters: SecureParametersPlain;
+  readonly judged: JudgedCertificates;
+}
+
 /** All handshakes of a device, before there are sessions. [SEC-27] to [SEC-33] */
 export class Handshakes {
   readonly #crypto: CryptoProvider;
   readonly #own: OwnDevice;
   readonly #parameters: SecureParametersPlain;
+  readonly #judged: JudgedCertificates;
   readonly #answered = new AnsweredOffers();
   readonly #offerings = new Map<string, HalfOpen<Offering>>();
   readonly #acceptings = new Map<string, HalfOpen<Accepting>>();
@@ -76,11 +84,12 @@ export class Handshakes {
   #wanted: WantedOffer[] = [];
   #received: ReceivedOffer[] = [];
 
-  /** @param parameters what is agreed to at most */
-  constructor(crypto: CryptoProvider, own: OwnDevice, parameters: SecureParametersPlain) {
+  /** @param terms `parameters`: what is agreed to at most */
+  constructor(crypto: CryptoProvider, own: OwnDevice, { parameters, judged }: HandshakeTerms) {
     this.#crypto = crypto;
     this.#own = own;
     this.#parameters = parameters;
+    this.#judged = judged;
   }
 
   /** Whether a session id belongs to a handshake, or to one that was. */
@@ -170,7 +179,7 @@ export class Handshakes {
   #make(wanted: WantedOffer, answer: DirectoryAnswer | undefined, turn: Turn): HandshakeEffect[] {
     const { sessionId, to, ttlS } = wanted;
     const { nowMs } = turn;
-    const peer = answer ? findPeer(this.#crypto, answer, { ...to, nowMs }) : noAnswer();
+    const peer = answer ? this.#findPeer(answer, { ...to, nowMs }) : noAnswer();
     if ("code" in peer) return [{ kind: "closed", sessionId, peer: to, because: peer }];
     const entropy = turn.entropy.draw(OFFER_ENTROPY_BYTES);
     const machine = new Offering(this.#crypto, this.#own, { ...wanted, peer }, { nowMs, entropy });
@@ -208,7 +217,7 @@ export class Handshakes {
   ): HandshakeEffect[] {
     const { sessionId, fromDevice: fingerprint } = offer.core;
     const query = { ...from, fingerprint, nowMs };
-    const peer = answer ? findPeer(this.#crypto, answer, query) : noAnswer();
+    const peer = answer ? this.#findPeer(answer, query) : noAnswer();
     if ("code" in peer) return [refusedOffer(from, peer)];
     const own = this.#offersTo(from);
     const standing = this.#goesBefore(fingerprint) ? this.#standing(own) : [];
@@ -227,6 +236,10 @@ export class Handshakes {
     return [...ended, { kind: "accepted", sessionId, peer }, sending(peer, machine, nowMs)];
   }
 
+  #findPeer(answer: DirectoryAnswer, query: PeerQuery): SecurePeer | Violation {
+    return findPeer(this.#crypto, answer, query, this.#judged);
+  }
+
   #offersTo(device: DeviceAddress): string[] {
     const name = nameOf(device);
     const wanted = this.#wanted.filter(({ to }) => nameOf(to) === name);
@@ -236,7 +249,7 @@ export class Handshakes {
 
   /** What waits for a device that is no longer one of this user's is over. [SEC-35] */
   #dropUnlisted(userId: string, answer: DirectoryAnswer, { nowMs }: Turn): HandshakeEffect[] {
-    const judge = listingJudge(this.#crypto, answer, nowMs);
+    const judge = listingJudge(this.#crypto, answer, nowMs, this.#judged);
     return [...this.#offerings, ...this.#acceptings].flatMap(([id, { peer }]) => {
       const because = peer.userId === userId ? judge(peer) : undefined;
       return because === undefined ? [] : this.close(id, because);
