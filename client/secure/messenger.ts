@@ -20,6 +20,7 @@ import type { Unhandled } from "./kept-state.ts";
 import type { PeerTrust } from "./known-peers.ts";
 import { Lookups } from "./lookups.ts";
 import {
+  chatsOptionsOf,
   type PublishOptions,
   SECURE_PARAMETERS_DEFAULT,
   type SecureMessengerOptions,
@@ -98,12 +99,10 @@ export class SecureMessenger {
   }
 
   private constructor(client: Client, options: SecureMessengerOptions) {
-    const { crypto, identity, peers: memory, parameters = SECURE_PARAMETERS_DEFAULT } = options;
-    const { userId, deviceId } = identity.device;
+    const { crypto, identity, peers: memory } = options;
     this.#client = client;
     this.#options = options;
-    const { signer } = identity;
-    this.#chats = new SecureChats(crypto, { userId, deviceId, signer, parameters });
+    this.#chats = new SecureChats(crypto, chatsOptionsOf(options));
     this.#keeper = new Keeper(options.vault, () => this.#chats.snapshot());
     this.#peers = new SecurePeers({ client, crypto, identity, memory, clock: this.#clock });
     const over = this.#over.signal;

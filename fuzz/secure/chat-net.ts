@@ -48,11 +48,11 @@ export class ChatNet {
   }
 
   /** A device with nothing open; of a new user where there is none yet. */
-  add(userId: string, deviceId: string, parameters = PARAMETERS): ChatNode {
+  add(userId: string, deviceId: string, parameters = PARAMETERS, rekeyMessagesMin = 1): ChatNode {
     const account = this.accounts.get(userId) ?? new TestAccount(userId);
     this.accounts.set(userId, account);
     const own = account.add(deviceId, this.nowMs);
-    const chats = new SecureChats(this.#crypto, { ...own, parameters });
+    const chats = new SecureChats(this.#crypto, { ...own, parameters, rekeyMessagesMin });
     const node: ChatNode = { own, chats, told: [], skewMs: 0 };
     this.nodes.set(`${userId}/${deviceId}`, node);
     return node;

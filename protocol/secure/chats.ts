@@ -11,6 +11,7 @@ import {
   type Moment,
   OFFER_TTL_S_MAX,
   parametersFault,
+  REKEY_MESSAGES_MIN_MAX,
   type ReadPacket,
   readPacket,
 } from "./handshake.ts";
@@ -57,6 +58,11 @@ export interface SecureChatsOptions {
   readonly signer: SecureSigner;
   /** What offers of others are agreed to at most. */
   readonly parameters: SecureParametersPlain;
+  /**
+   * Messages between new keys, below which nothing is agreed to: 1 to REKEY_MESSAGES_MIN_MAX, or
+   * what this device itself asks for where that is less. 1 unless it is given. [SEC-103]
+   */
+  readonly rekeyMessagesMin?: number;
 }
 
 /** How a session is offered. */
@@ -96,14 +102,18 @@ export class SecureChats {
   readonly #open = new Map<string, OpenChat>();
 
   constructor(crypto: CryptoProvider, options: SecureChatsOptions) {
-    const { userId, deviceId, signer, parameters } = options;
+    const { userId, deviceId, signer, parameters, rekeyMessagesMin = 1 } = options;
     assertParameters(parameters);
+    if (!(rekeyMessagesMin >= 1 && rekeyMessagesMin <= REKEY_MESSAGES_MIN_MAX)) {
+      throw new RangeError(`rekeyMessagesMin ${rekeyMessagesMin}`);
+    }
     const device = encodeDevice({ userId, deviceId, keys: signer.keys });
     const own = { userId, deviceId, signer, fingerprint: deviceFingerprint(crypto, device) };
     this.#crypto = crypto;
     this.#own = { userId, deviceId };
     this.#judged = new JudgedCertificates(crypto);
-    this.#handshakes = new Handshakes(crypto, own, { parameters, judged: this.#judged });
+    const terms = { parameters, rekeyMessagesMin, judged: this.#judged };
+    this.#handshakes = new Handshakes(crypto, own, terms);
   }
 
   /**

@@ -14,7 +14,13 @@ import {
   judgeHalfOpen,
   tooManyHalfOpen,
 } from "./half-open.ts";
-import type { OwnDevice, ReadAccept, ReadConfirm, ReadOffer } from "./handshake.ts";
+import {
+  type OwnDevice,
+  type ReadAccept,
+  type ReadConfirm,
+  type ReadOffer,
+  rekeysTooOften,
+} from "./handshake.ts";
 import type { JudgedCertificates } from "./judged-certificates.ts";
 import { CONFIRM_ENTROPY_BYTES, OFFER_ENTROPY_BYTES, Offering } from "./offering.ts";
 import {
@@ -68,6 +74,7 @@ export interface NewSession {
 
 export interface HandshakeTerms {
   readonly parameters: SecureParametersPlain;
+  readonly rekeyMessagesMin: number;
   readonly judged: JudgedCertificates;
 }
 
@@ -75,8 +82,7 @@ export interface HandshakeTerms {
 export class Handshakes {
   readonly #crypto: CryptoProvider;
   readonly #own: OwnDevice;
-  readonly #parameters: SecureParametersPlain;
-  readonly #judged: JudgedCertificates;
+  readonly #terms: HandshakeTerms;
   readonly #answered = new AnsweredOffers();
   readonly #offerings = new Map<string, HalfOpen<Offering>>();
   readonly #acceptings = new Map<string, HalfOpen<Accepting>>();
@@ -85,11 +91,10 @@ export class Handshakes {
   #received: ReceivedOffer[] = [];
 
   /** @param terms `parameters`: what is agreed to at most */
-  constructor(crypto: CryptoProvider, own: OwnDevice, { parameters, judged }: HandshakeTerms) {
+  constructor(crypto: CryptoProvider, own: OwnDevice, terms: HandshakeTerms) {
     this.#crypto = crypto;
     this.#own = own;
-    this.#parameters = parameters;
-    this.#judged = judged;
+    this.#terms = terms;
   }
 
   /** Whether a session id belongs to a handshake, or to one that was. */
@@ -111,7 +116,7 @@ export class Handshakes {
 
   /** An offer came: the directory is asked before anything is believed. [SEC-17] */
   received(offer: ReadOffer, from: DeviceAddress, nowMs: number): HandshakeEffect[] | Violation {
-    const fault = judgeOffer(offer, this.#own, nowMs);
+    const fault = judgeOffer(offer, this.#own, nowMs) ?? this.#judgeTerms(offer);
     if (fault !== undefined) return fault;
     const answered = this.#answerAgain(offer, from, nowMs);
     if (answered !== undefined) return answered;
@@ -119,6 +124,13 @@ export class Handshakes {
     if (second !== undefined) return second;
     this.#received.push({ offer, from, untilMs: nowMs + LOOK_UP_MS });
     return this.#ask(from.userId);
+  }
+
+  /** What we cannot agree to costs us nothing: the directory is not even asked. [SEC-103] */
+  #judgeTerms({ core }: ReadOffer): Violation | undefined {
+    const { parameters, rekeyMessagesMin } = this.#terms;
+    if (!rekeysTooOften(core.parameters, parameters, rekeyMessagesMin)) return undefined;
+    return violation(ErrorCode.SECURE_MALFORMED, "SEC-103", "new keys too often");
   }
 
   /** The other device may not have the answer: it has what it had, the same bytes. [SEC-28] */
@@ -182,7 +194,8 @@ export class Handshakes {
     const peer = answer ? this.#findPeer(answer, { ...to, nowMs }) : noAnswer();
     if ("code" in peer) return [{ kind: "closed", sessionId, peer: to, because: peer }];
     const entropy = turn.entropy.draw(OFFER_ENTROPY_BYTES);
-    const machine = new Offering(this.#crypto, this.#own, { ...wanted, peer }, { nowMs, entropy });
+    const input = { ...wanted, peer, rekeyMessagesMin: this.#terms.rekeyMessagesMin };
+    const machine = new Offering(this.#crypto, this.#own, input, { nowMs, entropy });
     this.#offerings.set(idOf(sessionId), { machine, peer });
     const { packet } = machine;
     return [
@@ -226,7 +239,7 @@ export class Handshakes {
       return [refusedOffer(from, crossing()), ...repeated];
     }
     const at = { nowMs, entropy: entropy.draw(ACCEPT_ENTROPY_BYTES) };
-    const input = { offer, peer, parameters: this.#parameters };
+    const input = { offer, peer, parameters: this.#terms.parameters };
     const machine = acceptOffer(this.#crypto, this.#own, input, at);
     if ("code" in machine) return [refusedOffer(from, machine)];
     // Only now: an offer that nobody signed must not end ours.
@@ -237,7 +250,7 @@ export class Handshakes {
   }
 
   #findPeer(answer: DirectoryAnswer, query: PeerQuery): SecurePeer | Violation {
-    return findPeer(this.#crypto, answer, query, this.#judged);
+    return findPeer(this.#crypto, answer, query, this.#terms.judged);
   }
 
   #offersTo(device: DeviceAddress): string[] {
@@ -249,7 +262,7 @@ export class Handshakes {
 
   /** What waits for a device that is no longer one of this user's is over. [SEC-35] */
   #dropUnlisted(userId: string, answer: DirectoryAnswer, { nowMs }: Turn): HandshakeEffect[] {
-    const judge = listingJudge(this.#crypto, answer, nowMs, this.#judged);
+    const judge = listingJudge(this.#crypto, answer, nowMs, this.#terms.judged);
     return [...this.#offerings, ...this.#acceptings].flatMap(([id, { peer }]) => {
       const because = peer.userId === userId ? judge(peer) : undefined;
       return because === undefined ? [] : this.close(id, because);
