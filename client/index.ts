@@ -51,7 +51,7 @@ export {
   type SecureMessengerOptions,
 } from "./secure/options.ts";
 export type { SafetyNumber } from "./secure/peers.ts";
-export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
+export { type SecureVault, type TakenVault, wrappedVault } from "./secure/vault.ts";
 export {
   ServiceEnvelope,
   type ServiceEnvelopeOptions,

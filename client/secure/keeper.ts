@@ -1,10 +1,11 @@
 import { decodeKept, encodeKept, type KeptState, type Unhandled } from "./kept-state.ts";
-import type { SecureVault } from "./vault.ts";
+import type { SecureVault, TakenVault } from "./vault.ts";
 
 /** Keeps in a vault, if there is one, what has to be durable before something leaves. [SEC-69] */
 export class Keeper {
   readonly #vault: SecureVault | undefined;
   readonly #snapshot: () => Uint8Array;
+  #taken: TakenVault | undefined;
   /** By their ids, in the order in which they came. */
   readonly #unhandled = new Map<string, Unhandled>();
   /** The chats are in another state than the vault. */
@@ -18,7 +19,8 @@ export class Keeper {
 
   /** What the life before has kept, once; see {@link SecureVault.take}. */
   async take(): Promise<KeptState | undefined> {
-    const state = await this.#vault?.take();
+    this.#taken = await this.#vault?.take();
+    const state = this.#taken?.state;
     const kept = state && decodeKept(state);
     state?.fill(0);
     return kept;
@@ -41,12 +43,12 @@ export class Keeper {
 
   /** Makes durable what has changed. @throws what the vault throws */
   async keep(): Promise<void> {
-    if (this.#vault === undefined || !this.#isStale) return;
+    if (this.#taken === undefined || !this.#isStale) return;
     this.#isStale = false;
     const unhandled = [...this.#unhandled.values()];
     const state = encodeKept({ chats: this.#snapshot(), unhandled });
     try {
-      await this.#vault.keep(state);
+      await this.#taken.keep(state);
     } finally {
       state.fill(0);
     }

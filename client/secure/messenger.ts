@@ -80,9 +80,6 @@ export class SecureMessenger {
     kept.chats.fill(0);
     const said = kept.unhandled.map((one) => ({ id: messenger.#newId(), one }));
     for (const { id, one } of said) messenger.#keeper.opened(id, one);
-    // Taken out of the vault it would be lost with this process: it is put back at once.
-    messenger.#keeper.changed();
-    await messenger.#keeper.keep();
     for (const { sessionId, peer } of restored) {
       const trust = await messenger.#peers.trustIn(peer);
       if (trust === "changed") {

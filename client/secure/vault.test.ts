@@ -13,7 +13,7 @@ import { JournalError } from "../journal.ts";
 import { dialersOf } from "../node.ts";
 import { memorySecureIdentity, SecureIdentity } from "./identity.ts";
 import { memoryPeers } from "./known-peers.ts";
-import { type VaultPlace, type WebKey, wrappedVault } from "./vault.ts";
+import { type SecureVault, type WebKey, wrappedVault } from "./vault.ts";
 
 const LOG: Log = {
   debug: () => {},
@@ -37,23 +37,22 @@ after(async () => {
 });
 
 /** A place in memory that shows what is done with it. */
-class Place implements VaultPlace {
+class Place implements SecureVault {
   bytes: Uint8Array | undefined;
   writeCount = 0;
   fails = false;
+  #life = 0;
 
-  async read() {
-    return this.bytes;
-  }
-
-  async write(bytes: Uint8Array) {
-    if (this.fails) throw new JournalError(ErrorCode.DATA_UNWRITABLE, "the place is full");
-    this.bytes = bytes;
-    this.writeCount += 1;
-  }
-
-  async remove() {
-    this.bytes = undefined;
+  async take() {
+    this.#life += 1;
+    const life = this.#life;
+    const keep = async (bytes: Uint8Array) => {
+      if (this.fails) throw new JournalError(ErrorCode.DATA_UNWRITABLE, "the place is full");
+      if (life !== this.#life) throw new JournalError(ErrorCode.DATA_LOCKED, "it was taken");
+      this.bytes = bytes;
+      this.writeCount += 1;
+    };
+    return { state: this.bytes, keep };
   }
 }
 
@@ -117,7 +116,7 @@ describe("a vault of secure chats", () => {
     const wrong = await crypto.subtle.generateKey(other, false, ["encrypt", "decrypt"]);
     const copy = new Place();
     copy.bytes = place.bytes;
-    assert.equal(await wrappedVault(copy, wrong).take(), undefined);
+    assert.equal((await wrappedVault(copy, wrong).take()).state, undefined);
   });
 
   test("[SEC-69] what was opened and not handled is handed out in the next life", async (t) => {
@@ -139,13 +138,43 @@ describe("a vault of secure chats", () => {
     assert.deepEqual(again.texts, ["first", "second"]);
   });
 
-  test("[SEC-71] what was taken is there no more, so that nothing is used twice", async () => {
+  test("[SEC-71] who took it before keeps nothing any more, so that nothing is used twice", async () => {
+    const vault = wrappedVault(new Place(), key);
+    const first = await vault.take();
+    assert.equal(first.state, undefined);
+    await first.keep(Uint8Array.of(1, 2, 3));
+    const second = await vault.take();
+    assert.deepEqual(second.state, Uint8Array.of(1, 2, 3));
+    await assert.rejects(first.keep(Uint8Array.of(4)), { code: ErrorCode.DATA_LOCKED });
+    await second.keep(Uint8Array.of(5));
+    assert.deepEqual((await vault.take()).state, Uint8Array.of(5));
+  });
+
+  test("[SEC-71] a chat whose state somebody else has taken says nothing more", async (t) => {
     const place = new Place();
-    const vault = wrappedVault(place, key);
-    assert.equal(await vault.take(), undefined);
-    await vault.keep(Uint8Array.of(1, 2, 3));
-    assert.deepEqual(await vault.take(), Uint8Array.of(1, 2, 3));
-    assert.equal(await vault.take(), undefined);
+    const ivy = await device("ivy", place);
+    const jon = await device("jon", new Place());
+    t.after(() => Promise.all([ivy.first.vanish(), jon.first.close()]));
+    const chat = ivy.first.messenger.secureChat(jon.first.identity.device);
+    await chat.settled();
+    await chat.send("one");
+    await jon.first.until("no text", () => jon.first.texts.length === 1);
+    // Another tab.
+    assert.ok((await wrappedVault(place, key).take()).state);
+    await assert.rejects(chat.send("two"), { code: ErrorCode.DATA_LOCKED });
+    await ivy.first.until("not told", () => ivy.first.failure !== undefined);
+    assert.equal(ivy.first.client.status.unsettledCount, 0);
+    assert.deepEqual(jon.first.texts, ["one"]);
+  });
+
+  test("[SEC-71] what cannot be decrypted now is not lost", async (t) => {
+    const vault = wrappedVault(new Place(), key);
+    await (await vault.take()).keep(Uint8Array.of(1, 2, 3));
+    const busy = new DOMException("the key is not there yet", "InvalidAccessError");
+    const decrypt = t.mock.method(crypto.subtle, "decrypt", () => Promise.reject(busy));
+    await assert.rejects(vault.take(), { name: "InvalidAccessError" });
+    decrypt.mock.restore();
+    assert.deepEqual((await vault.take()).state, Uint8Array.of(1, 2, 3));
   });
 
   test("[SEC-69] a vault that fails keeps everything from leaving, and says so", async (t) => {

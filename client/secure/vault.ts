@@ -3,17 +3,24 @@
  * twice: an older state would seal other messages under keys that were used. [SEC-71]
  */
 export interface SecureVault {
-  /** What was kept last, which is gone from then on, durably; undefined when there is nothing. */
-  take(): Promise<Uint8Array | undefined>;
-  /** Keeps a state in the place of the one before. Durable when it resolves. [SEC-69] */
-  keep(state: Uint8Array): Promise<void>;
+  /**
+   * What was kept last, for whoever asks last: in one step with the look, nobody who has asked
+   * before keeps anything any more. So of two programs, or tabs, one goes on with a state, and what
+   * the other one makes of it never leaves. A failure changes nothing: what is kept stays.
+   */
+  take(): Promise<TakenVault>;
 }
 
-/** Bytes in a place, durable when a promise resolves. */
-export interface VaultPlace {
-  read(): Promise<Uint8Array | undefined>;
-  write(bytes: Uint8Array): Promise<void>;
-  remove(): Promise<void>;
+/** A vault in the hands of one life of a device. */
+export interface TakenVault {
+  /** Undefined when there is nothing, or nothing of use. */
+  readonly state: Uint8Array | undefined;
+  /**
+   * Keeps a state in the place of the one before. Durable when it resolves. [SEC-69]
+   *
+   * @throws JournalError DATA_LOCKED when somebody else has taken the vault since; nothing is kept
+   */
+  keep(state: Uint8Array): Promise<void>;
 }
 
 /** A key of WebCrypto. */
@@ -27,32 +34,43 @@ const IV_BYTES = 12;
  *
  * What is wrapped with another key, or damaged, is as good as nothing: its chats are over.
  *
+ * @param place that holds what was encrypted
  * @param key of WebCrypto, AES-GCM, for encrypting and decrypting
  * @throws TypeError for another key
  */
-export function wrappedVault(place: VaultPlace, key: WebKey): SecureVault {
+export function wrappedVault(place: SecureVault, key: WebKey): SecureVault {
   if (key.algorithm.name !== "AES-GCM") throw new TypeError("key: not of AES-GCM");
-  const { subtle } = globalThis.crypto;
   return {
     take: async () => {
-      const wrapped = await place.read();
-      if (wrapped === undefined) return undefined;
-      await place.remove();
-      const iv = Uint8Array.from(wrapped.subarray(0, IV_BYTES));
-      const text = Uint8Array.from(wrapped.subarray(IV_BYTES));
-      try {
-        return new Uint8Array(await subtle.decrypt({ name: "AES-GCM", iv }, key, text));
-      } catch {
-        return undefined;
-      }
-    },
-    keep: async (state) => {
-      const iv = globalThis.crypto.getRandomValues(new Uint8Array(IV_BYTES));
-      const text = await subtle.encrypt({ name: "AES-GCM", iv }, key, Uint8Array.from(state));
-      const wrapped = new Uint8Array(IV_BYTES + text.byteLength);
-      wrapped.set(iv);
-      wrapped.set(new Uint8Array(text), IV_BYTES);
-      await place.write(wrapped);
+      const taken = await place.take();
+      return {
+        state: taken.state && (await unwrapped(taken.state, key)),
+        keep: async (state) => await taken.keep(await wrapped(state, key)),
+      };
     },
   };
+}
+
+async function wrapped(state: Uint8Array, key: WebKey): Promise<Uint8Array> {
+  const { subtle } = globalThis.crypto;
+  const iv = globalThis.crypto.getRandomValues(new Uint8Array(IV_BYTES));
+  const text = await subtle.encrypt({ name: "AES-GCM", iv }, key, Uint8Array.from(state));
+  const whole = new Uint8Array(IV_BYTES + text.byteLength);
+  whole.set(iv);
+  whole.set(new Uint8Array(text), IV_BYTES);
+  return whole;
+}
+
+/** @throws what keeps the platform from looking at it now */
+async function unwrapped(whole: Uint8Array, key: WebKey): Promise<Uint8Array | undefined> {
+  const { subtle } = globalThis.crypto;
+  const iv = Uint8Array.from(whole.subarray(0, IV_BYTES));
+  const text = Uint8Array.from(whole.subarray(IV_BYTES));
+  try {
+    return new Uint8Array(await subtle.decrypt({ name: "AES-GCM", iv }, key, text));
+  } catch (error) {
+    // What WebCrypto says of a tag that does not fit (§28.4.2); anything else may pass.
+    if ((error as Partial<Error>).name === "OperationError") return undefined;
+    throw error;
+  }
 }
