@@ -51,7 +51,12 @@ export {
   type SecureMessengerOptions,
 } from "./secure/options.ts";
 export type { SafetyNumber } from "./secure/peers.ts";
-export { type SecureVault, type TakenVault, wrappedVault } from "./secure/vault.ts";
+export {
+  type SecureVault,
+  type TakenVault,
+  type VaultChanges,
+  wrappedVault,
+} from "./secure/vault.ts";
 export {
   ServiceEnvelope,
   type ServiceEnvelopeOptions,

@@ -1,10 +1,12 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { JournalError } from "../journal.ts";
-import { type SecureVault, wrappedVault } from "./vault.ts";
+import { type SecureVault, type TakenVault, type VaultChanges, wrappedVault } from "./vault.ts";
 
+const VERSION = 2;
 const STORE = "vault";
 const KEY_KEY = "key";
-const STATE_KEY = "state";
+/** Records by their names. */
+const RECORDS = "records";
 /** How often it was taken: what one life keeps is told from another's by that. */
 const LIFE_KEY = "life";
 
@@ -24,7 +26,7 @@ export async function indexedDbVault(name: string): Promise<SecureVault> {
     usages,
   );
   // Whoever was first: two tabs agree on one key.
-  const key = await inStore(database, "readwrite", async (store) => {
+  const key = await inStores(database, async (store) => {
     const known = await resultOf(store.get(KEY_KEY));
     if (known === undefined) await resultOf(store.put(made, KEY_KEY));
     return (known ?? made) as CryptoKey;
@@ -32,21 +34,34 @@ export async function indexedDbVault(name: string): Promise<SecureVault> {
   return wrappedVault({ take: () => taken(database) }, key);
 }
 
-async function taken(database: IDBDatabase) {
-  const { life, state } = await inStore(database, "readwrite", async (store) => {
+async function taken(database: IDBDatabase): Promise<TakenVault> {
+  const { life, records } = await inStores(database, async (store, kept) => {
     const lives = await numberOf(store, LIFE_KEY);
-    const kept: unknown = await resultOf(store.get(STATE_KEY));
+    // Both in the order of the names.
+    const [names, values] = await Promise.all([
+      resultOf(kept.getAllKeys()),
+      resultOf<unknown[]>(kept.getAll()),
+    ]);
     await resultOf(store.put(lives + 1, LIFE_KEY));
-    return { life: lives + 1, state: kept instanceof Uint8Array ? kept : undefined };
+    const all = names.map((name, index) => [String(name), bytesOf(values[index])] as const);
+    return { life: lives + 1, records: new Map(all) };
   });
-  const keep = (fresh: Uint8Array) =>
-    inStore(database, "readwrite", async (store) => {
+  const keep = (changes: VaultChanges) =>
+    inStores(database, async (store, kept) => {
       if ((await numberOf(store, LIFE_KEY)) !== life) {
         throw new JournalError(ErrorCode.DATA_LOCKED, "the vault is somebody else's by now");
       }
-      await resultOf(store.put(fresh, STATE_KEY));
+      for (const [name, record] of changes) {
+        if (record === undefined) await resultOf(kept.delete(name));
+        else await resultOf(kept.put(record, name));
+      }
     });
-  return { state, keep };
+  return { records, keep };
+}
+
+/** What is none opens as none. */
+function bytesOf(value: unknown): Uint8Array {
+  return value instanceof Uint8Array ? value : new Uint8Array(0);
 }
 
 async function numberOf(store: IDBObjectStore, key: string): Promise<number> {
@@ -55,24 +70,34 @@ async function numberOf(store: IDBObjectStore, key: string): Promise<number> {
 }
 
 async function opened(name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+  const request = indexedDB.open(name, VERSION);
+  request.onupgradeneeded = () => {
+    const { result: database } = request;
+    for (const store of [STORE, RECORDS]) {
+      if (!database.objectStoreNames.contains(store)) database.createObjectStore(store);
+    }
+  };
   return await resultOf(request).catch(unwritable);
 }
 
-/** Durable when it resolves. */
-async function inStore<Out>(
+/** One transaction, durable when it resolves; nothing has happened when it rejects. */
+async function inStores<Out>(
   database: IDBDatabase,
-  mode: "readonly" | "readwrite",
-  work: (store: IDBObjectStore) => Promise<Out>,
+  work: (store: IDBObjectStore, records: IDBObjectStore) => Promise<Out>,
 ): Promise<Out> {
+  const durability = { durability: "strict" } as const;
   try {
-    const transaction = database.transaction(STORE, mode, { durability: "strict" });
+    const transaction = database.transaction([STORE, RECORDS], "readwrite", durability);
     const end = new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);
     });
-    const [out] = await Promise.all([work(transaction.objectStore(STORE)), end]);
+    const [store, records] = [transaction.objectStore(STORE), transaction.objectStore(RECORDS)];
+    const done = work(store, records).catch((error: unknown) => {
+      transaction.abort();
+      throw error;
+    });
+    const [out] = await Promise.all([done, end]);
     return out;
   } catch (error) {
     if (error instanceof JournalError) throw error;

@@ -16,7 +16,6 @@ import { type PeerDevices, publish, revoke } from "./directory.ts";
 import { DisappearingMessages } from "./disappearing.ts";
 import type { SecureClientEvent } from "./events.ts";
 import { Keeper } from "./keeper.ts";
-import type { Unhandled } from "./kept-state.ts";
 import type { PeerTrust } from "./known-peers.ts";
 import { Lookups } from "./lookups.ts";
 import {
@@ -29,6 +28,7 @@ import { type OutgoingPacket, OutgoingPackets, type Sent } from "./outgoing.ts";
 import { type SafetyNumber, SecurePeers } from "./peers.ts";
 import { hasLostSession, Renewals } from "./renewals.ts";
 import { ToldEvents } from "./told-events.ts";
+import type { Unhandled } from "./unhandled.ts";
 
 /** How long an offer waits for a device that is away. */
 const OFFER_TTL_S = 86_400;
@@ -74,13 +74,8 @@ export class SecureMessenger {
   /** As a new one, with the chats that its vault holds. @throws what the vault throws */
   static async open(client: Client, options: SecureMessengerOptions): Promise<SecureMessenger> {
     const messenger = new SecureMessenger(client, options);
-    const kept = await messenger.#keeper.take();
-    if (kept === undefined) return messenger;
-    const restored = messenger.#chats.restore(kept.chats) ?? [];
-    kept.chats.fill(0);
-    const said = kept.unhandled.map((one) => ({ id: messenger.#newId(), one }));
-    for (const { id, one } of said) messenger.#keeper.opened(id, one);
-    for (const { sessionId, peer } of restored) {
+    const kept = await messenger.#keeper.take(() => messenger.#newId());
+    for (const { sessionId, peer } of kept.chats) {
       const trust = await messenger.#peers.trustIn(peer);
       if (trust === "changed") {
         messenger.#endChanged(sessionId);
@@ -90,7 +85,7 @@ export class SecureMessenger {
       // The directory may have changed meanwhile.
       messenger.#lookups.ask(peer.userId);
     }
-    for (const { id, one } of said) messenger.#say(id, one);
+    for (const { id, said } of kept.messages) messenger.#say(id, said);
     messenger.#setTimer();
     return messenger;
   }
@@ -100,7 +95,7 @@ export class SecureMessenger {
     this.#client = client;
     this.#options = options;
     this.#chats = new SecureChats(crypto, chatsOptionsOf(options));
-    this.#keeper = new Keeper(options.vault, () => this.#chats.snapshot());
+    this.#keeper = new Keeper(options.vault, this.#chats);
     this.#peers = new SecurePeers({ client, crypto, identity, memory, clock: this.#clock });
     const over = this.#over.signal;
     this.#outgoing = new OutgoingPackets({
@@ -289,7 +284,6 @@ export class SecureMessenger {
     const { failure } = this.#told;
     if (failure !== undefined) return sent?.reject(failure);
     if (this.#over.signal.aborted) return;
-    this.#keeper.changed();
     for (const effect of effects) {
       if (effect.kind === "send" && waits !== undefined) {
         this.#work.push({ effect, sent: waits });

@@ -13,7 +13,8 @@ import { JournalError } from "../journal.ts";
 import { dialersOf } from "../node.ts";
 import { memorySecureIdentity, SecureIdentity } from "./identity.ts";
 import { memoryPeers } from "./known-peers.ts";
-import { type SecureVault, type WebKey, wrappedVault } from "./vault.ts";
+import { SECURE_PARAMETERS_DEFAULT } from "./options.ts";
+import { type SecureVault, type VaultChanges, type WebKey, wrappedVault } from "./vault.ts";
 
 const LOG: Log = {
   debug: () => {},
@@ -38,26 +39,35 @@ after(async () => {
 
 /** A place in memory that shows what is done with it. */
 class Place implements SecureVault {
-  bytes: Uint8Array | undefined;
-  writeCount = 0;
+  readonly records = new Map<string, Uint8Array>();
+  /** What each write was of, in order. */
+  readonly writes: VaultChanges[] = [];
   fails = false;
   #life = 0;
 
   async take() {
     this.#life += 1;
     const life = this.#life;
-    const keep = async (bytes: Uint8Array) => {
+    const keep = async (changes: VaultChanges) => {
+      // As long as a disk may take; more comes meanwhile.
+      await new Promise((resolve) => setImmediate(resolve));
       if (this.fails) throw new JournalError(ErrorCode.DATA_UNWRITABLE, "the place is full");
       if (life !== this.#life) throw new JournalError(ErrorCode.DATA_LOCKED, "it was taken");
-      this.bytes = bytes;
-      this.writeCount += 1;
+      this.writes.push(new Map(changes));
+      for (const [name, record] of changes) {
+        if (record === undefined) this.records.delete(name);
+        else this.records.set(name, Uint8Array.from(record));
+      }
     };
-    return { state: this.bytes, keep };
+    const copies = [...this.records].map(([name, of]) => [name, Uint8Array.from(of)] as const);
+    return { records: new Map(copies), keep };
   }
 }
 
+const one = (byte: number) => new Map([["a", Uint8Array.of(byte)]]);
+
 /** A device that can come back: it keeps its identity, its peers, and a vault. */
-async function device(userId: string, place: Place) {
+async function device(userId: string, place: Place, parameters = SECURE_PARAMETERS_DEFAULT) {
   const memory = memorySecureIdentity();
   const peers = memoryPeers();
   const name = { userId, deviceId: "phone" };
@@ -65,7 +75,7 @@ async function device(userId: string, place: Place) {
   const open = async () => {
     const identity = await SecureIdentity.open(NATIVE_CRYPTO, memory, name);
     const vault = wrappedVault(place, key);
-    return await SecureDevice.open({ ...name, dialers, identity, peers, vault });
+    return await SecureDevice.open({ ...name, dialers, identity, peers, vault, parameters });
   };
   return { first: await open(), again: open };
 }
@@ -104,19 +114,25 @@ describe("a vault of secure chats", () => {
     t.after(() => Promise.all([cat.first.close(), dan.first.close()]));
     const chat = cat.first.messenger.secureChat(dan.first.identity.device);
     await chat.settled();
-    const before = place.writeCount;
+    const before = place.writes.length;
     await chat.send("one");
-    assert.ok(place.writeCount > before);
-    const kept = Buffer.from(place.bytes ?? []);
-    assert.ok(kept.length > 1_000);
-    for (const secret of ["dan", "phone", Buffer.from(chat.sessionId)]) {
-      assert.ok(!kept.includes(secret));
+    assert.ok(place.writes.length > before);
+    const kept = [...place.records].flatMap(([name, record]) => [Buffer.from(name), record]);
+    const all = Buffer.concat(kept);
+    assert.ok(all.length > 1_000);
+    const id = Buffer.from(chat.sessionId);
+    for (const secret of ["dan", "phone", id, id.toString("hex")]) {
+      assert.ok(!all.includes(secret));
     }
     const other = { name: "AES-GCM", length: 256 };
     const wrong = await crypto.subtle.generateKey(other, false, ["encrypt", "decrypt"]);
     const copy = new Place();
-    copy.bytes = place.bytes;
-    assert.equal((await wrappedVault(copy, wrong).take()).state, undefined);
+    for (const [name, record] of place.records) copy.records.set(name, record);
+    const opened = await wrappedVault(copy, wrong).take();
+    assert.equal(opened.records.size, 0);
+    // What nobody can read goes with the next change.
+    await opened.keep(one(1));
+    assert.deepEqual([...copy.records.keys()], ["a"]);
   });
 
   test("[SEC-69] what was opened and not handled is handed out in the next life", async (t) => {
@@ -141,13 +157,23 @@ describe("a vault of secure chats", () => {
   test("[SEC-71] who took it before keeps nothing any more, so that nothing is used twice", async () => {
     const vault = wrappedVault(new Place(), key);
     const first = await vault.take();
-    assert.equal(first.state, undefined);
-    await first.keep(Uint8Array.of(1, 2, 3));
+    assert.equal(first.records.size, 0);
+    await first.keep(one(1));
     const second = await vault.take();
-    assert.deepEqual(second.state, Uint8Array.of(1, 2, 3));
-    await assert.rejects(first.keep(Uint8Array.of(4)), { code: ErrorCode.DATA_LOCKED });
-    await second.keep(Uint8Array.of(5));
-    assert.deepEqual((await vault.take()).state, Uint8Array.of(5));
+    assert.deepEqual(second.records, one(1));
+    await assert.rejects(first.keep(one(4)), { code: ErrorCode.DATA_LOCKED });
+    await second.keep(one(5));
+    assert.deepEqual((await vault.take()).records, one(5));
+  });
+
+  test("[SEC-71] a record does not open in another one's place", async () => {
+    const place = new Place();
+    const vault = wrappedVault(place, key);
+    await (await vault.take()).keep(new Map([...one(1), ["b", Uint8Array.of(2)]]));
+    const [a, b] = [place.records.get("a"), place.records.get("b")];
+    assert.ok(a && b);
+    place.records.set("a", b);
+    assert.deepEqual([...(await vault.take()).records], [["b", Uint8Array.of(2)]]);
   });
 
   test("[SEC-71] a chat whose state somebody else has taken says nothing more", async (t) => {
@@ -160,7 +186,7 @@ describe("a vault of secure chats", () => {
     await chat.send("one");
     await jon.first.until("no text", () => jon.first.texts.length === 1);
     // Another tab.
-    assert.ok((await wrappedVault(place, key).take()).state);
+    assert.equal((await wrappedVault(place, key).take()).records.size, 1);
     await assert.rejects(chat.send("two"), { code: ErrorCode.DATA_LOCKED });
     await ivy.first.until("not told", () => ivy.first.failure !== undefined);
     assert.equal(ivy.first.client.status.unsettledCount, 0);
@@ -169,12 +195,48 @@ describe("a vault of secure chats", () => {
 
   test("[SEC-71] what cannot be decrypted now is not lost", async (t) => {
     const vault = wrappedVault(new Place(), key);
-    await (await vault.take()).keep(Uint8Array.of(1, 2, 3));
+    await (await vault.take()).keep(one(1));
     const busy = new DOMException("the key is not there yet", "InvalidAccessError");
     const decrypt = t.mock.method(crypto.subtle, "decrypt", () => Promise.reject(busy));
     await assert.rejects(vault.take(), { name: "InvalidAccessError" });
     decrypt.mock.restore();
-    assert.deepEqual((await vault.take()).state, Uint8Array.of(1, 2, 3));
+    assert.deepEqual((await vault.take()).records, one(1));
+  });
+
+  test("[SEC-69] a write is of what has changed, however much is open", async (t) => {
+    const place = new Place();
+    const ken = await device("ken", place);
+    t.after(() => ken.first.vanish());
+    const others = await Promise.all(["lea", "mia", "noa"].map((id) => device(id, new Place())));
+    t.after(() => Promise.all(others.map(({ first }) => first.close())));
+    const chats = others.map(({ first }) => ken.first.messenger.secureChat(first.identity.device));
+    for (const chat of chats) await chat.settled();
+    const [lea] = others;
+    assert.ok(lea);
+    const kinds = (since: number) =>
+      place.writes
+        .slice(since)
+        .map((changes) =>
+          [...changes].map(([name, of]) => `${of ? "" : "no "}${name.slice(0, 4)}`),
+        );
+    const before = place.writes.length;
+    await chats[0]?.send("one");
+    await chats[0]?.send("two");
+    assert.deepEqual(kinds(before), [["chat"], ["chat"]]);
+    const names = place.writes.slice(before).map((changes) => [...changes.keys()].join());
+    assert.equal(new Set(names).size, 1, "the same record");
+    assert.equal(place.records.size, 3);
+    // What is opened is kept with its session, and is gone with the next change.
+    const opened = place.writes.length;
+    await lea.first.until("no texts", () => lea.first.texts.length === 2);
+    await lea.first.messenger.chats[0]?.send("three");
+    await ken.first.until("no text", () => ken.first.texts.length === 1);
+    assert.deepEqual(kinds(opened), [["said", "chat"]]);
+    await chats[1]?.send("four");
+    assert.deepEqual(kinds(opened).at(-1)?.sort(), ["chat", "no said"]);
+    await chats[2]?.close();
+    assert.deepEqual(kinds(opened).at(-1), ["no chat"]);
+    assert.equal(place.records.size, 2);
   });
 
   test("[SEC-69] a vault that fails keeps everything from leaving, and says so", async (t) => {

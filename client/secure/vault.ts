@@ -1,6 +1,9 @@
+/** What is to be in a vault, record by record; undefined: no more. */
+export type VaultChanges = ReadonlyMap<string, Uint8Array | undefined>;
+
 /**
- * Where open chats survive a restart, if an application wants that. What is in it is never used
- * twice: an older state would seal other messages under keys that were used. [SEC-71]
+ * Where open chats survive a restart, if an application wants that: records by name. What is in it
+ * is never used twice: an older state would seal other messages under keys that were used. [SEC-71]
  */
 export interface SecureVault {
   /**
@@ -13,26 +16,32 @@ export interface SecureVault {
 
 /** A vault in the hands of one life of a device. */
 export interface TakenVault {
-  /** Undefined when there is nothing, or nothing of use. */
-  readonly state: Uint8Array | undefined;
+  /** All of them; the bytes are the caller's. */
+  readonly records: ReadonlyMap<string, Uint8Array>;
   /**
-   * Keeps a state in the place of the one before. Durable when it resolves. [SEC-69]
+   * Puts records in the place of those of the same names, and takes some out: all or nothing,
+   * whatever instruction the process dies at. Durable when it resolves. Other records stay as they
+   * are. What is given is not the vault's any more then. [SEC-69]
    *
    * @throws JournalError DATA_LOCKED when somebody else has taken the vault since; nothing is kept
    */
-  keep(state: Uint8Array): Promise<void>;
+  keep(changes: VaultChanges): Promise<void>;
 }
 
 /** A key of WebCrypto. */
 export type WebKey = Parameters<typeof globalThis.crypto.subtle.encrypt>[1];
 
-/** Of AES-GCM, before the ciphertext. Random: a key may wrap 2^32 states (SP 800-38D §8.3). */
+/**
+ * Of AES-GCM, before the ciphertext. Random: a key may wrap 2^32 records (SP 800-38D §8.3), which
+ * at ten a second is thirteen years.
+ */
 const IV_BYTES = 12;
 
 /**
- * Encrypts what is kept under a key of the platform's, which should not be extractable. [SEC-69]
+ * Encrypts what is kept under a key of the platform's, which should not be extractable. Names are
+ * not encrypted, but no record opens under another name. [SEC-69]
  *
- * What is wrapped with another key, or damaged, is as good as nothing: its chats are over.
+ * What is wrapped with another key, or damaged, is as good as nothing: its chat is over.
  *
  * @param place that holds what was encrypted
  * @param key of WebCrypto, AES-GCM, for encrypting and decrypting
@@ -43,34 +52,53 @@ export function wrappedVault(place: SecureVault, key: WebKey): SecureVault {
   return {
     take: async () => {
       const taken = await place.take();
-      return {
-        state: taken.state && (await unwrapped(taken.state, key)),
-        keep: async (state) => await taken.keep(await wrapped(state, key)),
+      const records = new Map<string, Uint8Array>();
+      /** Of no use to anybody; taken out with the first change. */
+      const dead = new Map<string, undefined>();
+      for (const [name, wrapped] of taken.records) {
+        const record = await unwrap(key, name, wrapped);
+        if (record === undefined) dead.set(name, undefined);
+        else records.set(name, record);
+      }
+      const keep = async (changes: VaultChanges) => {
+        const wrapped = new Map<string, Uint8Array | undefined>(dead);
+        for (const [name, record] of changes) {
+          wrapped.set(name, record && (await wrap(key, name, record)));
+        }
+        await taken.keep(wrapped);
+        dead.clear();
       };
+      return { records, keep };
     },
   };
 }
 
-async function wrapped(state: Uint8Array, key: WebKey): Promise<Uint8Array> {
-  const { subtle } = globalThis.crypto;
+async function wrap(key: WebKey, name: string, record: Uint8Array): Promise<Uint8Array> {
   const iv = globalThis.crypto.getRandomValues(new Uint8Array(IV_BYTES));
-  const text = await subtle.encrypt({ name: "AES-GCM", iv }, key, Uint8Array.from(state));
-  const whole = new Uint8Array(IV_BYTES + text.byteLength);
-  whole.set(iv);
-  whole.set(new Uint8Array(text), IV_BYTES);
-  return whole;
+  const text = await globalThis.crypto.subtle.encrypt(gcm(iv, name), key, Uint8Array.from(record));
+  const wrapped = new Uint8Array(IV_BYTES + text.byteLength);
+  wrapped.set(iv);
+  wrapped.set(new Uint8Array(text), IV_BYTES);
+  return wrapped;
 }
 
 /** @throws what keeps the platform from looking at it now */
-async function unwrapped(whole: Uint8Array, key: WebKey): Promise<Uint8Array | undefined> {
-  const { subtle } = globalThis.crypto;
-  const iv = Uint8Array.from(whole.subarray(0, IV_BYTES));
-  const text = Uint8Array.from(whole.subarray(IV_BYTES));
+async function unwrap(
+  key: WebKey,
+  name: string,
+  wrapped: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  const iv = Uint8Array.from(wrapped.subarray(0, IV_BYTES));
+  const text = Uint8Array.from(wrapped.subarray(IV_BYTES));
   try {
-    return new Uint8Array(await subtle.decrypt({ name: "AES-GCM", iv }, key, text));
+    return new Uint8Array(await globalThis.crypto.subtle.decrypt(gcm(iv, name), key, text));
   } catch (error) {
     // What WebCrypto says of a tag that does not fit (§28.4.2); anything else may pass.
     if ((error as Partial<Error>).name === "OperationError") return undefined;
     throw error;
   }
+}
+
+function gcm(iv: Uint8Array<ArrayBuffer>, name: string) {
+  return { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(name) };
 }
