@@ -17,7 +17,7 @@ export interface KeptMessage {
 }
 
 /** What is kept of the chats. */
-type KeepableChats = Pick<SecureChats, "takeChanged" | "snapshot" | "restore">;
+type KeepableChats = Pick<SecureChats, "hasChanged" | "takeChanged" | "snapshot" | "restore">;
 
 /** A record of the vault is a session, or a message that is not handled. */
 type RecordKind = "chat" | "said";
@@ -69,6 +69,11 @@ export class Keeper {
       } else this.#changes.set(name, undefined);
     }
     return kept;
+  }
+
+  /** Whether the vault is behind: nothing may leave before {@link keep}. */
+  get isBehind(): boolean {
+    return this.#chats.hasChanged || this.#changes.size > 0;
   }
 
   /** A message was opened: nobody can open it again. */

@@ -303,10 +303,12 @@ export class SecureMessenger {
   async #run(): Promise<void> {
     this.#isWorking = true;
     try {
-      await this.#keeper.keep();
-      for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) {
+      for (;;) {
+        // In the same turn as the look for work: what is done was kept, whatever came meanwhile.
+        while (this.#keeper.isBehind) await this.#keeper.keep();
+        const work = this.#work.shift();
+        if (work === undefined) break;
         await this.#do(work);
-        await this.#keeper.keep();
       }
     } catch (error) {
       this.#fail(error as Error);

@@ -3,9 +3,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { fromBinary } from "@bufbuild/protobuf";
 import { SecureDevice } from "../../fuzz/secure/secure-device.ts";
+import { stolenFrom } from "../../fuzz/secure/stored.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { readPacket } from "../../protocol/secure/handshake.ts";
+import { parseMessage } from "../../protocol/secure/message.ts";
+import { StateReader } from "../../protocol/secure/stored-state.ts";
 import { configFrom } from "../../server/config.ts";
 import type { Log } from "../../server/observe.ts";
 import { createServer, type PosthornServer } from "../../server/server.ts";
@@ -78,6 +84,17 @@ async function device(userId: string, place: Place, parameters = SECURE_PARAMETE
     return await SecureDevice.open({ ...name, dialers, identity, peers, vault, parameters });
   };
   return { first: await open(), again: open };
+}
+
+/** Where the one session of a place would seal its next message after a restart. */
+async function sendingPlace({ records }: Place) {
+  const copy = new Place();
+  for (const [name, record] of records) copy.records.set(name, record);
+  const [state] = (await wrappedVault(copy, key).take()).records.values();
+  const from = new StateReader(state ?? new Uint8Array(0));
+  from.u32();
+  const stolen = stolenFrom(from.maybe(() => from.bytes()) ?? new Uint8Array(0));
+  return stolen && { epoch: stolen.epoch, next: stolen.chains[0]?.next ?? 0 };
 }
 
 describe("a vault of secure chats", () => {
@@ -237,6 +254,43 @@ describe("a vault of secure chats", () => {
     await chats[2]?.close();
     assert.deepEqual(kinds(opened).at(-1), ["no chat"]);
     assert.equal(place.records.size, 2);
+  });
+
+  test("[SEC-69] [SEC-71] nothing leaves before its state is kept, whatever comes meanwhile", async (t) => {
+    const parameters = { rekeyMessages: 3, rekeyS: 600, lifetimeS: 3600, franking: false };
+    const place = new Place();
+    const oda = await device("oda", place, parameters);
+    const pia = await device("pia", new Place(), parameters);
+    t.after(() => Promise.all([oda.first.close(), pia.first.close()]));
+    const chat = oda.first.messenger.secureChat(pia.first.identity.device);
+    await chat.settled();
+    await pia.first.until("not open", () => pia.first.messenger.chats.some((one) => one.isOpen));
+    const late: string[] = [];
+    const { client } = oda.first;
+    const submit = client.submit.bind(client);
+    client.submit = async (operation) => {
+      const { kind } = fromBinary(OperationSchema, operation);
+      const packet = readPacket(kind.case === "sendPacket" ? kind.value.packet : new Uint8Array(0));
+      const message = "kind" in packet && packet.kind === "message" && packet.message;
+      const header = message ? parseMessage(message)?.header : undefined;
+      if (header !== undefined) {
+        const kept = await sendingPlace(place);
+        const isKept =
+          kept !== undefined &&
+          (kept.epoch > header.epoch || (kept.epoch === header.epoch && kept.next > header.n));
+        if (!isKept) late.push(`${header.epoch}/${header.n}: ${JSON.stringify(kept)}`);
+      }
+      return await submit(operation);
+    };
+    // Pia only listens: her answers for the ratchet's sake change the session, and are no work.
+    const said = Array.from({ length: 90 }, (_, index) => index);
+    for (const index of said) {
+      const sent = chat.send(`${index}`);
+      for (let turn = 0; turn < index % 7; turn += 1) await new Promise((go) => setImmediate(go));
+      if (index % 5 === 0) await sent;
+    }
+    await pia.first.until("not all", () => pia.first.texts.length === said.length);
+    assert.deepEqual(late, []);
   });
 
   test("[SEC-69] a vault that fails keeps everything from leaving, and says so", async (t) => {
