@@ -182,7 +182,9 @@ describe("erasure on disk", () => {
       // The note is written with the next group, and nothing is erased before the kill.
       await attach(store, prepareRequest({ user: BOB, deviceId: "other" }));
       const copy = await mkdtemp(join(tmpdir(), "posthorn-erasure-copy-"));
-      for (const name of ["store", "perishable-keys"]) cpSync(join(folder, name), join(copy, name));
+      for (const name of ["store", "perishable-keys", "log-keys"]) {
+        cpSync(join(folder, name), join(copy, name));
+      }
       await store.close();
       assert.equal(new Disk(copy).keys.length, 4);
       const next = await openStore(copy);
