@@ -63,7 +63,7 @@ export function without(one: NumberSet, other: NumberSet): NumberSet {
 }
 
 export function count(set: NumberSet): number {
-  return set.reduce((total, { from, through }) => total + through - from + 1, 0);
+  return set.reduce((total, { from, through }) => total + (through - from + 1), 0);
 }
 
 export function has(set: NumberSet, number: number): boolean {

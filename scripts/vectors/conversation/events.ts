@@ -321,8 +321,7 @@ const FORMS: readonly ConversationCase[] = [
 ];
 
 const misread = (
-  name: string,
-  description: string,
+  [name, description]: readonly [string, string],
   means: Meaning,
   said: JsonValue,
   is: JsonObject,
@@ -335,17 +334,15 @@ const misread = (
   );
 
 const MISREAD: readonly ConversationCase[] = [
-  misread("edited", "An edited message taken for a new one.", "message", EDITED, EDITED),
+  misread(["edited", "An edited message taken for a new one."], "message", EDITED, EDITED),
   misread(
-    "recalled",
-    "A recalled message taken for one without content.",
+    ["recalled", "A recalled message taken for one without content."],
     "message",
     RECALLED,
     RECALLED,
   ),
   misread(
-    "32-bit",
-    "A time cut to 32 bits.",
+    ["32-bit", "A time cut to 32 bits."],
     "message-edited",
     { ...EDITED, editedMs: "1994041344" },
     EDITED,
@@ -374,8 +371,7 @@ interface Shown {
 
 /** What a device has of each number, after all of these. */
 function shown(
-  name: string,
-  description: string,
+  [name, description]: readonly [string, string],
   deliveries: readonly Delivered[],
   messages: readonly Shown[],
   failure?: ConversationFailure,
@@ -403,16 +399,14 @@ const SHOWN: readonly Shown[] = [
 ];
 
 const OUTCOMES: readonly ConversationCase[] = [
-  shown("now", "One was edited, one recalled: that is what they are.", DELIVERIES, SHOWN),
+  shown(["now", "One was edited, one recalled: that is what they are."], DELIVERIES, SHOWN),
   shown(
-    "edited-then-recalled",
-    "Edited, and recalled after that.",
+    ["edited-then-recalled", "Edited, and recalled after that."],
     [deliver(1, text("helo")), deliver(1, EDITED), deliver(1, RECALLED)],
     [{ conversation_seq: 1, means: "message-recalled" }],
   ),
   shown(
-    "late",
-    "A device that comes later is delivered each time what it is now.",
+    ["late", "A device that comes later is delivered each time what it is now."],
     [deliver(1, RECALLED), deliver(2, text("bye")), deliver(1, RECALLED)],
     [
       { conversation_seq: 1, means: "message-recalled" },
@@ -420,15 +414,13 @@ const OUTCOMES: readonly ConversationCase[] = [
     ],
   ),
   shown(
-    "mistake-kept",
-    "What a message was is kept beside what it is.",
+    ["mistake-kept", "What a message was is kept beside what it is."],
     DELIVERIES,
     [{ conversation_seq: 1, means: "message", text: "hello" }, ...SHOWN.slice(1)],
     "MISTAKE",
   ),
   shown(
-    "mistake-new",
-    "An edited message is shown as another one.",
+    ["mistake-new", "An edited message is shown as another one."],
     DELIVERIES,
     [...SHOWN, { conversation_seq: 4, means: "message-edited", text: "hello!" }],
     "MISTAKE",

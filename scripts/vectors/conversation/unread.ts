@@ -28,8 +28,7 @@ interface Derived {
 const NONE: Derived = { unread: [], unread_count: 0, mentions: [], mention_count: 0 };
 
 function counted(
-  name: string,
-  description: string,
+  [name, description]: readonly [string, string],
   { visible_from, newest, read = [], recalled = [], mentioned = [[]] }: State,
   derived: Derived,
   failure?: ConversationFailure,
@@ -94,33 +93,33 @@ const OF_SOME: Derived = {
 };
 
 function mistaken(name: string, description: string, derived: Partial<Derived>) {
-  return counted(`mistake-${name}`, description, SOME, { ...OF_SOME, ...derived }, "MISTAKE");
+  return counted([`mistake-${name}`, description], SOME, { ...OF_SOME, ...derived }, "MISTAKE");
 }
 
 export const UNREAD: readonly ConversationCase[] = [
-  counted("some", "Some read, some recalled, called three ways.", SOME, OF_SOME),
-  counted("nothing-said", "A conversation without messages.", { visible_from: 1, newest: 0 }, NONE),
+  counted(["some", "Some read, some recalled, called three ways."], SOME, OF_SOME),
   counted(
-    "nothing-read",
-    "Nothing was read.",
+    ["nothing-said", "A conversation without messages."],
+    { visible_from: 1, newest: 0 },
+    NONE,
+  ),
+  counted(
+    ["nothing-read", "Nothing was read."],
     { visible_from: 1, newest: 20 },
     { ...NONE, unread: [[1, 20]], unread_count: 20 },
   ),
   counted(
-    "all-read",
-    "Everything was read.",
+    ["all-read", "Everything was read."],
     { visible_from: 1, newest: 20, read: [[1, 20]] },
     NONE,
   ),
   counted(
-    "newcomer",
-    "Who has just come in and may not read what was before.",
+    ["newcomer", "Who has just come in and may not read what was before."],
     { visible_from: 21, newest: 20, mentioned: [[[5, 5]]] },
     NONE,
   ),
   counted(
-    "newcomer-one",
-    "One message since.",
+    ["newcomer-one", "One message since."],
     {
       visible_from: 21,
       newest: 21,
@@ -134,14 +133,12 @@ export const UNREAD: readonly ConversationCase[] = [
     { unread: [[21, 21]], unread_count: 1, mentions: [[21, 21]], mention_count: 1 },
   ),
   counted(
-    "read-before",
-    "Who came again: what it read at its first time is below.",
+    ["read-before", "Who came again: what it read at its first time is below."],
     { visible_from: 15, newest: 20, read: [[1, 10]], recalled: [[4, 4]] },
     { ...NONE, unread: [[15, 20]], unread_count: 6 },
   ),
   counted(
-    "own-sent",
-    "Own messages are read: what others said between is not.",
+    ["own-sent", "Own messages are read: what others said between is not."],
     {
       visible_from: 1,
       newest: 6,
@@ -162,8 +159,7 @@ export const UNREAD: readonly ConversationCase[] = [
     },
   ),
   counted(
-    "out-of-order",
-    "The newest was read first.",
+    ["out-of-order", "The newest was read first."],
     {
       visible_from: 1,
       newest: 20,
@@ -178,26 +174,22 @@ export const UNREAD: readonly ConversationCase[] = [
     { unread: [[1, 19]], unread_count: 19, mentions: [[7, 7]], mention_count: 1 },
   ),
   counted(
-    "recalled-and-read",
-    "What was read and recalled is taken away once.",
+    ["recalled-and-read", "What was read and recalled is taken away once."],
     { visible_from: 1, newest: 10, read: [[1, 5]], recalled: [[4, 7]] },
     { ...NONE, unread: [[8, 10]], unread_count: 3 },
   ),
   counted(
-    "all-recalled",
-    "Everything was recalled, with who was called.",
+    ["all-recalled", "Everything was recalled, with who was called."],
     { visible_from: 1, newest: 3, recalled: [[1, 3]], mentioned: [[[2, 2]]] },
     NONE,
   ),
   counted(
-    "called-thrice",
-    "By name, by role and with everybody in one message: one mention.",
+    ["called-thrice", "By name, by role and with everybody in one message: one mention."],
     { visible_from: 1, newest: 2, read: [[1, 1]], mentioned: [[[2, 2]], [[2, 2]], [[2, 2]]] },
     { unread: [[2, 2]], unread_count: 1, mentions: [[2, 2]], mention_count: 1 },
   ),
   counted(
-    "2^53-1",
-    "As many as there can be.",
+    ["2^53-1", "As many as there can be."],
     {
       visible_from: 1,
       newest: MAX,
