@@ -23,6 +23,7 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { readBitmap } from "./properties/read-bitmap.ts";
 import { secureBinding } from "./properties/secure-binding.ts";
 import {
   secureCrossing,
@@ -66,6 +67,7 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsWrite,
   hotCodecsRead,
   bytePipe,
+  readBitmap,
   ...BYTE_PROPERTIES,
   envelopeAgree,
   envelopeTamper,
