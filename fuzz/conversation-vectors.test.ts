@@ -4,6 +4,12 @@ import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { type Event, EventSchema } from "../gen/posthorn/v1/event_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import {
+  directConversationId,
+  directUsers,
+  isConversationId,
+  madeConversationId,
+} from "../protocol/conversation-id.ts";
+import {
   bounded,
   count,
   decodeNumberSet,
@@ -23,12 +29,6 @@ import {
   mergeReaders,
   type ReadBitmap,
 } from "../protocol/read-bitmap.ts";
-import {
-  directConversationId,
-  directUsers,
-  isConversationId,
-  madeConversationId,
-} from "../server/operations/conversations.ts";
 import {
   derived,
   type Members,
@@ -73,7 +73,7 @@ const ID_CHECKS: Readonly<Record<string, VectorCheck>> = {
     mistaken(id, of.text("conversation_id"));
   },
   "made-id": (of, crypto) => {
-    const id = madeConversationId(crypto, of.text("user_id"), of.bytes("nonce"));
+    const id = madeConversationId(crypto.sha256, of.text("user_id"), of.bytes("nonce"));
     if (id === undefined) throw new Refusal("CONVERSATION_INVALID");
     mistaken(id, of.text("conversation_id"));
   },
