@@ -220,6 +220,18 @@ export function mayWrite({ conversation, own }: Membership): boolean {
   return own.role >= (isChannel ? MemberRole.ADMIN : MemberRole.MEMBER);
 }
 
+/** Those of some users who may read a message, and not those who came after it. [CNV-7] */
+export function readersOf(
+  { conversation: { members } }: Membership,
+  userIds: Iterable<string>,
+  conversationSeq: bigint,
+): readonly string[] {
+  return [...userIds].filter((userId) => {
+    const member = members.get(userId);
+    return member !== undefined && member.visibleFrom <= conversationSeq;
+  });
+}
+
 /** The timelines of members, and of others. */
 export function timelinesOf(tenant: string, userIds: Iterable<string>): readonly UserRef[] {
   return [...new Set(userIds)].map((userId) => userRefOf(tenant, userId));

@@ -28,6 +28,7 @@ import {
   membershipOf,
   membershipReads,
   messageLog,
+  readersOf,
   timelinesOf,
 } from "./conversations.ts";
 import { messageOf, messageReads } from "./entries.ts";
@@ -201,15 +202,13 @@ export function planEditMessage(
     editedMs: BigInt(state.nowMs),
   });
   const { tenant, userId } = sender;
-  const called = mentionedIn(mentions, membership).filter((one) =>
-    membership.conversation.members.has(one),
-  );
+  const reached = told(membership, [...mentionedIn(mentions, membership), userId], rules);
   const seq = Number(conversationSeq);
   return {
     kind: "repeat",
     entry,
     replaces: [{ ...entry, event }],
-    timelines: timelinesOf(tenant, told(membership, [...called, userId], rules)),
+    timelines: timelinesOf(tenant, readersOf(membership, reached, conversationSeq)),
     requires,
     requiresEntries,
     marks: mentionMarks(mentions, sender, conversationId, numbersFrom(seq, seq)),
