@@ -1,5 +1,6 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
@@ -59,6 +60,8 @@ export const PROPERTIES: readonly Property[] = [
   hostileDevice,
   hostileService,
   stores,
+  conversationsModel,
+  conversationsLmdb,
   delimiting,
   frameRules,
   hotCodecsWrite,

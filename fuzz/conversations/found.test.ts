@@ -1,0 +1,83 @@
+import { equal } from "node:assert/strict";
+import { test } from "node:test";
+import {
+  ConversationKind,
+  HistoryVisibility,
+  JoinRule,
+  MemberRole,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { Asked, Who } from "./asked.ts";
+import { Bench, DEVICES } from "./bench.ts";
+import { madeId } from "./model-state.ts";
+import { Play } from "./play.ts";
+
+// What the property conversations-model has found, as short histories: each is checked against the
+// model after every step.
+
+const NONCE = new Uint8Array(16).fill(1);
+const HERE = madeId("ann", NONCE);
+const NO_CALLS = { users: [], roles: [], everyone: false };
+
+async function history(body: (story: Story) => Promise<void>): Promise<void> {
+  const bench = await Bench.start();
+  try {
+    const story = new Story(bench);
+    await body(story);
+    await story.play.end();
+  } finally {
+    await bench.stop();
+  }
+}
+
+class Story {
+  readonly bench: Bench;
+  readonly play: Play;
+
+  constructor(bench: Bench) {
+    this.bench = bench;
+    this.play = new Play(bench, () => {});
+  }
+
+  async does(deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> {
+    const results = await this.play.submit(deviceOf(deviceId), asked);
+    return results.map(({ code }) => code);
+  }
+
+  /** Ann makes a group. */
+  async group(members: readonly Who[], history: HistoryVisibility = HistoryVisibility.JOINED) {
+    const settings = { title: "here", history, join: JoinRule.OPEN };
+    await this.does("ann1", {
+      kind: "create",
+      nonce: NONCE,
+      of: ConversationKind.GROUP,
+      settings,
+      members,
+    });
+  }
+}
+
+function deviceOf(deviceId: string): number {
+  return DEVICES.findIndex((device) => device.deviceId === deviceId);
+}
+
+const member = (userId: string): Who => ({ userId, role: MemberRole.MEMBER });
+const says = (text: string): Asked => ({ kind: "send", in: HERE, text });
+const adds = (...users: string[]): Asked => ({
+  kind: "change",
+  in: HERE,
+  set: users.map(member),
+  remove: [],
+});
+
+test("[CNV-7] [CNV-17] an edit of an older message does not reach who came later", () =>
+  history(async (story) => {
+    await story.group([member("ben")]);
+    await story.does("ann1", says("for ben"));
+    await story.does("ann1", adds("cyd"));
+    const calls = { ...NO_CALLS, users: ["cyd"] };
+    await story.does("ann1", { kind: "edit", in: HERE, seq: 1, text: "not for cyd", calls });
+    await story.does("ben1", { kind: "react", in: HERE, seq: 1, reaction: "ok", remove: false });
+    equal(story.play.model.timeline("cyd").length, 1);
+    equal(story.play.model.timeline("ben").length, 5);
+  }));
