@@ -1,4 +1,4 @@
-import { equal } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import {
   ConversationKind,
@@ -6,7 +6,8 @@ import {
   JoinRule,
   MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
-import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
 import type { Asked, Who } from "./asked.ts";
 import { Bench, DEVICES } from "./bench.ts";
 import { madeId } from "./model-state.ts";
@@ -41,6 +42,14 @@ class Story {
 
   async does(deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> {
     const results = await this.play.submit(deviceOf(deviceId), asked);
+    return results.map(({ code }) => code);
+  }
+
+  /** What is begun is planned on what is there now, and committed after what comes between. */
+  async meanwhile(deviceId: string, asked: Asked, between: () => Promise<unknown>) {
+    await this.play.begin(deviceOf(deviceId), [asked]);
+    await between();
+    const results = await this.play.finish(deviceOf(deviceId));
     return results.map(({ code }) => code);
   }
 
@@ -80,4 +89,16 @@ test("[CNV-7] [CNV-17] an edit of an older message does not reach who came later
     await story.does("ben1", { kind: "react", in: HERE, seq: 1, reaction: "ok", remove: false });
     equal(story.play.model.timeline("cyd").length, 1);
     equal(story.play.model.timeline("ben").length, 5);
+  }));
+
+test("[CNV-13] what is recalled meanwhile cannot be referred to any more", () =>
+  history(async (story) => {
+    await story.group([member("ben")]);
+    await story.does("ben1", says("first"));
+    const reference = { kind: ReferenceKind.REPLY, seq: 1 };
+    const reply = { kind: "send" as const, in: HERE, text: "second", reference };
+    const codes = await story.meanwhile("ann1", reply, () =>
+      story.does("ben1", { kind: "recall", in: HERE, seq: 1 }),
+    );
+    deepEqual(codes, [ErrorCode.MESSAGE_UNKNOWN]);
   }));

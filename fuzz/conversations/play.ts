@@ -77,7 +77,20 @@ export class Play {
     }
   }
 
-  /** One operation at once. @returns what it came to */
+  /** Plans operations on what is there now, to be committed later. */
+  async begin(device: number, asked: readonly Asked[]): Promise<void> {
+    await this.#plan(device, asked);
+  }
+
+  /** Commits what has begun, planned anew where it has to be. @returns what it came to */
+  async finish(device: number): Promise<readonly SubmitOutcome[]> {
+    const begun = this.#begun.get(device);
+    assert(begun !== undefined, "something has begun");
+    await this.#finish(begun);
+    return this.#done.get(device)?.results ?? [];
+  }
+
+  /** Operations at once. @returns what they came to */
   async submit(device: number, asked: readonly Asked[]): Promise<readonly SubmitOutcome[]> {
     await this.#finish(await this.#plan(device, asked));
     return this.#done.get(device)?.results ?? [];
@@ -86,6 +99,11 @@ export class Play {
   /** Ends what has begun, and judges the whole. */
   async end(): Promise<void> {
     for (const begun of [...this.#begun.values()]) await this.#finish(begun);
+    await this.judge();
+  }
+
+  /** Everything is what the model says. */
+  async judge(): Promise<void> {
     const { store } = this.bench;
     for (const userId of USERS) await judgeTimeline(store, this.model, userId);
     for (const id of this.model.state.conversations.keys()) {
@@ -161,7 +179,7 @@ export class Play {
     }));
     deepEqual(await this.bench.repeat({ ...planned, submits }), last.results, "a repeat [SEQ-4]");
     this.#seen("repeat");
-    await this.end();
+    await this.judge();
   }
 
   async #committed(begun: Begun, results: readonly SubmitOutcome[]): Promise<void> {

@@ -17,7 +17,8 @@ interface History {
   readonly steps: readonly Step[];
 }
 
-const STEPS_MAX = 40;
+const STEPS_MIN = 10;
+const STEPS_MAX = 60;
 const TITLE =
   "[CNV-1] [CNV-2] [CNV-4] [CNV-5] [CNV-6] [CNV-7] [CNV-10] [CNV-12] [CNV-13] [CNV-15] [CNV-16] " +
   "[CNV-17] [CNV-18] [CNV-20] [CNV-21] [CNV-22] [CNV-23] [CNV-24] [CNV-30] [CNV-33] [CNV-34] " +
@@ -36,10 +37,14 @@ async function playHistory({ made, steps }: History, bench: Bench, seen: Seen): 
   }
 }
 
-function histories(max: number): fc.Arbitrary<History> {
+function histories(): fc.Arbitrary<History> {
   return fc.record({
-    made: fc.array(drawnAsked({ create: 1 }), { minLength: 1, maxLength: 3 }),
-    steps: fc.array(drawnStep(ALL_KINDS), { minLength: 1, maxLength: max, size: "max" }),
+    made: fc.array(drawnAsked({ create: 1 }), { minLength: 1, maxLength: 2 }),
+    steps: fc.array(drawnStep(ALL_KINDS), {
+      minLength: STEPS_MIN,
+      maxLength: STEPS_MAX,
+      size: "max",
+    }),
   });
 }
 
@@ -50,7 +55,7 @@ export const conversationsModel = property<History>({
     "or again (P26)",
   smokeRuns: 60,
   turns: 4,
-  arbitrary: histories(STEPS_MAX),
+  arbitrary: histories(),
   start: (seen) => ({ check: async (history) => playHistory(history, await Bench.start(), seen) }),
 });
 
@@ -59,7 +64,7 @@ export const conversationsLmdb = property<History>({
   title: "[CNV-15] [CNV-18] [SEQ-14] the same on a disk that is opened again (P20)",
   smokeRuns: 6,
   turns: 2,
-  arbitrary: histories(STEPS_MAX),
+  arbitrary: histories(),
   start: async (seen) => {
     const root = await benchRoot();
     return {

@@ -16,7 +16,13 @@ import type {
 } from "../../gen/posthorn/v1/operation_pb.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { numbersFrom } from "../../protocol/number-set.ts";
-import type { NameAddition, Plan, PlanningReads, PlanningState } from "../store/store.ts";
+import type {
+  NameAddition,
+  Plan,
+  PlanningReads,
+  PlanningState,
+  RefusePlan,
+} from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import {
   directConversationId,
@@ -31,7 +37,7 @@ import {
   readersOf,
   timelinesOf,
 } from "./conversations.ts";
-import { messageOf, messageReads } from "./entries.ts";
+import { type FoundMessage, messageOf, messageReads } from "./entries.ts";
 import { distinctMentions, mentionedIn, mentionMarks, mentionsRefusal } from "./mentions.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
@@ -96,8 +102,8 @@ export function planSendMessage(
   if (!mayWrite(membership)) return refuse(ErrorCode.NOT_PERMITTED);
   const notCalled = mentionsRefusal(called, membership, rules.conversations);
   if (notCalled !== undefined) return refuse(notCalled);
-  const unknown = referenceRefusal(operation, sender, membership, state);
-  if (unknown !== undefined) return unknown;
+  const referred = referredTo(operation, sender, membership, state);
+  if ("kind" in referred) return referred;
   const mentions = distinctMentions(called);
   const event = eventOf({
     conversationId,
@@ -117,6 +123,8 @@ export function planSendMessage(
       told(membership, [...mentionedIn(mentions, membership), userId], rules),
     ),
     requires,
+    // What is recalled meanwhile cannot be referred to any more.
+    requiresEntries: referred.requiresEntries,
     adds: directListings(sender, conversationId, state),
     marks: [
       // What somebody says it has read. [CNV-33]
@@ -127,17 +135,16 @@ export function planSendMessage(
 }
 
 /** Only a message that the sender may read can be referred to. [CNV-13] */
-function referenceRefusal(
+function referredTo(
   { conversationId, reference }: Sent,
   sender: Sender,
   membership: Membership,
   state: PlanningState,
-): Plan | undefined {
-  if (reference === undefined) return undefined;
+): Pick<FoundMessage, "requiresEntries"> | RefusePlan {
+  if (reference === undefined) return { requiresEntries: [] };
   if (!isReference(reference)) return { kind: "refuse", code: ErrorCode.CONTENT_INVALID };
   const named = { conversationId, conversationSeq: reference.conversationSeq };
-  const found = messageOf(sender, named, membership, state);
-  return "kind" in found ? found : undefined;
+  return messageOf(sender, named, membership, state);
 }
 
 function isReference({ kind }: Reference): boolean {
