@@ -102,3 +102,23 @@ test("[CNV-13] what is recalled meanwhile cannot be referred to any more", () =>
     );
     deepEqual(codes, [ErrorCode.MESSAGE_UNKNOWN]);
   }));
+
+test("[CNV-46] [CNV-47] nobody comes into a conversation that all have left, and owns nothing", () =>
+  history(async (story) => {
+    await story.group([]);
+    await story.does("ann1", { kind: "leave", in: HERE });
+    const codes = await story.does("ben1", { kind: "join", in: HERE });
+    deepEqual(codes, [ErrorCode.CONVERSATION_UNKNOWN]);
+  }));
+
+test("[CNV-34] [CNV-35] who hides its receipts meanwhile shows none any more", () =>
+  history(async (story) => {
+    await story.group([member("ben")]);
+    await story.does("ben1", says("first"));
+    const read = Uint8Array.of(0, 0);
+    const mark = { kind: "mark" as const, in: HERE, read, numbers: [1], delivered: 1 };
+    await story.meanwhile("ann1", mark, () =>
+      story.does("ann2", { kind: "preferences", hidden: true }),
+    );
+    equal(story.play.model.timeline("ben").length, 2);
+  }));

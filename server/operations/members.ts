@@ -200,7 +200,10 @@ export function planJoinConversation(
   if (conversation?.members.has(userId)) return nothingPlan(id, sender, requires);
   const { kind, settings } = conversation?.record ?? {};
   const isOpen = kind !== ConversationKind.DIRECT && settings?.join === JoinRule.OPEN;
-  if (conversation === undefined || !isOpen) return refuse(ErrorCode.CONVERSATION_UNKNOWN);
+  // All have left: whoever came in now would own nothing, and nobody could give it anything.
+  const isLeft = conversation?.members.size === 0;
+  if (conversation === undefined || !isOpen || isLeft)
+    return refuse(ErrorCode.CONVERSATION_UNKNOWN);
   const role = kind === ConversationKind.CHANNEL ? MemberRole.READER : MemberRole.MEMBER;
   const who = { userId, role };
   const refused = newcomersRefusal([who], sender, state, rules);
