@@ -69,6 +69,13 @@ export function messageLog(tenant: string, conversationId: string): LogRef {
   return logRefOf(tenant, conversationId);
 }
 
+/** What has to be read to know a conversation's newest number. */
+export function headReads({ tenant }: Sender, conversationId: string): PlanningReads {
+  // Whatever a device makes up is no name of a log: a store could not even look for it.
+  const isName = isConversationId(conversationId);
+  return isName ? { users: [], heads: [messageLog(tenant, conversationId)] } : { users: [] };
+}
+
 /** Where everything else is that its members are told: nobody is told its numbers. */
 export function happeningsLog(tenant: string, conversationId: string): LogRef {
   return unnumberedLogRefOf(tenant, `conversation:${conversationId}`);

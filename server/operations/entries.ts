@@ -9,7 +9,7 @@ import {
   type PlanningState,
   type RefusePlan,
 } from "../store/store.ts";
-import { type Membership, membershipReads, messageLog } from "./conversations.ts";
+import { isConversationId, type Membership, membershipReads, messageLog } from "./conversations.ts";
 import type { Sender } from "./plan.ts";
 
 /** A message that an operation is about. */
@@ -68,6 +68,6 @@ function entryOf(
   { conversationId, conversationSeq }: Named,
 ): EntryRef | undefined {
   const seq = Number(conversationSeq);
-  if (seq < 1 || !Number.isSafeInteger(seq)) return undefined;
+  if (seq < 1 || !Number.isSafeInteger(seq) || !isConversationId(conversationId)) return undefined;
   return { log: messageLog(tenant, conversationId), seq };
 }

@@ -18,6 +18,7 @@ import {
 } from "../store/store.ts";
 import {
   happeningsLog,
+  headReads,
   joinedReads,
   type Membership,
   membershipOf,
@@ -32,8 +33,8 @@ import { deliveredRef, preferencesRef, readRef } from "./read-state.ts";
 export function markReads({ conversationId }: Mark, sender: Sender): PlanningReads {
   const { tenant, userId } = sender;
   const preferences = { users: [], documents: [preferencesRef(tenant, userId)] };
-  const heads = [messageLog(tenant, conversationId)];
-  return { ...joinedReads(membershipReads(sender, conversationId), preferences), heads };
+  const heads = headReads(sender, conversationId);
+  return joinedReads(membershipReads(sender, conversationId), preferences, heads);
 }
 
 /** More that was read, or came. Sets only grow, so that marks of several devices merge. [CNV-30] */

@@ -38,6 +38,7 @@ import {
   conversationRef,
   conversationsRef,
   happeningsLog,
+  headReads,
   isConversationId,
   joinedReads,
   type Membership,
@@ -117,8 +118,7 @@ export function planCreateConversation(
 export function changeMembersReads(operation: ChangeMembers, sender: Sender): PlanningReads {
   const { conversationId, set } = operation;
   const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  return { ...joinedReads(reads, newcomerReads(set, sender)), heads };
+  return joinedReads(reads, newcomerReads(set, sender), headReads(sender, conversationId));
 }
 
 /** Others come in, go out, and get other roles. [CNV-42] to [CNV-46] */
@@ -180,8 +180,7 @@ function isBelow({ own, conversation }: Membership, userId: string): boolean {
 export function joinReads(operation: JoinConversation, sender: Sender): PlanningReads {
   const { conversationId } = operation;
   const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  return { ...joinedReads(reads, newcomerReads([sender], sender)), heads };
+  return joinedReads(reads, newcomerReads([sender], sender), headReads(sender, conversationId));
 }
 
 /** The sender comes in by itself. One that is in already is accepted. [CNV-47] */
@@ -191,10 +190,11 @@ export function planJoinConversation(
   state: PlanningState,
   rules: OperationRules,
 ): Plan {
+  if (!isConversationId(id)) return { kind: "refuse", code: ErrorCode.CONVERSATION_UNKNOWN };
   const { tenant, userId } = sender;
   const ref = conversationRef(tenant, id);
   const document = documentsIn(state.documents)(ref);
-  const conversation = isConversationId(id) ? conversationIn(id, document) : undefined;
+  const conversation = conversationIn(id, document);
   const requires = [{ ref, revision: document.revision }];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
   if (conversation?.members.has(userId)) return nothingPlan(id, sender, requires);

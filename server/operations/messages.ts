@@ -28,6 +28,7 @@ import {
   directConversationId,
   directsRef,
   directUsers,
+  headReads,
   joinedReads,
   type Membership,
   mayWrite,
@@ -38,7 +39,13 @@ import {
   timelinesOf,
 } from "./conversations.ts";
 import { type FoundMessage, messageOf, messageReads } from "./entries.ts";
-import { distinctMentions, mentionedIn, mentionMarks, mentionsRefusal } from "./mentions.ts";
+import {
+  areFew,
+  distinctMentions,
+  mentionedIn,
+  mentionMarks,
+  mentionsRefusal,
+} from "./mentions.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
 
@@ -76,11 +83,10 @@ function asSendMessage({ toUserId, content }: SendDirect, { userId }: Sender): S
 
 export function sendMessageReads(operation: Sent, sender: Sender): PlanningReads {
   const { conversationId, reference } = operation;
-  const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  if (reference === undefined) return { ...reads, heads };
+  const reads = [membershipReads(sender, conversationId), headReads(sender, conversationId)];
+  if (reference === undefined) return joinedReads(...reads);
   const named = { conversationId, conversationSeq: reference.conversationSeq };
-  return { ...joinedReads(reads, messageReads(sender, named)), heads };
+  return joinedReads(...reads, messageReads(sender, named));
 }
 
 /** A message into a conversation. [CNV-10] to [CNV-16] */
