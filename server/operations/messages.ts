@@ -207,6 +207,7 @@ export function planEditMessage(
   if (notCalled !== undefined) return refuse(notCalled);
   // Nobody who was called is not called any more. [CNV-22]
   const mentions = distinctMentions(message.mentions, operation.mentions);
+  if (!areFew(mentions)) return refuse(ErrorCode.MEMBER_UNKNOWN);
   const event = eventOf({
     ...message,
     content,
