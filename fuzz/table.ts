@@ -1,6 +1,7 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
 import { conversationView } from "./properties/conversation-view.ts";
+import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
@@ -62,6 +63,8 @@ export const PROPERTIES: readonly Property[] = [
   hostileService,
   conversationView,
   stores,
+  conversationsModel,
+  conversationsLmdb,
   delimiting,
   frameRules,
   hotCodecsWrite,
