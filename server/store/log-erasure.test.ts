@@ -291,12 +291,7 @@ describe("erasure of replaced content on disk", () => {
     NO_STRACE,
     () =>
       withFolder(async (folder) => {
-        const failing = [
-          "-P",
-          join(folder, "store"),
-          "-e",
-          "inject=fdatasync:error=EIO:when=5..6",
-        ];
+        const failing = ["-P", join(folder, "store"), "-e", "inject=fdatasync:error=EIO:when=5..6"];
         const told = await straced(folder, [
           "-o",
           "/dev/null",
