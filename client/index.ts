@@ -53,4 +53,5 @@ export {
   type ServiceEnvelopeOptions,
   type ServiceMemory,
 } from "./service-envelope.ts";
+export type { ClientSignal, Presence, Signals } from "./signals.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";

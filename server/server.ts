@@ -30,6 +30,7 @@ import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
 import { Logins } from "./sessions/logins.ts";
 import { Sweeper } from "./sessions/sweeper.ts";
+import { SignalBoard } from "./signals/board.ts";
 import { LmdbStore } from "./store/lmdb.ts";
 
 /** A running node. */
@@ -80,6 +81,7 @@ interface Parts {
 /** What all sessions of the node share. */
 async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   const { config, log, metrics, store, nowMs } = parts;
+  const observer = observeSessions(log, metrics);
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
@@ -88,9 +90,10 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
     publishing: new PublishBudget(),
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
+    signals: new SignalBoard({ store, deadlines: alarms, failed: observer.failed }),
     alarms,
     limits: sessionLimitsOf(config),
-    observer: observeSessions(log, metrics),
+    observer,
   };
 }
 

@@ -8,6 +8,7 @@ import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
 import { Hub } from "../../server/sessions/hub.ts";
+import { SignalBoard } from "../../server/signals/board.ts";
 import { NodeStore, type Service } from "./service.ts";
 
 const RANGE = (defaultMs: number, minMs: number, maxMs: number) => ({ defaultMs, minMs, maxMs });
@@ -64,6 +65,11 @@ export class SimNode {
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       hub: new Hub(this.store),
+      signals: new SignalBoard({
+        store: this.store,
+        deadlines: this.alarms,
+        failed: (_, error) => told.failed(error),
+      }),
       alarms: this.alarms,
       limits: NODE_LIMITS,
       observer: {

@@ -167,6 +167,8 @@ class Bench {
         return this.#load(effect);
       case "advance":
         return this.#advance(effect);
+      case "signal":
+        return ok(this.#isAttached, "nothing is heard before the attachment is in force [SES-6]");
       case "write":
         this.#writtenBytes += effect.bytes.length;
         this.#cut.push(effect.bytes, (from, at, end) => {

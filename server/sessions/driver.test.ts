@@ -9,6 +9,7 @@ import type { AcceptedLink } from "../../protocol/link.ts";
 import { openAuthenticator } from "../auth/open.ts";
 import { PublishBudget } from "../operations/publish-budget.ts";
 import { Services } from "../services/service.ts";
+import { SignalBoard } from "../signals/board.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
 import { type DriverContext, SessionDriver } from "./driver.ts";
@@ -48,6 +49,8 @@ function heldStore() {
 }
 
 function nodeOf(store: MemoryStore): DriverContext {
+  const alarms = new Alarms({ nowMs: () => 1, timer: () => () => {} });
+  const failed = (where: string, error: unknown) => assert.fail(`${where}: ${error}`);
   return {
     store,
     authenticator: openAuthenticator(),
@@ -55,14 +58,15 @@ function nodeOf(store: MemoryStore): DriverContext {
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     hub: new Hub(store),
-    alarms: new Alarms({ nowMs: () => 1, timer: () => () => {} }),
+    signals: new SignalBoard({ store, deadlines: alarms, failed }),
+    alarms,
     limits: LIMITS,
     observer: {
       attached: () => {},
       closed: () => {},
       committed: () => {},
       delivered: () => {},
-      failed: (where, error) => assert.fail(`${where}: ${error}`),
+      failed,
     },
   };
 }

@@ -10,13 +10,15 @@ import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Conversation, Member, MemberRole } from "./conversation_pb.ts";
 import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
+import type { PresencePolicy } from "./signal_pb.ts";
+import { file_posthorn_v1_signal } from "./signal_pb.ts";
 import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEiygMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASNAoObWVzc2FnZV9lZGl0ZWQYBCABKAsyGi5wb3N0aG9ybi52MS5NZXNzYWdlRWRpdGVkSAASOAoQbWVzc2FnZV9yZWNhbGxlZBgFIAEoCzIcLnBvc3Rob3JuLnYxLk1lc3NhZ2VSZWNhbGxlZEgAEjgKEHJlYWN0aW9uX2NoYW5nZWQYBiABKAsyHC5wb3N0aG9ybi52MS5SZWFjdGlvbkNoYW5nZWRIABIyCg1tYXJrc19jaGFuZ2VkGAcgASgLMhkucG9zdGhvcm4udjEuTWFya3NDaGFuZ2VkSAASQAoUY29udmVyc2F0aW9uX2NoYW5nZWQYCCABKAsyIC5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25DaGFuZ2VkSABCBgoEa2luZCJpCg1NZXNzYWdlRWRpdGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKB21lc3NhZ2UYAyABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlIlgKD01lc3NhZ2VSZWNhbGxlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBISCgpieV91c2VyX2lkGAMgASgJIngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJKpoBCg1SZWZlcmVuY2VLaW5kEh4KGlJFRkVSRU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASGAoUUkVGRVJFTkNFX0tJTkRfUkVQTFkQARIZChVSRUZFUkVOQ0VfS0lORF9USFJFQUQQAhIYChRSRUZFUkVOQ0VfS0lORF9RVU9URRADEhoKFlJFRkVSRU5DRV9LSU5EX0NPTU1FTlQQBCqcAQoOQXR0YWNobWVudEtpbmQSHwobQVRUQUNITUVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVQVRUQUNITUVOVF9LSU5EX0lNQUdFEAESGQoVQVRUQUNITUVOVF9LSU5EX0FVRElPEAISGQoVQVRUQUNITUVOVF9LSU5EX1ZJREVPEAMSGAoUQVRUQUNITUVOVF9LSU5EX0ZJTEUQBEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_conversation, file_posthorn_v1_options]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEikQQKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASNAoObWVzc2FnZV9lZGl0ZWQYBCABKAsyGi5wb3N0aG9ybi52MS5NZXNzYWdlRWRpdGVkSAASOAoQbWVzc2FnZV9yZWNhbGxlZBgFIAEoCzIcLnBvc3Rob3JuLnYxLk1lc3NhZ2VSZWNhbGxlZEgAEjgKEHJlYWN0aW9uX2NoYW5nZWQYBiABKAsyHC5wb3N0aG9ybi52MS5SZWFjdGlvbkNoYW5nZWRIABIyCg1tYXJrc19jaGFuZ2VkGAcgASgLMhkucG9zdGhvcm4udjEuTWFya3NDaGFuZ2VkSAASQAoUY29udmVyc2F0aW9uX2NoYW5nZWQYCCABKAsyIC5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25DaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYFCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJpCg1NZXNzYWdlRWRpdGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKB21lc3NhZ2UYAyABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlIlgKD01lc3NhZ2VSZWNhbGxlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBISCgpieV91c2VyX2lkGAMgASgJIngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJKpoBCg1SZWZlcmVuY2VLaW5kEh4KGlJFRkVSRU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASGAoUUkVGRVJFTkNFX0tJTkRfUkVQTFkQARIZChVSRUZFUkVOQ0VfS0lORF9USFJFQUQQAhIYChRSRUZFUkVOQ0VfS0lORF9RVU9URRADEhoKFlJFRkVSRU5DRV9LSU5EX0NPTU1FTlQQBCqcAQoOQXR0YWNobWVudEtpbmQSHwobQVRUQUNITUVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVQVRUQUNITUVOVF9LSU5EX0lNQUdFEAESGQoVQVRUQUNITUVOVF9LSU5EX0FVRElPEAISGQoVQVRUQUNITUVOVF9LSU5EX1ZJREVPEAMSGAoUQVRUQUNITUVOVF9LSU5EX0ZJTEUQBEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -93,6 +95,14 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: ConversationChanged;
     case: "conversationChanged";
+  } | {
+    /**
+     * The user has set to whom its presence is shown.
+     *
+     * @generated from field: posthorn.v1.PresencePolicyChanged presence_policy_changed = 20;
+     */
+    value: PresencePolicyChanged;
+    case: "presencePolicyChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -102,6 +112,27 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 0);
+
+/**
+ * The user has set to whom its presence is shown. Goes to the user's own devices.
+ *
+ * @generated from message posthorn.v1.PresencePolicyChanged
+ */
+export type PresencePolicyChanged = Message$1<"posthorn.v1.PresencePolicyChanged"> & {
+  /**
+   * From now on.
+   *
+   * @generated from field: posthorn.v1.PresencePolicy policy = 1;
+   */
+  policy?: PresencePolicy | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.PresencePolicyChanged.
+ * Use `create(PresencePolicyChangedSchema)` to create a new message.
+ */
+export const PresencePolicyChangedSchema: GenMessage<PresencePolicyChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 1);
 
 /**
  * A message has another content, which took the old one's place everywhere. Goes to whoever is told of the conversation's messages
@@ -137,7 +168,7 @@ export type MessageEdited = Message$1<"posthorn.v1.MessageEdited"> & {
  * Use `create(MessageEditedSchema)` to create a new message.
  */
 export const MessageEditedSchema: GenMessage<MessageEdited> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 1);
+  messageDesc(file_posthorn_v1_event, 2);
 
 /**
  * A message is gone for good: a device that has it erases it. Goes to every member, whatever the size of the conversation.
@@ -172,7 +203,7 @@ export type MessageRecalled = Message$1<"posthorn.v1.MessageRecalled"> & {
  * Use `create(MessageRecalledSchema)` to create a new message.
  */
 export const MessageRecalledSchema: GenMessage<MessageRecalled> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 2);
+  messageDesc(file_posthorn_v1_event, 3);
 
 /**
  * Somebody reacts to a message, or does not any more.
@@ -221,7 +252,7 @@ export type ReactionChanged = Message$1<"posthorn.v1.ReactionChanged"> & {
  * Use `create(ReactionChangedSchema)` to create a new message.
  */
 export const ReactionChangedSchema: GenMessage<ReactionChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 3);
+  messageDesc(file_posthorn_v1_event, 4);
 
 /**
  * Somebody has read, or got, messages. Goes to the user's own devices; to the other one of a direct conversation and to the members of
@@ -264,7 +295,7 @@ export type MarksChanged = Message$1<"posthorn.v1.MarksChanged"> & {
  * Use `create(MarksChangedSchema)` to create a new message.
  */
 export const MarksChangedSchema: GenMessage<MarksChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 4);
+  messageDesc(file_posthorn_v1_event, 5);
 
 /**
  * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
@@ -306,7 +337,7 @@ export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> &
  * Use `create(ConversationChangedSchema)` to create a new message.
  */
 export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 5);
+  messageDesc(file_posthorn_v1_event, 6);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -356,7 +387,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 6);
+  messageDesc(file_posthorn_v1_event, 7);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -385,7 +416,7 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 7);
+  messageDesc(file_posthorn_v1_event, 8);
 
 /**
  * A message in a conversation. Set by the service from the sender's operation and authenticated identity.
@@ -462,7 +493,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 8);
+  messageDesc(file_posthorn_v1_event, 9);
 
 /**
  * Another message of the same conversation. Never its content: that would outlive its recall.
@@ -490,7 +521,7 @@ export type Reference = Message$1<"posthorn.v1.Reference"> & {
  * Use `create(ReferenceSchema)` to create a new message.
  */
 export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 9);
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
@@ -525,7 +556,7 @@ export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
  * Use `create(MentionsSchema)` to create a new message.
  */
 export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 10);
+  messageDesc(file_posthorn_v1_event, 11);
 
 /**
  * What a message says.
@@ -578,7 +609,7 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 11);
+  messageDesc(file_posthorn_v1_event, 12);
 
 /**
  * A picture, a recording or another file, kept elsewhere.
@@ -662,7 +693,7 @@ export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 12);
+  messageDesc(file_posthorn_v1_event, 13);
 
 /**
  * A place on the earth, WGS 84.
@@ -697,7 +728,7 @@ export type Location = Message$1<"posthorn.v1.Location"> & {
  * Use `create(LocationSchema)` to create a new message.
  */
 export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 13);
+  messageDesc(file_posthorn_v1_event, 14);
 
 /**
  * What a message has to do with another one.
