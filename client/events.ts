@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { EventSchema, type Message, type PacketArrived } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
+import { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
 
@@ -12,6 +13,7 @@ export type ClientEvent =
   | MessageEvent
   | PacketEvent
   | DirectoryEvent
+  | PresencePolicyEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -59,6 +61,15 @@ export interface DirectoryEvent {
   readonly userId: string;
   /** Of the directory from now on. */
   readonly revision: number;
+}
+
+/** The user has set to whom its presence is shown. */
+export interface PresencePolicyEvent {
+  readonly kind: "presence-policy";
+  readonly seq: number;
+  readonly stateTo: PresenceAudience;
+  /** Of those to whom its state is shown. */
+  readonly lastSeenTo: PresenceAudience;
 }
 
 interface Queued {
@@ -162,6 +173,11 @@ function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string)
     case "directoryChanged": {
       const { userId: whose, revision } = kind.value;
       return { kind: "directory", seq, userId: whose, revision: Number(revision) };
+    }
+    case "presencePolicyChanged": {
+      const { UNSPECIFIED } = PresenceAudience;
+      const { stateTo = UNSPECIFIED, lastSeenTo = UNSPECIFIED } = kind.value.policy ?? {};
+      return { kind: "presence-policy", seq, stateTo, lastSeenTo };
     }
     default:
       return unknownEvent(delivery);

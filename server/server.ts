@@ -79,7 +79,10 @@ interface Parts {
 }
 
 /** What all sessions of the node share. */
-async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
+async function contextOf(
+  parts: Parts,
+  alarms: Alarms,
+): Promise<DriverContext & { readonly signals: SignalBoard }> {
   const { config, log, metrics, store, nowMs } = parts;
   const observer = observeSessions(log, metrics);
   return {
@@ -158,6 +161,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       longPolls.closeAll();
       await listener.close();
       await sweeper.stop();
+      context.signals.close();
       alarms.close();
       await store.close();
       log.info("server.stopped", {});

@@ -6,8 +6,11 @@ import { after, before, test } from "node:test";
 import { type Client, connect } from "../client/client.ts";
 import { memoryJournal } from "../client/memory-journal.ts";
 import { dialersOf } from "../client/node.ts";
-import type { ClientSignal } from "../client/signals.ts";
+import { setPresencePolicy } from "../client/operations.ts";
+import type { ClientSignal, Presence } from "../client/signals.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 import { configFrom } from "./config.ts";
 import type { Log } from "./observe.ts";
 import { createServer, type PosthornServer } from "./server.ts";
@@ -75,4 +78,61 @@ test("[SIG-7] [SIG-8] who types is told over every transport, and that it is ove
   bob.client.signals.typing(conversationId);
   assert.deepEqual(await alice.next(), { ...typing, userId: "bob", active: true });
   await closeAll(alice, bob);
+});
+
+const EVERYBODY = PresenceAudience.EVERYBODY;
+const NOBODY = PresenceAudience.NOBODY;
+const CONTACTS = PresenceAudience.CONTACTS;
+
+async function setPolicy(
+  { client }: Device,
+  stateTo: PresenceAudience,
+  lastSeenTo: PresenceAudience,
+): Promise<void> {
+  await client.submit(setPresencePolicy({ stateTo, lastSeenTo }));
+}
+
+const presence = (userId: string, state: Presence) =>
+  ({ kind: "presence", userId, presence: state, lastSeenMs: undefined }) as const;
+
+test("[SIG-11] [SIG-14] presence is told to those who watch and whom the user has written to", async () => {
+  const [carol, dave] = [await Device.attach("carol"), await Device.attach("dave", "ws")];
+  carol.client.signals.watchPresence(["dave", "nobody"]);
+  assert.deepEqual(await carol.next(), presence("dave", "offline"));
+  assert.deepEqual(await carol.next(), presence("nobody", "offline"));
+  await carol.client.send("dave", "whoever writes shows itself, and sees nothing for it");
+  carol.client.signals.watchPresence(["dave"]);
+  assert.deepEqual(await carol.next(), presence("dave", "offline"));
+  dave.client.signals.watchPresence(["carol"]);
+  assert.deepEqual(await dave.next(), presence("carol", "online"));
+  carol.client.signals.setPresence("busy");
+  assert.deepEqual(await dave.next(), presence("carol", "busy"));
+  await dave.client.send("carol", "now she may look");
+  carol.client.signals.watchPresence(["dave"]);
+  assert.deepEqual(await carol.next(), presence("dave", "online"));
+  await closeAll(carol, dave);
+});
+
+test("[SIG-13] [SIG-15] a policy is durable, holds at once and is told to the user's devices", async () => {
+  const [erin, frank] = [await Device.attach("erin"), await Device.attach("frank")];
+  await setPolicy(erin, EVERYBODY, NOBODY);
+  frank.client.signals.watchPresence(["erin"]);
+  assert.deepEqual(await frank.next(), presence("erin", "online"));
+  await setPolicy(erin, NOBODY, NOBODY);
+  assert.deepEqual(await frank.next(), presence("erin", "offline"));
+  erin.client.signals.setPresence("away");
+  await setPolicy(erin, EVERYBODY, NOBODY);
+  assert.deepEqual(await frank.next(), presence("erin", "away"), "nothing came in between");
+  const events = erin.client.events();
+  const policies: unknown[] = [];
+  for (let count = 0; count < 3; count += 1) policies.push((await events.next()).value);
+  const told = { kind: "presence-policy", lastSeenTo: NOBODY };
+  assert.deepEqual(policies, [
+    { ...told, seq: 1, stateTo: EVERYBODY },
+    { ...told, seq: 2, stateTo: NOBODY },
+    { ...told, seq: 3, stateTo: EVERYBODY },
+  ]);
+  const refused = { code: ErrorCode.PRESENCE_POLICY_INVALID };
+  await assert.rejects(setPolicy(erin, 9 as PresenceAudience, CONTACTS), refused);
+  await closeAll(erin, frank);
 });

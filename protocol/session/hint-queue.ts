@@ -47,6 +47,8 @@ export class HintQueue {
   /** The link takes no more for now, or takes again. */
   paused(paused: boolean): void {
     this.#paused = paused;
+    // How long that took is not known before the next time is told.
+    this.#nowMs = Number.NEGATIVE_INFINITY;
     if (!paused || this.#waiting === undefined) return;
     this.#waiting.typing.clear();
     this.#forgetEmpty(this.#waiting);

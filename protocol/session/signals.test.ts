@@ -98,7 +98,11 @@ describe("hints on their way", () => {
     assert.deepEqual(taken(queue), []);
     assert.equal(queue.deadlineMs, Number.POSITIVE_INFINITY);
     queue.paused(false);
+    assert.deepEqual(taken(queue), [], "nobody has said yet what time it is");
+    queue.elapsed(60_000);
     assert.deepEqual(taken(queue), [reachable("b", PresenceState.AWAY), grown(7)]);
+    queue.add([grown(8)], 60_010);
+    assert.deepEqual(taken(queue), [], "250 ms later");
   });
 
   test("[SIG-5] only so many wait: the oldest make way", () => {

@@ -21,6 +21,20 @@ import {
 const DIRECT = "d:alice:bob";
 const typing = (conversationId: string, active: boolean): VectorFrame =>
   frame("signal", { typing: { conversationId, active } });
+const watch = (...userIds: readonly string[]): VectorFrame =>
+  frame("signal", { watch: { userIds: [...userIds] } });
+const setPresence = (state: string): VectorFrame =>
+  frame("signal", { setPresence: { state: `PRESENCE_STATE_${state}` } });
+/** Users as they are told, in the order of the Watch. */
+const presence = (...users: readonly (readonly [userId: string, state: string])[]): JsonValue =>
+  hints({
+    presence: users.map(([userId, state]) => ({ userId, state: `PRESENCE_STATE_${state}` })),
+  });
+/** Sets to whom alice shows itself. */
+const policy = (seq: number, stateTo: number): VectorFrame =>
+  submit(seq, Uint8Array.from([0xa2, 0x01, ...lengthAnd(bytesField(1, field(1, stateTo)))]));
+const lengthAnd = (bytes: readonly number[]) => [bytes.length, ...bytes];
+const taken = (seq: number): JsonValue => ({ submitAck: { through: String(seq) } });
 const hints = (json: JsonValue): JsonValue => ({ hints: json });
 const pong = (id: number): JsonValue => ({ pong: { id } });
 
@@ -77,6 +91,46 @@ export const SERVICE_SIGNALS: readonly ServiceVector[] = [
     "unknown-state",
     "A state of a later version.",
     raw(delimited(bytesField(15, bytesField(2, field(1, 99))))),
+  ),
+  service(
+    named(
+      "SIG-11 SIG-13",
+      "watch",
+      "A user who is not there, oneself, and one who is shown nothing.",
+    ),
+    KNOWN,
+    ...ATTACHED,
+    ...BOB,
+    when(watch("bob", "alice", "nobody", "no user")),
+    {
+      at_ms: 1000,
+      sends: [presence(["bob", "OFFLINE"], ["alice", "ONLINE"], ["nobody", "OFFLINE"])],
+    },
+    { ...when(setPresence("AWAY")), link: "a" },
+    { at_ms: 2000, sends: [presence(["alice", "AWAY"])] },
+    { ...when(setPresence("BUSY")), link: "b" },
+    { at_ms: 2900, sends: [], others: { b: [] } },
+  ),
+  service(
+    named("SIG-13 SIG-15", "presence-policy", "To everybody, then to nobody."),
+    KNOWN,
+    ...ATTACHED,
+    ...BOB,
+    when(policy(3, 1), taken(3), ...delivered(4)),
+    { link: "b", ...when(watch("alice")) },
+    { link: "b", at_ms: 1000, sends: [presence(["alice", "ONLINE"])] },
+    when(policy(4, 3), taken(4), ...delivered(5)),
+    { link: "b", at_ms: 2000, sends: [presence(["alice", "OFFLINE"])] },
+    when(setPresence("AWAY")),
+    { link: "b", at_ms: 2900, sends: [] },
+  ),
+  service(
+    named("SIG-13", "presence-policy-invalid", "Its number is consumed."),
+    KNOWN,
+    ...ATTACHED,
+    when(policy(3, 4), {
+      submitAck: { through: "3", results: [{ code: "ERROR_CODE_PRESENCE_POLICY_INVALID" }] },
+    }),
   ),
   service(
     named("SIG-3", "signals-too-often", "A hundred at once end nothing."),

@@ -6,17 +6,20 @@ import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import {
   logRefOf,
   type Plan,
+  type PlanningReads,
   type PlanningState,
-  type UserRef,
   userRefOf,
 } from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import type { OperationLimits, Sender } from "./plan.ts";
+import { contactListing, contactsRef } from "./presence.ts";
 
-/** The users that a direct message needs to exist. */
-export function sendDirectReads(operation: SendDirect, sender: Sender): readonly UserRef[] {
-  if (!USER_ID_PATTERN.test(operation.toUserId)) return [];
-  return [userRefOf(sender.tenant, operation.toUserId)];
+/** The user that a direct message needs to exist, and to whom its sender has written before. */
+export function sendDirectReads(operation: SendDirect, sender: Sender): PlanningReads {
+  if (!USER_ID_PATTERN.test(operation.toUserId)) return { users: [] };
+  const { tenant, userId } = sender;
+  const users = [userRefOf(tenant, operation.toUserId)];
+  return { users, documents: [contactsRef(tenant, userId)] };
 }
 
 /** A message to one user's devices and to the sender's other devices. */
@@ -48,6 +51,7 @@ export function planSendDirect(
     log: logRefOf(sender.tenant, conversationId),
     event: toBinary(EventSchema, event),
     timelines: receiver === own ? [own] : [receiver, own],
+    adds: contactListing(sender, toUserId, state),
   };
 }
 

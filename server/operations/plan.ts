@@ -7,6 +7,7 @@ import type { DocumentRef, Plan, PlanningReads, PlanningState, UserRef } from ".
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
 import { planSendDirect, sendDirectReads } from "./messages.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
+import { planSetPresencePolicy, presencePolicyRef } from "./presence.ts";
 
 /** Who submits: authenticated, never taken from what the device says (P26). */
 export interface Sender {
@@ -61,12 +62,14 @@ export function readsOf(decoded: readonly DecodedOperation[], sender: Sender): P
 function readsOfOne(operation: KnownOperation, sender: Sender): PlanningReads {
   switch (operation.case) {
     case "sendDirect":
-      return { users: sendDirectReads(operation.value, sender) };
+      return sendDirectReads(operation.value, sender);
     case "sendPacket":
       return sendPacketReads(operation.value, sender);
     case "publishDevice":
     case "revokeDevice":
       return { users: [], documents: directoryReads(sender) };
+    case "setPresencePolicy":
+      return { users: [], documents: [presencePolicyRef(sender.tenant, sender.userId)] };
     default:
       return { users: [] };
   }
@@ -108,6 +111,8 @@ export function planOperation(
       return planPublishDevice(operation.value, sender, state, rules);
     case "revokeDevice":
       return planRevokeDevice(operation.value, sender, state, rules);
+    case "setPresencePolicy":
+      return planSetPresencePolicy(operation.value, sender, state);
     default:
       return { kind: "refuse", code: ErrorCode.OPERATION_MALFORMED };
   }

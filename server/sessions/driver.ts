@@ -68,7 +68,7 @@ export interface DriverContext {
   readonly logins?: Logins | undefined;
   readonly hub: Hub;
   /** Whom to tell what devices say in passing. */
-  readonly signals: Pick<SignalBoard, "join" | "signalled">;
+  readonly signals: Pick<SignalBoard, "join" | "signalled" | "committed">;
   readonly alarms: Alarms;
   /** For certificates. */
   readonly crypto: CryptoProvider;
@@ -360,7 +360,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
-    const { store, limits, crypto, publishing, alarms } = this.#context;
+    const { store, limits, crypto, publishing, signals, alarms } = this.#context;
     const rules = { ...limits, crypto };
     const sender = this.#sender as Sender;
     const named = submits.map((submit) => decodeOperation(submit.operation));
@@ -379,6 +379,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
       outcome = await store.commit({ ...this.#position, submits: planned });
       if (outcome.kind !== "stale") break;
     }
+    if (outcome.kind === "committed") signals.committed(sender, decoded);
     return outcome;
   }
 

@@ -2,9 +2,12 @@ import type { Typing } from "../../gen/posthorn/v1/signal_pb.ts";
 import type { Plain } from "../../protocol/plain.ts";
 import type { SignalPlain } from "../../protocol/session/received-signals.ts";
 import { unreachable } from "../../protocol/violation.ts";
+import type { DecodedOperation, Sender } from "../operations/plan.ts";
 import { type Store, userRefOf } from "../store/store.ts";
 import { Attendance, type SignalMember } from "./attendance.ts";
 import { type Audience, StoredAudience } from "./audience.ts";
+import { HeadRounds } from "./heads.ts";
+import { PresenceBoard } from "./presence.ts";
 import type { Deadlines } from "./turns.ts";
 
 export interface SignalRules {
@@ -33,17 +36,40 @@ export class SignalBoard {
   readonly #audience: Audience;
   readonly #rules: SignalRules;
   readonly #attendance = new Attendance();
+  readonly #presence: PresenceBoard;
+  readonly #heads: HeadRounds;
 
   constructor(options: SignalBoardOptions) {
     this.#options = options;
     this.#audience = options.audience ?? new StoredAudience(options.store);
     this.#rules = options.rules ?? SIGNAL_RULES;
+    this.#presence = new PresenceBoard(options);
+    const { fanOutMembersMax } = this.#rules;
+    const parts = { audience: this.#audience, attendance: this.#attendance, fanOutMembersMax };
+    this.#heads = new HeadRounds({ ...options, ...parts });
   }
 
   /** Adds a session. Returns how to leave. */
   join(member: SignalMember): () => void {
     this.#attendance.join(member);
-    return () => this.#attendance.leave(member);
+    this.#presence.join(member);
+    return () => {
+      this.#attendance.leave(member);
+      this.#presence.leave(member);
+    };
+  }
+
+  /** A device's operations are durable, or were refused. */
+  committed({ tenant, userId }: Sender, operations: readonly DecodedOperation[]): void {
+    const isShownAnew = operations.some(
+      (item) => item.kind === "operation" && item.operation.case === "setPresencePolicy",
+    );
+    if (isShownAnew) this.#presence.changed(userRefOf(tenant, userId));
+  }
+
+  /** Nobody is told of logs any more. */
+  close(): void {
+    this.#heads.close();
   }
 
   /** What a session's device says. */
@@ -55,8 +81,9 @@ export class SignalBoard {
         });
         return;
       case "setPresence":
+        return this.#presence.setPresence(member, signal.value.state);
       case "watch":
-        return;
+        return this.#presence.watch(member, signal.value.userIds);
       default:
         unreachable(signal);
     }
