@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { type Client, connect } from "../client/client.ts";
 import { memoryJournal } from "../client/memory-journal.ts";
 import { dialersOf } from "../client/node.ts";
@@ -135,4 +136,23 @@ test("[SIG-13] [SIG-15] a policy is durable, holds at once and is told to the us
   const refused = { code: ErrorCode.PRESENCE_POLICY_INVALID };
   await assert.rejects(setPolicy(erin, 9 as PresenceAudience, CONTACTS), refused);
   await closeAll(erin, frank);
+});
+
+test("[SIG-2] [SIG-12] on another link a device says again what it is and whom it watches", async () => {
+  const [grace, heidi] = [await Device.attach("grace"), await Device.attach("heidi")];
+  await setPolicy(grace, EVERYBODY, NOBODY);
+  grace.client.signals.setPresence("busy");
+  heidi.client.signals.watchPresence(["grace"]);
+  assert.deepEqual(await heidi.next(), presence("grace", "busy"));
+  await heidi.client.move(dialersOf(`ws://127.0.0.1:${server.address.port}`));
+  assert.deepEqual(await heidi.next(), presence("grace", "busy"));
+  await grace.client.move(dialersOf(`http://127.0.0.1:${server.address.port}`));
+  grace.client.signals.setPresence("away");
+  // Between its links it may have looked online for a moment.
+  const states = [await heidi.next()];
+  if (!isDeepStrictEqual(states[0], presence("grace", "away"))) states.push(await heidi.next());
+  assert.deepEqual(states.at(-1), presence("grace", "away"));
+  const tooMany = Array.from({ length: 513 }, (_, index) => `u${index}`);
+  assert.throws(() => heidi.client.signals.watchPresence(tooMany), RangeError);
+  await closeAll(grace, heidi);
 });
