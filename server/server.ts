@@ -30,6 +30,7 @@ import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
 import { Logins } from "./sessions/logins.ts";
 import { Sweeper } from "./sessions/sweeper.ts";
+import { SignalBoard } from "./signals/board.ts";
 import { LmdbStore } from "./store/lmdb.ts";
 
 /** A running node. */
@@ -78,8 +79,12 @@ interface Parts {
 }
 
 /** What all sessions of the node share. */
-async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
+async function contextOf(
+  parts: Parts,
+  alarms: Alarms,
+): Promise<DriverContext & { readonly signals: SignalBoard }> {
   const { config, log, metrics, store, nowMs } = parts;
+  const observer = observeSessions(log, metrics);
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
@@ -89,9 +94,10 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
     conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
+    signals: new SignalBoard({ store, deadlines: alarms, failed: observer.failed }),
     alarms,
     limits: sessionLimitsOf(config),
-    observer: observeSessions(log, metrics),
+    observer,
   };
 }
 
@@ -156,6 +162,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       longPolls.closeAll();
       await listener.close();
       await sweeper.stop();
+      context.signals.close();
       alarms.close();
       await store.close();
       log.info("server.stopped", {});

@@ -40,6 +40,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/operations",
       "server/services",
       "server/sessions",
+      "server/signals",
       "server/store/store.ts",
     ],
     packages: "node",
@@ -57,9 +58,20 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/auth/authenticate.ts",
       "server/operations",
       "server/services",
+      "server/signals",
       "server/store/store.ts",
     ],
     packages: "node",
+  },
+  "server/signals": {
+    reads: [
+      "gen",
+      "protocol",
+      "server/operations",
+      "server/store/store.ts",
+      "server/store/documents.ts",
+    ],
+    packages: [PROTOBUF],
   },
   "server/services": {
     reads: [

@@ -717,6 +717,13 @@ const RULES: readonly ErrorRule[] = [
     retry: "after-delay",
     meaning: "The user asks for more than is granted in this time.",
   }),
+  rule({
+    code: 190,
+    name: "PRESENCE_POLICY_INVALID",
+    scope: "operation",
+    retry: "never",
+    meaning: "To whom presence is to be shown has an illegal value.",
+  }),
 ];
 
 /** By code. */
