@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ConversationsService } from "../gen/posthorn/v1/conversations_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { HistoryService } from "../gen/posthorn/v1/history_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
 import { SUITES } from "../protocol/envelope/suites.ts";
@@ -25,6 +27,8 @@ import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { CONVERSATION_RULES } from "./operations/conversations.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
+import { conversations } from "./services/conversations.ts";
+import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { membershipsIn } from "./services/memberships.ts";
 import { Services } from "./services/service.ts";
@@ -86,7 +90,7 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: servicesOf(store),
+    services: servicesOf(store, config.limits),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: CONVERSATION_RULES,
@@ -98,11 +102,12 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   };
 }
 
-function servicesOf(store: LmdbStore): Services {
-  return new Services(membershipsIn(store)).add(
-    KeyDirectoryService,
-    keyDirectory(store, NATIVE_CRYPTO),
-  );
+function servicesOf(store: LmdbStore, { frameBytes }: Config["limits"]): Services {
+  const limits = { frameBytes, conversations: CONVERSATION_RULES };
+  return new Services(membershipsIn(store))
+    .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
+    .add(HistoryService, history(store, limits))
+    .add(ConversationsService, conversations(store, limits));
 }
 
 async function listen(parts: Parts): Promise<PosthornServer> {

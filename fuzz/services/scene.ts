@@ -84,13 +84,12 @@ export class ServiceScene {
   readonly #clients = new Map<string, Promise<Client>>();
   #server: PosthornServer | undefined;
 
-  /** @param seed fills the data folder before there is a node */
-  static async open(seed: (data: string) => Promise<void>, file: object = {}) {
+  /** @param file more of the node's configuration */
+  static async open(file: object = {}): Promise<ServiceScene> {
     const folder = await mkdtemp(join(tmpdir(), "posthorn-services-"));
     const secret = randomBytes(32);
     await writeFile(join(folder, "secret"), secret);
     const scene = new ServiceScene(folder, secret, file);
-    await seed(scene.data);
     await scene.start();
     return scene;
   }

@@ -138,9 +138,8 @@ async function responseTo(
   const message = requestIn(method.input, form, body);
   if (message === undefined) throw new CallRefused(ErrorCode.CALL_MALFORMED);
   const answered = await within(Math.min(timeoutMs, options.callMs), served.ask(message, caller));
-  const bytes = encodeResponse(method, form, answered);
-  // As over a session, so that what is answered does not depend on how it was asked. [RPC-6]
-  if (bytes.length > options.responseBytesMax) throw new CallRefused(ErrorCode.CALL_FAILED);
+  const bytes = encodeResponse(method, form, answered, options.responseBytesMax);
+  if (bytes === undefined) throw new CallRefused(ErrorCode.CALL_FAILED);
   return bytes;
 }
 

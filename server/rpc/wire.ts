@@ -102,12 +102,19 @@ export function isPlain({ headers }: IncomingMessage, form: WireForm): boolean {
   return (headers[name] ?? "identity") === "identity";
 }
 
+/**
+ * The bytes of a response; undefined when it is too large, which it is in any form when it is in
+ * one: by its binary form, as over a session. [RPC-6] [SVC-5]
+ */
 export function encodeResponse(
   { output }: DescMethodUnary,
   { isJson }: WireForm,
   message: MessageShape<DescMessage>,
-): Uint8Array {
-  return isJson ? Buffer.from(toJsonString(output, message)) : toBinary(output, message);
+  bytesMax: number,
+): Uint8Array | undefined {
+  const bytes = toBinary(output, message);
+  if (bytes.length > bytesMax) return undefined;
+  return isJson ? Buffer.from(toJsonString(output, message)) : bytes;
 }
 
 /** Ends a call with its response. */

@@ -1,7 +1,7 @@
 import type { MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { conversationIn, conversationRef, isConversationId } from "../operations/conversations.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { Store } from "../store/store.ts";
-import { conversationIn, conversationRef, isConversationId } from "./conversation-documents.ts";
 
 /** Who is in a conversation, and as what. */
 export interface Memberships {

@@ -11,6 +11,13 @@ export type AccessRule =
 
 /** By service and method: package.Service/Method. */
 export const ACCESS_RULES: ReadonlyMap<string, AccessRule> = new Map<string, AccessRule>([
+  ["posthorn.v1.HistoryService/ListMessages", { who: "member", conversationField: "conversationId" }],
+  ["posthorn.v1.HistoryService/ListMessagesAround", { who: "member", conversationField: "conversationId" }],
+  ["posthorn.v1.HistoryService/FindMessageByDate", { who: "member", conversationField: "conversationId" }],
+  ["posthorn.v1.ConversationsService/ListConversations", { who: "self", userField: "userId" }],
+  ["posthorn.v1.ConversationsService/GetConversation", { who: "member", conversationField: "conversationId" }],
+  ["posthorn.v1.ConversationsService/ListMembers", { who: "member", conversationField: "conversationId" }],
+  ["posthorn.v1.ConversationsService/ListReaders", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.KeyDirectoryService/ListDevices", { who: "user" }],
   ["posthorn.v1.LongPollService/Open", { who: "link" }],
   ["posthorn.v1.LongPollService/Send", { who: "link" }],
