@@ -30,7 +30,7 @@ export interface Way {
   transportOf(scene: ServiceScene, userId: string): Promise<Transport>;
 }
 
-const HTTP_WAYS: Readonly<Record<string, (at: HttpPlace) => Transport>> = {
+const HTTP_TRANSPORTS: Readonly<Record<string, (at: HttpPlace) => Transport>> = {
   "Connect, JSON": (at) =>
     createConnectTransport({ ...at.clear, httpVersion: "1.1", useBinaryFormat: false }),
   "Connect, binary": (at) =>
@@ -57,14 +57,24 @@ interface HttpOptions {
   readonly nodeOptions?: object;
 }
 
-/** Every way, with names for tests. */
-export const WAYS: readonly Way[] = [
-  ...Object.entries(HTTP_WAYS).map(([name, make]) => ({
+/** A way whose requests say who asks each by itself. */
+export interface HttpWay extends Way {
+  transportWith(scene: ServiceScene, headers: Readonly<Record<string, string>>): Transport;
+}
+
+export const HTTP_WAYS: readonly HttpWay[] = Object.entries(HTTP_TRANSPORTS).map(
+  ([name, make]) => ({
     name,
-    transportOf: async (scene: ServiceScene, userId: string) => {
+    transportWith: (scene, headers) => make(scene.httpPlace(headers)),
+    transportOf: async (scene, userId) => {
       return make(scene.httpPlace({ authorization: `Bearer ${await scene.tokenOf(userId)}` }));
     },
-  })),
+  }),
+);
+
+/** Every way, with names for tests. */
+export const WAYS: readonly Way[] = [
+  ...HTTP_WAYS,
   ...["tcp", "ws", "http"].flatMap((scheme) =>
     [false, true].map((isSealed) => ({
       name: `a session over ${scheme}${isSealed ? ", sealed" : ""}`,

@@ -29,7 +29,7 @@ export interface Town {
   readonly channel: string;
   /** ann and bob. One message, of which there is no history. */
   readonly room: string;
-  /** Of another ann, in the tenant acme. One message. */
+  /** Of zoe, in the tenant acme. One message. */
   readonly foreign: string;
 }
 
@@ -37,7 +37,7 @@ export interface Town {
 export const RESIDENTS: readonly string[] = ["ann", "bob", "cyd", "eve", "fay", "rem"];
 
 export async function settle(scene: ServiceScene): Promise<Town> {
-  for (const user of [...RESIDENTS, "acme/ann"]) await attached(scene, user);
+  for (const user of [...RESIDENTS, "acme/zoe"]) await attached(scene, user);
   const mayor = new Mayor(scene);
   const group = await mayor.makes("ann", ConversationKind.GROUP, { bob: MEMBER, fay: ADMIN });
   for (let number = 1; number <= 4; number += 1) await mayor.says("ann", group, `no. ${number}`);
@@ -67,8 +67,8 @@ export async function settle(scene: ServiceScene): Promise<Town> {
   await mayor.says("ann", channel, "news");
   const room = await mayor.makes("ann", ConversationKind.ROOM, { bob: MEMBER });
   await mayor.says("ann", room, "here and now");
-  const foreign = await mayor.makes("acme/ann", ConversationKind.GROUP, {});
-  await mayor.says("acme/ann", foreign, "of another tenant");
+  const foreign = await mayor.makes("acme/zoe", ConversationKind.GROUP, {});
+  await mayor.says("acme/zoe", foreign, "of another tenant");
   return { group, direct, channel, room, foreign };
 }
 
