@@ -157,6 +157,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     originRule,
     socketsMax: 2 * config.limits.linksMax,
     openingMs: config.limits.handshakeMs,
+    quietMs: Math.max(config.longPoll.idleMs, config.limits.frameMs),
     nowMs: steadyMs,
   });
   const address = await listener.listen();
