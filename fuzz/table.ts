@@ -1,5 +1,7 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { conversationView } from "./properties/conversation-view.ts";
+import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
@@ -22,6 +24,7 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { readBitmap } from "./properties/read-bitmap.ts";
 import { secureBinding } from "./properties/secure-binding.ts";
 import {
   secureCrossing,
@@ -58,12 +61,16 @@ export const PROPERTIES: readonly Property[] = [
   words,
   hostileDevice,
   hostileService,
+  conversationView,
   stores,
+  conversationsModel,
+  conversationsLmdb,
   delimiting,
   frameRules,
   hotCodecsWrite,
   hotCodecsRead,
   bytePipe,
+  readBitmap,
   ...BYTE_PROPERTIES,
   envelopeAgree,
   envelopeTamper,

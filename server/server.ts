@@ -24,7 +24,6 @@ import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
-import { CONVERSATION_RULES } from "./operations/conversations.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { conversations } from "./services/conversations.ts";
@@ -90,10 +89,10 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: servicesOf(store, config.limits),
+    services: servicesOf(store, config),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
-    conversations: CONVERSATION_RULES,
+    conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
     alarms,
@@ -102,8 +101,8 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   };
 }
 
-function servicesOf(store: LmdbStore, { frameBytes }: Config["limits"]): Services {
-  const limits = { frameBytes, conversations: CONVERSATION_RULES };
+function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: rules }: Config) {
+  const limits = { frameBytes, conversations: rules };
   return new Services(membershipsIn(store))
     .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
     .add(HistoryService, history(store, limits))

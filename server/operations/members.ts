@@ -20,6 +20,7 @@ import type {
   JoinConversation,
   LeaveConversation,
 } from "../../gen/posthorn/v1/operation_pb.ts";
+import { isConversationId, madeConversationId } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
 import {
@@ -38,10 +39,9 @@ import {
   conversationRef,
   conversationsRef,
   happeningsLog,
-  isConversationId,
+  headReads,
   joinedReads,
   type Membership,
-  madeConversationId,
   membershipOf,
   membershipReads,
   messageLog,
@@ -61,7 +61,7 @@ export function createConversationReads(
   sender: Sender,
   { crypto }: OperationRules,
 ): PlanningReads {
-  const id = madeConversationId(crypto, sender.userId, nonce);
+  const id = madeConversationId(crypto.sha256, sender.userId, nonce);
   if (id === undefined) return { users: [] };
   const documents = [conversationRef(sender.tenant, id)];
   return joinedReads({ users: [], documents }, newcomerReads([...members, sender], sender));
@@ -85,7 +85,7 @@ export function planCreateConversation(
   rules: OperationRules,
 ): Plan {
   const { kind, nonce, settings, members: others } = operation;
-  const id = madeConversationId(rules.crypto, sender.userId, nonce);
+  const id = madeConversationId(rules.crypto.sha256, sender.userId, nonce);
   const isMade = kind >= ConversationKind.GROUP && kind <= ConversationKind.ROOM;
   const isValid = isMade && areSettings(settings) && settings.title !== "";
   if (id === undefined || !isValid || !areDistinct(others, sender.userId)) {
@@ -117,8 +117,7 @@ export function planCreateConversation(
 export function changeMembersReads(operation: ChangeMembers, sender: Sender): PlanningReads {
   const { conversationId, set } = operation;
   const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  return { ...joinedReads(reads, newcomerReads(set, sender)), heads };
+  return joinedReads(reads, newcomerReads(set, sender), headReads(sender, conversationId));
 }
 
 /** Others come in, go out, and get other roles. [CNV-42] to [CNV-46] */
@@ -180,8 +179,7 @@ function isBelow({ own, conversation }: Membership, userId: string): boolean {
 export function joinReads(operation: JoinConversation, sender: Sender): PlanningReads {
   const { conversationId } = operation;
   const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  return { ...joinedReads(reads, newcomerReads([sender], sender)), heads };
+  return joinedReads(reads, newcomerReads([sender], sender), headReads(sender, conversationId));
 }
 
 /** The sender comes in by itself. One that is in already is accepted. [CNV-47] */
@@ -191,16 +189,20 @@ export function planJoinConversation(
   state: PlanningState,
   rules: OperationRules,
 ): Plan {
+  if (!isConversationId(id)) return { kind: "refuse", code: ErrorCode.CONVERSATION_UNKNOWN };
   const { tenant, userId } = sender;
   const ref = conversationRef(tenant, id);
   const document = documentsIn(state.documents)(ref);
-  const conversation = isConversationId(id) ? conversationIn(id, document) : undefined;
+  const conversation = conversationIn(id, document);
   const requires = [{ ref, revision: document.revision }];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
   if (conversation?.members.has(userId)) return nothingPlan(id, sender, requires);
   const { kind, settings } = conversation?.record ?? {};
   const isOpen = kind !== ConversationKind.DIRECT && settings?.join === JoinRule.OPEN;
-  if (conversation === undefined || !isOpen) return refuse(ErrorCode.CONVERSATION_UNKNOWN);
+  // All have left: whoever came in now would own nothing, and nobody could give it anything.
+  const isLeft = conversation?.members.size === 0;
+  if (conversation === undefined || !isOpen || isLeft)
+    return refuse(ErrorCode.CONVERSATION_UNKNOWN);
   const role = kind === ConversationKind.CHANNEL ? MemberRole.READER : MemberRole.MEMBER;
   const who = { userId, role };
   const refused = newcomersRefusal([who], sender, state, rules);

@@ -1,5 +1,6 @@
 import type { MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
-import { conversationIn, conversationRef, isConversationId } from "../operations/conversations.ts";
+import { isConversationId } from "../../protocol/conversation-id.ts";
+import { conversationIn, conversationRef } from "../operations/conversations.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { Store } from "../store/store.ts";
 

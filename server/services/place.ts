@@ -1,10 +1,10 @@
 import { ConversationKind, type Member } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { isConversationId } from "../../protocol/conversation-id.ts";
 import {
   type Conversation,
   conversationIn,
   conversationRef,
-  isConversationId,
   messageLog,
 } from "../operations/conversations.ts";
 import { documentsIn } from "../store/documents.ts";
