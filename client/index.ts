@@ -105,4 +105,5 @@ export {
   type ServiceMemory,
 } from "./service-envelope.ts";
 export type { ClientSignal, Presence, Signals } from "./signals.ts";
+export { sessionTransport } from "./transport.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";

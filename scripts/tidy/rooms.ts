@@ -38,6 +38,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/auth",
       "server/links",
       "server/operations",
+      "server/rpc",
       "server/services",
       "server/sessions",
       "server/signals",
@@ -72,6 +73,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/store/documents.ts",
     ],
     packages: [PROTOBUF],
+  },
+  "server/rpc": {
+    reads: ["gen", "protocol", "server/auth/authenticate.ts", "server/links", "server/services"],
+    packages: "node",
   },
   "server/services": {
     reads: [
@@ -135,6 +140,7 @@ export const TIMER_PLACES = [
   "client/sleep.ts",
   "platform",
   "server/links",
+  "server/rpc",
   "server/server.ts",
   "server/sessions/alarms.ts",
 ];
