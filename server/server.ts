@@ -100,7 +100,12 @@ async function contextOf(
     conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
-    signals: new SignalBoard({ store, deadlines: alarms, failed: observer.failed }),
+    signals: new SignalBoard({
+      store,
+      rules: config.conversations,
+      deadlines: alarms,
+      failed: observer.failed,
+    }),
     alarms,
     limits: sessionLimitsOf(config),
     observer,
@@ -145,19 +150,15 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     answerPage(request, response, { metrics, ready: () => !draining });
   const { longPoll, calls } = config.transports;
   const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
+  const { corsOrigin } = config;
+  const bodies = { bodyMs: config.limits.handshakeMs, corsOrigin, originRule };
   const listener = new Listener({
     host: config.host,
     port: config.port,
     transports: { ...config.transports, http: longPoll || calls },
     tls: tlsOf(config),
     accept,
-    http: longPoll
-      ? longPollHttp(
-          longPolls,
-          { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule },
-          callable,
-        )
-      : callable,
+    http: longPoll ? longPollHttp(longPolls, bodies, callable) : callable,
     frameBytesMax: config.limits.frameBytes,
     originRule,
     socketsMax: 2 * config.limits.linksMax,
