@@ -1,4 +1,3 @@
-import { isMadeConversationId } from "../../protocol/conversation-id.ts";
 import { type LogRef, logRefOf, type Store, userRefOf } from "../store/store.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Audience, ConversationAudience } from "./audience.ts";
@@ -54,7 +53,8 @@ export class HeadRounds {
   #note(log: LogRef, head: number): void {
     const at = log.indexOf("/");
     const conversationId = log.slice(at + 1);
-    if (!isMadeConversationId(conversationId)) return;
+    // Direct ones have two members, and other logs none.
+    if (!conversationId.startsWith("g:")) return;
     const before = this.#grown.get(log)?.head ?? 0;
     const grown = { tenant: log.slice(0, at), conversationId, head: Math.max(head, before) };
     this.#grown.set(log, grown);
