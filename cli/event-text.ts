@@ -36,6 +36,8 @@ export function eventLine(event: ClientEvent): string | undefined {
       return undefined;
     case "directory":
       return `-- ${printable(event.userId)} has other devices than before --`;
+    case "presence-policy":
+      return "-- it is shown to others than before when you are there --";
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }

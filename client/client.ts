@@ -25,6 +25,7 @@ import { sendDirect } from "./operations.ts";
 import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
 import { discard, type RaceResult } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
+import { Signals } from "./signals.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { Transports } from "./transports.ts";
 
@@ -52,11 +53,10 @@ interface LinkEnd {
   readonly slotMs?: number;
 }
 
-/**
- * Drives a {@link ClientSession}: links, journal and timers on one side, the application on the
- * other.
- */
+/** Drives a {@link ClientSession} between links, journal, timers and the application. */
 export class Client {
+  /** Typing, presence and what else is said in passing: no events, and never acknowledged. */
+  readonly signals: Signals;
   readonly #options: ClientOptions;
   readonly #session: ClientSession;
   readonly #clock = new SteadyClock();
@@ -91,7 +91,9 @@ export class Client {
   constructor(options: ClientOptions, session: ClientSession) {
     this.#options = options;
     this.#session = session;
-    this.#calls = new Calls(session.calls, () => this.#pump());
+    const pump = () => this.#pump();
+    this.#calls = new Calls(session.calls, pump);
+    this.signals = new Signals(session.signals, () => this.#clock.nowMs(), pump);
     this.#transports = new Transports({
       options,
       clock: this.#clock,
@@ -362,6 +364,8 @@ export class Client {
       }
       case "answer":
         return this.#calls.answered(effect.answer);
+      case "hints":
+        return this.signals.heard(effect.hints);
       case "write":
         this.#link?.write(effect.bytes);
         return;

@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { EventSchema, type PacketArrived } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
+import { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
 import {
@@ -30,6 +31,7 @@ export type ClientEvent =
   | PreferencesEvent
   | PacketEvent
   | DirectoryEvent
+  | PresencePolicyEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -59,6 +61,15 @@ export interface DirectoryEvent {
   readonly userId: string;
   /** Of the directory from now on. */
   readonly revision: number;
+}
+
+/** The user has set to whom its presence is shown. */
+export interface PresencePolicyEvent {
+  readonly kind: "presence-policy";
+  readonly seq: number;
+  readonly stateTo: PresenceAudience;
+  /** Of those to whom its state is shown. */
+  readonly lastSeenTo: PresenceAudience;
 }
 
 interface Queued {
@@ -176,6 +187,11 @@ function knownEventOf(
     case "directoryChanged": {
       const { userId, revision } = kind.value;
       return { kind: "directory", seq: delivery.seq, userId, revision: Number(revision) };
+    }
+    case "presencePolicyChanged": {
+      const { UNSPECIFIED } = PresenceAudience;
+      const { stateTo = UNSPECIFIED, lastSeenTo = UNSPECIFIED } = kind.value.policy ?? {};
+      return { kind: "presence-policy", seq: delivery.seq, stateTo, lastSeenTo };
     }
     default:
       return undefined;

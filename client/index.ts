@@ -1,6 +1,7 @@
 // The browser-safe entry: no Node module is reachable from here.
 export { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
+export { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 export { parsePin, pinText } from "../protocol/envelope/identity.ts";
 export { NOBLE_CRYPTO } from "../protocol/envelope/noble.ts";
 export type { SafetyVerdict } from "../protocol/secure/safety-number.ts";
@@ -47,7 +48,12 @@ export {
   memoryLogin,
 } from "./device-login.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
-export type { ClientEvent, DirectoryEvent, PacketEvent } from "./events.ts";
+export type {
+  ClientEvent,
+  DirectoryEvent,
+  PacketEvent,
+  PresencePolicyEvent,
+} from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";
@@ -56,6 +62,7 @@ export { longPoll } from "./links/longpoll.ts";
 export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
 export { memoryJournal } from "./memory-journal.ts";
+export { setPresencePolicy } from "./operations.ts";
 export type { ClientOptions, ClientStatus } from "./options.ts";
 export { pinsOf } from "./pins.ts";
 export { Verdicts } from "./race.ts";
@@ -97,5 +104,6 @@ export {
   type ServiceEnvelopeOptions,
   type ServiceMemory,
 } from "./service-envelope.ts";
+export type { ClientSignal, Presence, Signals } from "./signals.ts";
 export { sessionTransport } from "./transport.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";

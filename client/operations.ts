@@ -1,5 +1,6 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
+import type { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 import { contentFrom, type MessageContent } from "./conversations/content.ts";
 
 type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -15,4 +16,13 @@ export function sendDirect(toUserId: string, content: MessageContent): Uint8Arra
     case: "sendDirect",
     value: { toUserId, content: contentFrom(content) },
   });
+}
+
+/** An encoded operation that sets to whom the user's presence is shown. [SIG-13] */
+export function setPresencePolicy(policy: {
+  readonly stateTo: PresenceAudience;
+  /** When it was last there: of those to whom its state is shown. */
+  readonly lastSeenTo: PresenceAudience;
+}): Uint8Array {
+  return encodedOperation({ case: "setPresencePolicy", value: { policy } });
 }

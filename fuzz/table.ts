@@ -52,6 +52,7 @@ import { secureMessages, secureWindow } from "./properties/secure-messages.ts";
 import { secureConverge, secureProgress, secureTurns } from "./properties/secure-ratchet.ts";
 import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
 import { session, words } from "./properties/session.ts";
+import { signals } from "./properties/signals.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
 
@@ -62,6 +63,7 @@ export const PROPERTIES: readonly Property[] = [
   hostileDevice,
   hostileService,
   conversationView,
+  signals,
   stores,
   conversationsModel,
   conversationsLmdb,

@@ -17,6 +17,7 @@ import { ATTACHING } from "./vectors/service-attaching.ts";
 import { SERVICE_CALLS } from "./vectors/service-calls.ts";
 import { ENDING } from "./vectors/service-ending.ts";
 import { SEQUENCING } from "./vectors/service-sequencing.ts";
+import { DEVICE_SIGNALS, SERVICE_SIGNALS } from "./vectors/signals.ts";
 
 interface VectorFile {
   readonly about: string;
@@ -43,12 +44,12 @@ const FILES: Readonly<Record<string, VectorFile>> = {
   "service.json": {
     about: "Given these frames, a service answers these.",
     setup: SERVICE_SETUP,
-    cases: [...ATTACHING, ...SEQUENCING, ...SERVICE_CALLS, ...ENDING],
+    cases: [...ATTACHING, ...SEQUENCING, ...SERVICE_CALLS, ...SERVICE_SIGNALS, ...ENDING],
   },
   "device.json": {
     about: "Given these frames, a device sends these.",
     setup: DEVICE_SETUP,
-    cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING],
+    cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING, ...DEVICE_SIGNALS],
   },
   // Of folders with a schema of their own, which is "./schema.json" there too.
   ...filesIn("envelope", ENVELOPE_FILES),

@@ -36,6 +36,7 @@ import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
 import { Logins } from "./sessions/logins.ts";
 import { Sweeper } from "./sessions/sweeper.ts";
+import { SignalBoard } from "./signals/board.ts";
 import { LmdbStore } from "./store/lmdb.ts";
 
 /** A running node. */
@@ -84,8 +85,12 @@ interface Parts {
 }
 
 /** What all sessions of the node share. */
-async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
+async function contextOf(
+  parts: Parts,
+  alarms: Alarms,
+): Promise<DriverContext & { readonly signals: SignalBoard }> {
   const { config, log, metrics, store, nowMs } = parts;
+  const observer = observeSessions(log, metrics);
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
@@ -95,9 +100,10 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
     conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
+    signals: new SignalBoard({ store, deadlines: alarms, failed: observer.failed }),
     alarms,
     limits: sessionLimitsOf(config),
-    observer: observeSessions(log, metrics),
+    observer,
   };
 }
 
@@ -139,26 +145,9 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     answerPage(request, response, { metrics, ready: () => !draining });
   const { longPoll, calls } = config.transports;
   const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
-  const listener = new Listener({
-    host: config.host,
-    port: config.port,
-    transports: { ...config.transports, http: longPoll || calls },
-    tls: tlsOf(config),
-    accept,
-    http: longPoll
-      ? longPollHttp(
-          longPolls,
-          { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule },
-          callable,
-        )
-      : callable,
-    frameBytesMax: config.limits.frameBytes,
-    originRule,
-    socketsMax: 2 * config.limits.linksMax,
-    openingMs: config.limits.handshakeMs,
-    quietMs: Math.max(config.longPoll.idleMs, config.limits.frameMs),
-    nowMs: steadyMs,
-  });
+  const polling = { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule };
+  const http = longPoll ? longPollHttp(longPolls, polling, callable) : callable;
+  const listener = new Listener({ ...listenerRulesOf(config), accept, http, originRule });
   const address = await listener.listen();
   const sweeper = new Sweeper(context);
   log.info("server.listening", { host: address.address, port: address.port });
@@ -173,10 +162,26 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       longPolls.closeAll();
       await listener.close();
       await sweeper.stop();
+      context.signals.close();
       alarms.close();
       await store.close();
       log.info("server.stopped", {});
     },
+  };
+}
+
+function listenerRulesOf(config: Config) {
+  const { host, port, transports, limits, longPoll } = config;
+  return {
+    host,
+    port,
+    transports: { ...transports, http: transports.longPoll || transports.calls },
+    tls: tlsOf(config),
+    frameBytesMax: limits.frameBytes,
+    socketsMax: 2 * limits.linksMax,
+    openingMs: limits.handshakeMs,
+    quietMs: Math.max(longPoll.idleMs, limits.frameMs),
+    nowMs: steadyMs,
   };
 }
 

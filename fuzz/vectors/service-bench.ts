@@ -13,6 +13,7 @@ import { Services } from "../../server/services/service.ts";
 import { Alarms, TICK_MS } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
 import { Hub } from "../../server/sessions/hub.ts";
+import { SignalBoard } from "../../server/signals/board.ts";
 import { deviceName } from "../../server/store/group.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
 import { logRefOf, userRefOf } from "../../server/store/store.ts";
@@ -91,6 +92,13 @@ export class ServiceBench {
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,
       hub: new Hub(store),
+      signals: new SignalBoard({
+        store,
+        deadlines: this.#alarms,
+        failed: (_, error) => {
+          this.#failure ??= error;
+        },
+      }),
       alarms: this.#alarms,
       limits: limitsOf(setup, given),
       observer: {

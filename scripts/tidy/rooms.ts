@@ -41,6 +41,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/rpc",
       "server/services",
       "server/sessions",
+      "server/signals",
       "server/store/store.ts",
     ],
     packages: "node",
@@ -58,6 +59,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/auth/authenticate.ts",
       "server/operations",
       "server/services",
+      "server/signals",
       "server/store/store.ts",
     ],
     packages: "node",
@@ -65,6 +67,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "server/rpc": {
     reads: ["gen", "protocol", "server/auth/authenticate.ts", "server/links", "server/services"],
     packages: "node",
+  },
+  "server/signals": {
+    reads: [
+      "gen",
+      "protocol",
+      "server/operations",
+      "server/store/store.ts",
+      "server/store/documents.ts",
+    ],
+    packages: [PROTOBUF],
   },
   "server/services": {
     reads: [

@@ -299,7 +299,8 @@ export class CommitGroup {
       return event !== undefined && Buffer.compare(event, planned.event) === 0;
     };
     return submits.every(({ plan }) => {
-      if (!documents.hold(plan) || !(plan.requiresEntries ?? []).every(isAsPlanned)) return false;
+      if (!documents.hold(plan)) return false;
+      if (!(plan.requiresEntries ?? []).every(isAsPlanned)) return false;
       if (plan.kind === "refuse") return true;
       if (!(plan.requiresHeads ?? []).every(({ log, head }) => headOf(log) === head)) return false;
       if (!(plan.replaces ?? []).every((ref) => eventOf(ref) !== undefined)) return false;

@@ -280,7 +280,7 @@ export class LmdbStore implements Store {
     };
     let putCount = 0;
     try {
-      // Also for a repeat of what is in force, and whose erasure failed. [CNV-60]
+      // What failed is done with before more can: so it stays bounded. [CNV-64] [CNV-66]
       await this.#settle();
       if (!group.empty) putCount = await this.#write(group);
     } catch (cause) {
@@ -297,7 +297,7 @@ export class LmdbStore implements Store {
     this.#wake(group);
   }
 
-  /** Erases what was replaced: nobody is told of a commit before. [CNV-60] */
+  /** Erases what was replaced: nobody is told of a commit before, or of a repeat. [CNV-60] */
   async #settle(): Promise<void> {
     const { keys } = this.#logs;
     if (!keys.isSettled) await keys.settle(this.#options.mapBytes);

@@ -725,11 +725,11 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A call over HTTP says nothing of who asks, or not in a way that this service takes.",
   }),
   rule({
-    code: 185,
-    name: "CALL_INVALID",
+    code: 190,
+    name: "PRESENCE_POLICY_INVALID",
     scope: "operation",
     retry: "never",
-    meaning: "A position, a limit or another field of a request has an illegal value.",
+    meaning: "To whom presence is to be shown has an illegal value.",
   }),
 ];
 

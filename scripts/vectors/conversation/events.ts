@@ -399,6 +399,15 @@ const SHOWN: readonly Shown[] = [
 ];
 
 const OUTCOMES: readonly ConversationCase[] = [
+  shown(
+    ["each", "Each was delivered once: it is what it was by then."],
+    [deliver(7, text("bye")), deliver(2, EDITED), deliver(3, RECALLED)],
+    [
+      { conversation_seq: 2, means: "message-edited", text: "hello!" },
+      { conversation_seq: 3, means: "message-recalled" },
+      { conversation_seq: 7, means: "message", text: "bye" },
+    ],
+  ),
   shown(["now", "One was edited, one recalled: that is what they are."], DELIVERIES, SHOWN),
   shown(
     ["edited-then-recalled", "Edited, and recalled after that."],

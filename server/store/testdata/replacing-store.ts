@@ -11,7 +11,7 @@ export const MARKER = "PLAINTEXT-MARKER-";
 export const TEXT_LENGTH = 1_600;
 const PAGE = { count: 1e6, bytes: 1e9 };
 
-/** What an entry is, in its so-manieth version: long, so as to have a page of its own. */
+/** What an entry of the log is in one of its versions: long, so that it has pages of its own. */
 export function textOf(seq: number, version: number): string {
   return `${MARKER}${seq}-${version}-`.padEnd(TEXT_LENGTH, "x");
 }
