@@ -8,9 +8,11 @@ import {
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
+import { messageLog } from "../../server/operations/conversations.ts";
+import { messageIn } from "../../server/operations/entries.ts";
 import type { Asked, Who } from "./asked.ts";
-import { Bench, DEVICES } from "./bench.ts";
-import { madeId } from "./model-state.ts";
+import { Bench, DEVICES, TENANT } from "./bench.ts";
+import { directId, madeId } from "./model-state.ts";
 import { Play } from "./play.ts";
 
 // What the property conversations-model has found, as short histories: each is checked against the
@@ -40,10 +42,10 @@ class Story {
     this.play = new Play(bench, () => {});
   }
 
-  async does(deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> {
+  readonly does = async (deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> => {
     const results = await this.play.submit(deviceOf(deviceId), asked);
     return results.map(({ code }) => code);
-  }
+  };
 
   /** What is begun is planned on what is there now, and committed after what comes between. */
   async meanwhile(deviceId: string, asked: Asked, between: () => Promise<unknown>) {
@@ -121,4 +123,15 @@ test("[CNV-34] [CNV-35] who hides its receipts meanwhile shows none any more", (
       story.does("ann2", { kind: "preferences", hidden: true }),
     );
     equal(story.play.model.timeline("ben").length, 2);
+  }));
+
+test("[CNV-17] what somebody plans on stays as it was read, whatever takes its place", () =>
+  history(async ({ does, bench }) => {
+    const said = { kind: "direct" as const, to: "ben", text: "first" };
+    await does("ann1", said);
+    const log = messageLog(TENANT, directId("ann", "ben"));
+    const state = await bench.store.loadForPlanning({ users: [], entries: [{ log, seq: 1 }] });
+    await does("ann1", { kind: "edit", in: directId("ann", "ben"), seq: 1, text: "second" });
+    const [entry] = state.entries.values();
+    equal(entry && messageIn(entry.event)?.content?.kind.value, "first");
   }));
