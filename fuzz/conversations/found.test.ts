@@ -56,8 +56,8 @@ class Story {
   }
 
   /** Ann makes a group. */
-  async group(members: readonly Who[], history: HistoryVisibility = HistoryVisibility.JOINED) {
-    const settings = { title: "here", history, join: JoinRule.OPEN };
+  readonly group = async (members: readonly Who[]) => {
+    const settings = { title: "here", history: HistoryVisibility.JOINED, join: JoinRule.OPEN };
     await this.does("ann1", {
       kind: "create",
       nonce: NONCE,
@@ -65,7 +65,7 @@ class Story {
       settings,
       members,
     });
-  }
+  };
 }
 
 function deviceOf(deviceId: string): number {
@@ -134,4 +134,18 @@ test("[CNV-17] what somebody plans on stays as it was read, whatever takes its p
     await does("ann1", { kind: "edit", in: directId("ann", "ben"), seq: 1, text: "second" });
     const [entry] = state.entries.values();
     equal(entry && messageIn(entry.event)?.content?.kind.value, "first");
+  }));
+
+test("[CNV-24] a message has sixteen kinds of reactions at most", () =>
+  history(async ({ does, group }) => {
+    await group([member("ben")]);
+    await does("ann1", says("first"));
+    const reacts = (reaction: string, remove = false): Asked => {
+      return { kind: "react", in: HERE, seq: 1, reaction, remove };
+    };
+    const kinds = Array.from({ length: 17 }, (_, index) => `r${index}`);
+    const codes = await does("ann1", ...kinds.map((kind) => reacts(kind)));
+    deepEqual(codes.slice(-2), [ErrorCode.UNSPECIFIED, ErrorCode.REACTION_REFUSED]);
+    deepEqual(await does("ben1", reacts("r0"), reacts("r16")), [0, ErrorCode.REACTION_REFUSED]);
+    deepEqual(await does("ann1", reacts("r1", true), reacts("r16")), [0, 0]);
   }));

@@ -202,8 +202,9 @@ export function planJoinConversation(
   const isOpen = kind !== ConversationKind.DIRECT && settings?.join === JoinRule.OPEN;
   // All have left: whoever came in now would own nothing, and nobody could give it anything.
   const isLeft = conversation?.members.size === 0;
-  if (conversation === undefined || !isOpen || isLeft)
+  if (conversation === undefined || !isOpen || isLeft) {
     return refuse(ErrorCode.CONVERSATION_UNKNOWN);
+  }
   const role = kind === ConversationKind.CHANNEL ? MemberRole.READER : MemberRole.MEMBER;
   const who = { userId, role };
   const refused = newcomersRefusal([who], sender, state, rules);
