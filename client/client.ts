@@ -16,6 +16,7 @@ import { unreachable } from "../protocol/violation.ts";
 import { orAborted } from "./abortable.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import { Calls } from "./calls.ts";
+import type { MessageContent } from "./conversations/content.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
 import type { JournalState } from "./journal.ts";
@@ -24,6 +25,7 @@ import { sendDirect } from "./operations.ts";
 import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
 import { discard, type RaceResult } from "./race.ts";
 import { RefusedError, type SendResult, SessionError } from "./results.ts";
+import { Signals } from "./signals.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { Transports } from "./transports.ts";
 
@@ -51,11 +53,10 @@ interface LinkEnd {
   readonly slotMs?: number;
 }
 
-/**
- * Drives a {@link ClientSession}: links, journal and timers on one side, the application on the
- * other.
- */
+/** Drives a {@link ClientSession} between links, journal, timers and the application. */
 export class Client {
+  /** Typing, presence and what else is said in passing: no events, and never acknowledged. */
+  readonly signals: Signals;
   readonly #options: ClientOptions;
   readonly #session: ClientSession;
   readonly #clock = new SteadyClock();
@@ -90,7 +91,9 @@ export class Client {
   constructor(options: ClientOptions, session: ClientSession) {
     this.#options = options;
     this.#session = session;
-    this.#calls = new Calls(session.calls, () => this.#pump());
+    const pump = () => this.#pump();
+    this.#calls = new Calls(session.calls, pump);
+    this.signals = new Signals(session.signals, () => this.#clock.nowMs(), pump);
     this.#transports = new Transports({
       options,
       clock: this.#clock,
@@ -137,7 +140,7 @@ export class Client {
    */
   async send(
     toUserId: string,
-    content: string | Uint8Array,
+    content: MessageContent,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<SendResult> {
     return await this.submit(sendDirect(toUserId, content), options);
@@ -361,6 +364,8 @@ export class Client {
       }
       case "answer":
         return this.#calls.answered(effect.answer);
+      case "hints":
+        return this.signals.heard(effect.hints);
       case "write":
         this.#link?.write(effect.bytes);
         return;

@@ -1,10 +1,46 @@
 // The browser-safe entry: no Node module is reachable from here.
 export { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
+export { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 export { parsePin, pinText } from "../protocol/envelope/identity.ts";
 export { NOBLE_CRYPTO } from "../protocol/envelope/noble.ts";
 export type { SafetyVerdict } from "../protocol/secure/safety-number.ts";
 export { Client, connect } from "./client.ts";
+export type {
+  AttachmentContent,
+  LocationContent,
+  MessageContent,
+} from "./conversations/content.ts";
+export {
+  type ConversationChange,
+  Conversations,
+  conversationsOf,
+  type MadeConversation,
+  type NewConversation,
+  type NewMember,
+} from "./conversations/conversations.ts";
+export {
+  type ConversationEvent,
+  type ConversationInfo,
+  type ConversationMember,
+  type MarksEvent,
+  type MessageEvent,
+  type MessageMentions,
+  type MessageReference,
+  mentionsUser,
+  type PreferencesEvent,
+  type ReactionEvent,
+  type RecalledEvent,
+} from "./conversations/events.ts";
+export type {
+  ConversationKindName,
+  HistoryName,
+  JoinName,
+  ReferenceName,
+  RoleName,
+} from "./conversations/names.ts";
+export type { SeenConversation, SeenMessage } from "./conversations/seen-conversation.ts";
+export { ConversationView } from "./conversations/view.ts";
 export {
   DeviceLogin,
   type LoginMemory,
@@ -12,7 +48,12 @@ export {
   memoryLogin,
 } from "./device-login.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
-export type { ClientEvent, DirectoryEvent, MessageEvent, PacketEvent } from "./events.ts";
+export type {
+  ClientEvent,
+  DirectoryEvent,
+  PacketEvent,
+  PresencePolicyEvent,
+} from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";
@@ -21,6 +62,7 @@ export { longPoll } from "./links/longpoll.ts";
 export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
 export { memoryJournal } from "./memory-journal.ts";
+export { setPresencePolicy } from "./operations.ts";
 export type { ClientOptions, ClientStatus } from "./options.ts";
 export { pinsOf } from "./pins.ts";
 export { Verdicts } from "./race.ts";
@@ -45,12 +87,23 @@ export {
   type PeerTrust,
 } from "./secure/known-peers.ts";
 export { SecureMessenger } from "./secure/messenger.ts";
-export { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./secure/options.ts";
+export {
+  type PublishOptions,
+  SECURE_PARAMETERS_DEFAULT,
+  type SecureMessengerOptions,
+} from "./secure/options.ts";
 export type { SafetyNumber } from "./secure/peers.ts";
-export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
+export {
+  type SecureVault,
+  type TakenVault,
+  type VaultChanges,
+  wrappedVault,
+} from "./secure/vault.ts";
 export {
   ServiceEnvelope,
   type ServiceEnvelopeOptions,
   type ServiceMemory,
 } from "./service-envelope.ts";
+export type { ClientSignal, Presence, Signals } from "./signals.ts";
+export { sessionTransport } from "./transport.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";

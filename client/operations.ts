@@ -1,12 +1,28 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
+import type { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
+import { contentFrom, type MessageContent } from "./conversations/content.ts";
+
+type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
+
+/** An operation's bytes, as they are submitted. */
+export function encodedOperation(kind: OperationKind): Uint8Array {
+  return toBinary(OperationSchema, create(OperationSchema, { kind }));
+}
 
 /** An encoded operation that sends a message to a user. */
-export function sendDirect(toUserId: string, content: string | Uint8Array): Uint8Array {
-  const kind =
-    typeof content === "string"
-      ? { case: "text" as const, value: content }
-      : { case: "custom" as const, value: content };
-  const sending = { case: "sendDirect" as const, value: { toUserId, content: { kind } } };
-  return toBinary(OperationSchema, create(OperationSchema, { kind: sending }));
+export function sendDirect(toUserId: string, content: MessageContent): Uint8Array {
+  return encodedOperation({
+    case: "sendDirect",
+    value: { toUserId, content: contentFrom(content) },
+  });
+}
+
+/** An encoded operation that sets to whom the user's presence is shown. [SIG-13] */
+export function setPresencePolicy(policy: {
+  readonly stateTo: PresenceAudience;
+  /** When it was last there: of those to whom its state is shown. */
+  readonly lastSeenTo: PresenceAudience;
+}): Uint8Array {
+  return encodedOperation({ case: "setPresencePolicy", value: { policy } });
 }

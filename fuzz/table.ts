@@ -7,6 +7,7 @@ import {
   conversationsRoles,
 } from "./properties/conversation-laws.ts";
 import { conversationsMarks } from "./properties/conversation-marks.ts";
+import { conversationView } from "./properties/conversation-view.ts";
 import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
@@ -31,6 +32,7 @@ import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
 import { numberSets } from "./properties/number-sets.ts";
+import { readBitmap } from "./properties/read-bitmap.ts";
 import { secureBinding } from "./properties/secure-binding.ts";
 import {
   secureCrossing,
@@ -58,6 +60,7 @@ import { secureMessages, secureWindow } from "./properties/secure-messages.ts";
 import { secureConverge, secureProgress, secureTurns } from "./properties/secure-ratchet.ts";
 import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
 import { session, words } from "./properties/session.ts";
+import { signals } from "./properties/signals.ts";
 import { stores } from "./properties/store.ts";
 import type { Property } from "./property.ts";
 
@@ -67,6 +70,8 @@ export const PROPERTIES: readonly Property[] = [
   words,
   hostileDevice,
   hostileService,
+  conversationView,
+  signals,
   stores,
   conversationsModel,
   conversationsLmdb,
@@ -81,6 +86,7 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsWrite,
   hotCodecsRead,
   bytePipe,
+  readBitmap,
   ...BYTE_PROPERTIES,
   envelopeAgree,
   envelopeTamper,

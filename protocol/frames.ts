@@ -42,6 +42,12 @@ import {
   type Welcome,
   WelcomeSchema,
 } from "../gen/posthorn/v1/session_pb.ts";
+import {
+  type Hints,
+  HintsSchema,
+  type Signal,
+  SignalSchema,
+} from "../gen/posthorn/v1/signal_pb.ts";
 import { lengthPrefixBytes, writeLengthPrefix } from "./delimit.ts";
 import { decodePlain, encodePlain, type Plain } from "./plain.ts";
 import { type Violation, violation } from "./violation.ts";
@@ -62,6 +68,8 @@ export interface FrameContents {
   readonly close: Plain<Close>;
   readonly call: Plain<Call>;
   readonly reply: Plain<Reply>;
+  readonly signal: Plain<Signal>;
+  readonly hints: Plain<Hints>;
 }
 
 /** One decoded frame. */
@@ -92,6 +100,8 @@ const SCHEMAS: { readonly [Kind in FrameKind]: DescMessage } = {
   close: CloseSchema,
   call: CallSchema,
   reply: ReplySchema,
+  signal: SignalSchema,
+  hints: HintsSchema,
 };
 
 const WIRE_TYPE_BYTES = 2;

@@ -47,10 +47,30 @@ export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 export const CALLS_MAX = 16;
 /** A longer name is no method's. [RPC-4] */
 export const METHOD_BYTES_MAX = 128;
+/** Signals of a link that are heard at once, and how many more a second. [SIG-3] */
+export const SIGNALS_AT_ONCE = 20;
+export const SIGNALS_PER_SECOND = 10;
+/** What a Watch counts for: so many users have to be looked up. [SIG-3] */
+export const WATCH_SIGNALS = 10;
+/** Users whose presence one link may watch. [SIG-12] */
+export const WATCHED_USERS_MAX = 512;
+/** The shortest time between two Hints of a link. [SIG-6] */
+export const HINTS_EVERY_MS = 250;
+/** The largest Hints. [SIG-6] */
+export const HINTS_BYTES_MAX = 16 * 1024;
+/** How long a user types unless it is said again. [SIG-8] */
+export const TYPING_MS = 6_000;
+/** How often a device says it again. [SIG-9] */
+export const TYPING_AGAIN_MS = 3_000;
 /** The largest value of a timer in milliseconds: 2^31-1. [SES-12] */
 export const TIMER_MS_MAX = 0x7fff_ffff;
 
 // --- ours ---
+
+/** Hints that wait for a link to have room: the oldest make way. [SIG-5] */
+export const HINTS_WAITING_MAX = 1_024;
+/** Typing users of whom a device remembers until when they type. */
+export const TYPING_HEARD_MAX = 1_024;
 
 /** Calls of a device that wait for a link or for room on it. */
 export const CALLS_WAITING_MAX = 1_024;

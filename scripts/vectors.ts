@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Outcome } from "./command.ts";
 import type { Named } from "./vectors/builder.ts";
+import { CONVERSATION_FILES } from "./vectors/conversation/files.ts";
 import { DECODING, FRAME_RULE_VECTORS } from "./vectors/decoding.ts";
 import { DEVICE_SETUP } from "./vectors/device.ts";
 import { DEVICE_ATTACHING } from "./vectors/device-attaching.ts";
@@ -16,6 +17,7 @@ import { ATTACHING } from "./vectors/service-attaching.ts";
 import { SERVICE_CALLS } from "./vectors/service-calls.ts";
 import { ENDING } from "./vectors/service-ending.ts";
 import { SEQUENCING } from "./vectors/service-sequencing.ts";
+import { DEVICE_SIGNALS, SERVICE_SIGNALS } from "./vectors/signals.ts";
 
 interface VectorFile {
   readonly about: string;
@@ -42,16 +44,17 @@ const FILES: Readonly<Record<string, VectorFile>> = {
   "service.json": {
     about: "Given these frames, a service answers these.",
     setup: SERVICE_SETUP,
-    cases: [...ATTACHING, ...SEQUENCING, ...SERVICE_CALLS, ...ENDING],
+    cases: [...ATTACHING, ...SEQUENCING, ...SERVICE_CALLS, ...SERVICE_SIGNALS, ...ENDING],
   },
   "device.json": {
     about: "Given these frames, a device sends these.",
     setup: DEVICE_SETUP,
-    cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING],
+    cases: [...DEVICE_ATTACHING, ...DEVICE_SEQUENCING, ...DEVICE_SIGNALS],
   },
   // Of folders with a schema of their own, which is "./schema.json" there too.
   ...filesIn("envelope", ENVELOPE_FILES),
   ...filesIn("secure", SECURE_FILES),
+  ...filesIn("conversation", CONVERSATION_FILES),
 };
 
 function filesIn(folder: string, files: Readonly<Record<string, VectorFile>>) {

@@ -80,7 +80,7 @@ const CASES: readonly BadInput[] = [
   bad("[FRM-3] an oversized frame", ErrorCode.FRAME_TOO_LARGE, Uint8Array.of(0x81, 0x80, 0x10)),
   bad("[FRM-6] an empty frame", ErrorCode.FRAME_MALFORMED, frame()),
   bad("[FRM-6] garbage", ErrorCode.FRAME_MALFORMED, frame(0xff, 0xff, 0xff)),
-  bad("[FRM-6] an unknown kind", ErrorCode.FRAME_MALFORMED, frame(0x7a, 0x00)),
+  bad("[FRM-6] an unknown kind", ErrorCode.FRAME_MALFORMED, frame(0xfa, 0x07, 0x00)),
   bad(
     "[FRM-6] two kinds in one frame (P32)",
     ErrorCode.FRAME_MALFORMED,

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ConversationsService } from "../gen/posthorn/v1/conversations_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { HistoryService } from "../gen/posthorn/v1/history_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
 import { SUITES } from "../protocol/envelope/suites.ts";
@@ -13,24 +15,28 @@ import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
-import { type EnvelopeContext, envelopeDoor } from "./envelope/door.ts";
+import { type EnvelopeContext, envelopeDoor, takesClear } from "./envelope/door.ts";
 import { openIdentities } from "./envelope/identity-file.ts";
 import { countedLinks } from "./links/counted-links.ts";
 import { Listener } from "./links/listener.ts";
 import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
-import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
+import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
-import { CONVERSATION_RULES } from "./operations/conversations.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
+import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
+import { conversations } from "./services/conversations.ts";
+import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
+import { membershipsIn } from "./services/memberships.ts";
 import { Services } from "./services/service.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
 import { Logins } from "./sessions/logins.ts";
 import { Sweeper } from "./sessions/sweeper.ts";
+import { SignalBoard } from "./signals/board.ts";
 import { LmdbStore } from "./store/lmdb.ts";
 
 /** A running node. */
@@ -79,21 +85,34 @@ interface Parts {
 }
 
 /** What all sessions of the node share. */
-async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
+async function contextOf(
+  parts: Parts,
+  alarms: Alarms,
+): Promise<DriverContext & { readonly signals: SignalBoard }> {
   const { config, log, metrics, store, nowMs } = parts;
+  const observer = observeSessions(log, metrics);
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
+    services: servicesOf(store, config),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
-    conversations: CONVERSATION_RULES,
+    conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
+    signals: new SignalBoard({ store, deadlines: alarms, failed: observer.failed }),
     alarms,
     limits: sessionLimitsOf(config),
-    observer: observeSessions(log, metrics),
+    observer,
   };
+}
+
+function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: rules }: Config) {
+  const limits = { frameBytes, conversations: rules };
+  return new Services(membershipsIn(store))
+    .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
+    .add(HistoryService, history(store, limits))
+    .add(ConversationsService, conversations(store, limits));
 }
 
 async function listen(parts: Parts): Promise<PosthornServer> {
@@ -124,23 +143,26 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   );
   const pages = (request: IncomingMessage, response: ServerResponse) =>
     answerPage(request, response, { metrics, ready: () => !draining });
+  const { longPoll, calls } = config.transports;
+  const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
   const listener = new Listener({
     host: config.host,
     port: config.port,
-    transports: { ...config.transports, http: config.transports.longPoll },
+    transports: { ...config.transports, http: longPoll || calls },
     tls: tlsOf(config),
     accept,
-    http: config.transports.longPoll
+    http: longPoll
       ? longPollHttp(
           longPolls,
           { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule },
-          pages,
+          callable,
         )
-      : pages,
+      : callable,
     frameBytesMax: config.limits.frameBytes,
     originRule,
     socketsMax: 2 * config.limits.linksMax,
     openingMs: config.limits.handshakeMs,
+    quietMs: Math.max(config.longPoll.idleMs, config.limits.frameMs),
     nowMs: steadyMs,
   });
   const address = await listener.listen();
@@ -157,10 +179,32 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       longPolls.closeAll();
       await listener.close();
       await sweeper.stop();
+      context.signals.close();
       alarms.close();
       await store.close();
       log.info("server.stopped", {});
     },
+  };
+}
+
+/** What calls over HTTP need of what sessions have. [SVC-6] */
+function httpCallsOf(
+  config: Config,
+  { services, authenticator, observer }: DriverContext,
+  originRule: OriginRule,
+): HttpCallOptions {
+  const { handshakeMs, frameMs, frameBytes } = config.limits;
+  return {
+    services,
+    authenticator,
+    isOpen: isOpen(config),
+    isTaken: (from) => takesClear(config, from),
+    originRule,
+    corsOrigin: config.corsOrigin,
+    bodyMs: handshakeMs,
+    callMs: handshakeMs + frameMs,
+    responseBytesMax: frameBytes,
+    failed: (where, error) => observer.failed(where, error),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   type Submit,
   SubmitSchema,
 } from "../../gen/posthorn/v1/session_pb.ts";
+import { SignalSchema } from "../../gen/posthorn/v1/signal_pb.ts";
 import { helloFault } from "./hello-rules.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -37,9 +38,10 @@ const UP: ReadonlyMap<number, readonly [DescMessage, ...Phase[]]> = new Map([
   [10, [CreditSchema, "open"]],
   [12, [CloseSchema, "opening", "helloed", "joining", "open"]],
   [13, [CallSchema, "open"]],
+  [15, [SignalSchema, "open"]],
 ]);
 /** What only a service may. */
-const DOWN: ReadonlySet<number> = new Set([2, 5, 6, 11, 14]);
+const DOWN: ReadonlySet<number> = new Set([2, 5, 6, 11, 14, 16]);
 
 /** How a link may end: with a code, by its device's own Close, or not at all. */
 export type Ending = ErrorCode | "goodbye" | "open";

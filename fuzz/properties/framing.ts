@@ -66,7 +66,9 @@ export const frameRules = property<Said>({
   start: (seen) => ({
     check: ({ kind, context }) => {
       const { number, sender, phases, counter } = FRAME_RULES[kind];
-      const bytes = Uint8Array.of((number << 3) | 2, 0);
+      const tag = (number << 3) | 2;
+      const bytes = new Uint8Array(lengthPrefixBytes(tag) + 1);
+      writeLengthPrefix(tag, bytes, 0);
       const decoded = decodeFrame(bytes, { at: 0, end: bytes.length }, context);
       const verdict = isViolation(decoded) ? decoded.requirement : "taken";
       seen(verdict);

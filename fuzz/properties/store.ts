@@ -5,12 +5,15 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { assert } from "../../protocol/violation.ts";
+import { namesIn, numbersIn } from "../../server/store/documents.ts";
 import { LmdbStore } from "../../server/store/lmdb.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
 import {
-  type AppendPlan,
   type Attachment,
+  entryName,
+  type LogRange,
   logRefOf,
+  type PlannedChanges,
   type PlannedSubmit,
   type Store,
   type StoredDocument,
@@ -26,7 +29,10 @@ import {
   DOCUMENT,
   type Held,
   Model,
+  NAMES,
+  NAMES_MAX,
   NOW_MS,
+  NUMBERS,
   prepared,
   USERS,
   WAITING_MAX,
@@ -35,10 +41,11 @@ import {
 const LOG = logRefOf("", "c");
 const PROBE = { user: userRefOf("", "probe"), deviceId: "probe" };
 const STEPS_MAX = 50;
+const NOTHING = new Uint8Array(0);
 
 /** One step, the same for every store; numbers are near to what is true for the device. */
 interface Step {
-  readonly kind: "prepare" | "attach" | "commit" | "advance" | "page" | "sweep" | "reopen";
+  readonly kind: "prepare" | "attach" | "commit" | "advance" | "page" | "log" | "sweep" | "reopen";
   readonly device: number;
   /** How far a number is from the honest one. */
   readonly offset: number;
@@ -129,15 +136,39 @@ class Asked {
   async page({ user, deviceId }: Device, after: number, count: number) {
     const limit = { count, bytes: 1e9 };
     const { entries } = await this.store.loadTimeline(user, after, limit, deviceId);
-    const { documents } = await this.store.loadForPlanning({ users: [], documents: [DOCUMENT] });
-    const { revision, bytes } = documents.get(DOCUMENT) as StoredDocument;
+    const refs = [DOCUMENT, NAMES, NUMBERS];
+    const { documents } = await this.store.loadForPlanning({ users: [], documents: refs });
+    const [document, names, numbers] = refs.map((ref) => documents.get(ref) as StoredDocument) as [
+      StoredDocument,
+      StoredDocument,
+      StoredDocument,
+    ];
     entries.forEach(({ seq }, index) => {
       assert(seq === after + 1 + index, "a page is contiguous [SEQ-10]");
     });
     const texts = entries.map(
       ({ conversationSeq, event }) => `${conversationSeq} ${Buffer.from(event)}`,
     );
-    return JSON.stringify([revision, `${Buffer.from(bytes)}`, ...texts]);
+    const marked = numbersIn(numbers).flatMap(({ from, through }) =>
+      Array.from({ length: through - from + 1 }, (_, index) => from + index),
+    );
+    const lists = [names.revision, namesIn(names), numbers.revision, marked];
+    return JSON.stringify([document.revision, `${Buffer.from(document.bytes)}`, lists, ...texts]);
+  }
+
+  /** The same page of the log, and entry by entry for who plans. */
+  async logPage(range: LogRange, count: number) {
+    const { head, entries } = await this.store.loadLog(LOG, range, { count, bytes: 1e9 });
+    const refs = entries.map(({ seq }) => ({ log: LOG, seq }));
+    const reads = { users: [], entries: refs, heads: [LOG] };
+    const planning = await this.store.loadForPlanning(reads);
+    assert(planning.heads.get(LOG) === head, "planners know the head");
+    const texts = entries.map(({ seq, event }) => {
+      const planned = planning.entries.get(entryName({ log: LOG, seq }));
+      assert(Buffer.compare(planned?.event ?? NOTHING, event) === 0, "planners read the same");
+      return `${seq} ${Buffer.from(event)}`;
+    });
+    return JSON.stringify([head, texts]);
   }
 }
 
@@ -145,10 +176,14 @@ class Asked {
 async function play(steps: readonly Step[], stores: readonly Asked[], seen: Seen): Promise<void> {
   const model = new Model();
   for (const step of steps) {
+    const { replacedCount, repeatedCount } = model;
     const expected = await takeStep(step, model, stores);
     if (expected === undefined) continue;
+    if (model.replacedCount > replacedCount) seen("commit replaces");
+    if (model.repeatedCount > repeatedCount) seen("commit repeats");
     const words = expected.replace(/\d+/, "n").split(" ");
-    seen([step.kind, ...words.slice(0, step.kind === "prepare" ? 2 : 1)].join(" ").trim());
+    const told = step.kind === "log" ? 0 : step.kind === "prepare" ? 2 : 1;
+    seen([step.kind, ...words.slice(0, told)].join(" ").trim());
   }
 }
 
@@ -183,9 +218,17 @@ async function takeStep(
   }
   if (kind === "page") {
     if (!model.timelines.has(device.user)) return undefined;
-    const after = variant % 8;
-    const expected = model.page(device, after, count);
-    return await ask(expected, (asked) => asked.page(device, after, count));
+    // Half of them from the start, half of them whole.
+    const after = Math.max(0, (variant % 16) - 8);
+    const most = variant % 2 === 0 ? count : 100;
+    const expected = model.page(device, after, most);
+    return await ask(expected, (asked) => asked.page(device, after, most));
+  }
+  if (kind === "log") {
+    const from = Math.max(1, model.log.length - (variant % 9));
+    const through = from + (variant % 11) - 1;
+    const range = { from, through, fromEnd: variant % 2 === 0 };
+    return await ask(model.logPage(range, count), (asked) => asked.logPage(range, count));
   }
   // An attachment that was prepared once: usually the last, sometimes an older one.
   const which = variant % 4 === 0 ? -2 : -1;
@@ -229,6 +272,8 @@ function resultsNear({ device, offset }: Step, model: Model): number {
   return Math.max(0, (record?.resultsThrough ?? 0) + offset);
 }
 
+const REFUSED = ErrorCode.MESSAGE_EMPTY;
+
 function submitsOf(step: Step, through: number, model: Model): PlannedSubmit[] {
   const { variant, offset, count } = step;
   const first = Math.max(1, Math.min(through + 1, through + 1 + Math.min(0, offset)));
@@ -236,20 +281,25 @@ function submitsOf(step: Step, through: number, model: Model): PlannedSubmit[] {
     const seq = first + index;
     const text = variant % 7 === 0 && index === 0 ? `other ${seq}` : `${seq}`;
     const timelines = variant % 5 === 0 ? [USERS[0], USERS[1]] : [USERS[seq % 2] as UserRef];
-    const isRefused = seq % 6 === 0;
+    const digest = text.length * 1000 + seq;
+    if (seq % 6 === 0) return { seq, digest, plan: { kind: "refuse", code: REFUSED } };
+    const part = { timelines, ...partOf(step, index, model) };
+    const [entry] = part.replaces ?? [];
+    if (entry !== undefined && variant % 2 === 0) {
+      return { seq, digest, plan: { kind: "repeat", entry, ...part } };
+    }
     const event = new Uint8Array(Buffer.from(text));
-    return {
-      seq,
-      digest: text.length * 1000 + seq,
-      plan: isRefused
-        ? { kind: "refuse", code: ErrorCode.MESSAGE_EMPTY }
-        : { kind: "append", log: LOG, event, timelines, ...partOf(step, index, model) },
-    };
+    return { seq, digest, plan: { kind: "append", log: LOG, event, ...part } };
   });
 }
 
 /** What some plans do besides: content for one device, a document's change, a device's end. */
-function partOf({ variant, offset }: Step, index: number, model: Model): Partial<AppendPlan> {
+function partOf(step: Step, index: number, model: Model): Partial<PlannedChanges> {
+  const { variant, offset } = step;
+  if (variant > 200) {
+    const rest = { ...step, variant: variant - 200 };
+    return { ...partOf(rest, index, model), ...logPartOf(rest, index, model) };
+  }
   const device = DEVICES[(variant + index) % DEVICES.length] as Device;
   if (variant % 3 === 0) {
     const queues = [{ name: "q", countMax: WAITING_MAX, bytesMax: 1_000 }];
@@ -258,11 +308,41 @@ function partOf({ variant, offset }: Step, index: number, model: Model): Partial
     const full = ErrorCode.PACKET_QUEUE_FULL;
     return { timelines: [device.user], perishable: { device, event, expiresMs, queues, full } };
   }
-  if (variant % 7 === 1) return { timelines: [device.user], erases: [device] };
+  if (variant % 7 === 1) {
+    // Rather one for which something waits.
+    const { user, deviceId } = model.waiting[0] ?? device;
+    return { timelines: [user], erases: [{ user, deviceId }] };
+  }
   if (variant % 4 !== 1) return {};
   const revision = Math.max(0, model.document.revision + index + (variant % 9 === 0 ? offset : 0));
   const bytes = new Uint8Array(Buffer.from(`${variant} ${index}`));
   return { requires: [{ ref: DOCUMENT, revision }], puts: [{ ref: DOCUMENT, bytes }] };
+}
+
+/** What others do: entries that get another content, changes of lists, a head that is relied on. */
+function logPartOf(
+  { variant, offset }: Step,
+  index: number,
+  model: Model,
+): Partial<PlannedChanges> {
+  const part = Math.floor(variant / 4) % 4;
+  const name = `n${(variant + index) % 6}`;
+  if (part === 0) {
+    const head = Math.max(0, model.log.length + index + (variant % 3 === 0 ? offset : 0));
+    return { requiresHeads: [{ log: LOG, head }] };
+  }
+  if (part === 1) return { adds: [{ ref: NAMES, name, countMax: NAMES_MAX }] };
+  if (part === 2) {
+    const from = 1 + (variant % 30);
+    const numbers = variant % 3 === 0 ? "own" : [{ from, through: from + index }];
+    return { marks: [{ ref: NUMBERS, numbers }], drops: [{ ref: NAMES, name }] };
+  }
+  // One of the newest, and of as many as a batch may have.
+  const seq = Math.max(1, model.log.length - ((variant + 3 * index) % 5));
+  const content = (text: string) => ({ log: LOG, seq, event: new Uint8Array(Buffer.from(text)) });
+  const before = variant % 9 === 0 ? `${offset}` : (model.log[seq - 1] ?? "");
+  const after = "r".repeat(variant % 12);
+  return { requiresEntries: [content(before)], replaces: [content(after)] };
 }
 
 const step = fc.record<Step>({
@@ -277,20 +357,21 @@ const step = fc.record<Step>({
     "advance",
     "page",
     "page",
+    "log",
     "sweep",
     "reopen",
   ),
   device: fc.nat(DEVICES.length - 1),
   offset: fc.integer({ min: -2, max: 2 }),
   count: fc.integer({ min: 1, max: 4 }),
-  variant: fc.nat(200),
+  variant: fc.nat(400),
 });
 
 export const stores = property<Step[]>({
   name: "stores",
   title:
     "[SEQ-4] [SEQ-5] [SEQ-6] [SEQ-8] [SEQ-14] [SES-6] [SES-18] [RES-7] [RES-9] [RES-10] [RES-13] " +
-    "[SEC-83] [SEC-89] [SEC-90] [SEC-91] [SEC-92] " +
+    "[CNV-63] [SEC-83] [SEC-89] [SEC-90] [SEC-91] [SEC-92] " +
     "one trace has the same answers from LMDB, from memory and from a model (P5, P14, P18, P20)",
   smokeRuns: 60,
   kinds: [
@@ -306,6 +387,9 @@ export const stores = property<Step[]>({
     "commit stale",
     "advance noted",
     "advance fenced",
+    "commit replaces",
+    "commit repeats",
+    "log",
     "sweep erases",
     "sweep finds",
     "reopen",

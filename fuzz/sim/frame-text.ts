@@ -41,6 +41,12 @@ export function frameText(frame: Frame): string {
       return `Call ${frame.value.id} ${frame.value.method}`;
     case "reply":
       return `Reply ${frame.value.id} ${codeText(frame.value.code)}`;
+    case "signal":
+      return `Signal ${frame.value.kind.case}`;
+    case "hints": {
+      const { typing, presence, heads } = frame.value;
+      return `Hints: ${typing.length} typing, ${presence.length} presence, ${heads.length} heads`;
+    }
     case "ready":
       return "Ready";
     case "credit":

@@ -9,6 +9,7 @@ import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
 import { Hub } from "../../server/sessions/hub.ts";
+import { SignalBoard } from "../../server/signals/board.ts";
 import { NodeStore, type Service } from "./service.ts";
 
 const RANGE = (defaultMs: number, minMs: number, maxMs: number) => ({ defaultMs, minMs, maxMs });
@@ -61,11 +62,16 @@ export class SimNode {
     const context: DriverContext = {
       store: this.store,
       authenticator: openAuthenticator(),
-      services: new Services(),
+      services: new Services({ roleIn: async () => undefined }),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,
       hub: new Hub(this.store),
+      signals: new SignalBoard({
+        store: this.store,
+        deadlines: this.alarms,
+        failed: (_, error) => told.failed(error),
+      }),
       alarms: this.alarms,
       limits: NODE_LIMITS,
       observer: {

@@ -2,6 +2,8 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   type Attachment,
   documentRefOf,
+  type EntryContent,
+  type LogRange,
   type PlannedChanges,
   type PlannedSubmit,
   type UserRef,
@@ -17,6 +19,11 @@ export const DEVICES = [
 ] as const;
 export type Device = (typeof DEVICES)[number];
 export const DOCUMENT = documentRefOf("", "d");
+/** A list of names. */
+export const NAMES = documentRefOf("", "names");
+export const NAMES_MAX = 3;
+/** A set of numbers. */
+export const NUMBERS = documentRefOf("", "numbers");
 /** Of one device. */
 export const WAITING_MAX = 2;
 
@@ -49,10 +56,17 @@ export interface DeviceRecord {
  * request after the other, nothing shared with the stores.
  */
 export class Model {
-  readonly timelines = new Map<UserRef, string[]>();
+  /** Numbers of the log. */
+  readonly timelines = new Map<UserRef, number[]>();
   readonly records = new Map<Device, DeviceRecord>();
-  logHead = 0;
+  /** Its texts, from number 1. */
+  log: string[] = [];
+  /** How many got another content. */
+  replacedCount = 0;
+  repeatedCount = 0;
   document = { revision: 0, text: "" };
+  names = { revision: 0, list: [] as string[] };
+  numbers = { revision: 0, set: new Set<number>() };
   waiting: Waiting[] = [];
 
   prepare(
@@ -119,14 +133,7 @@ export class Model {
       if (kept !== undefined && kept[2] !== digest) return `conflict ${seq}`;
     }
     const fresh = submits.filter(({ seq }) => seq > record.through);
-    let { revision } = this.document;
-    const isStale = fresh.some(({ plan }) => {
-      if (plan.requires?.some((required) => required.revision !== revision)) return true;
-      if (plan.kind === "refuse") return false;
-      revision += plan.puts?.length ?? 0;
-      return !plan.timelines.every((user) => this.timelines.has(user));
-    });
-    if (isStale) return "stale";
+    if (this.#isStale(fresh)) return "stale";
     for (const { plan, digest } of fresh) {
       record.through += 1;
       const code = plan.kind === "refuse" ? plan.code : this.#fullness(plan);
@@ -134,19 +141,22 @@ export class Model {
         record.results.push([code, 0, digest]);
         continue;
       }
-      if (plan.kind === "repeat") throw new RangeError("this model has no repeats");
       for (const { bytes } of plan.puts ?? []) {
         this.document = { revision: this.document.revision + 1, text: `${Buffer.from(bytes)}` };
       }
-      this.logHead += 1;
-      record.results.push([0, this.logHead, digest]);
-      const text = `${this.logHead} ${Buffer.from(plan.event)}`;
-      for (const user of plan.timelines) this.timelines.get(user)?.push(text);
+      for (const { seq, event } of plan.replaces ?? []) this.log[seq - 1] = `${Buffer.from(event)}`;
+      this.replacedCount += plan.replaces?.length ?? 0;
+      const isRepeat = plan.kind === "repeat";
+      const logSeq = isRepeat ? plan.entry.seq : this.log.push(`${Buffer.from(plan.event)}`);
+      if (isRepeat) this.repeatedCount += 1;
+      this.#changeLists(plan, logSeq);
+      record.results.push([0, logSeq, digest]);
+      for (const user of plan.timelines) this.timelines.get(user)?.push(logSeq);
       for (const { user, deviceId } of plan.erases ?? []) this.#end(user, deviceId);
       if (plan.perishable === undefined) continue;
       const { device: reader, event, expiresMs } = plan.perishable;
       const seq = this.timelines.get(reader.user)?.length ?? 0;
-      const kept = `${this.logHead} ${Buffer.from(event)}`;
+      const kept = `${logSeq} ${Buffer.from(event)}`;
       this.waiting.push({ ...reader, seq, text: kept, isExpired: expiresMs <= NOW_MS });
     }
     const first = submits[0]?.seq ?? record.through + 1;
@@ -169,20 +179,75 @@ export class Model {
   }
 
   page({ user, deviceId }: Device, after: number, count: number) {
-    const entries = (this.timelines.get(user) ?? []).map((stub, index) => {
+    const entries = (this.timelines.get(user) ?? []).map((logSeq, index) => {
+      const stub = `${logSeq} ${this.log[logSeq - 1]}`;
       const own = this.waiting.find(
         (one) => one.user === user && one.deviceId === deviceId && one.seq === index + 1,
       );
       return own === undefined || own.isExpired ? stub : own.text;
     });
     const { revision, text } = this.document;
-    return JSON.stringify([revision, text, ...entries.slice(after, after + count)]);
+    const numbers = [...this.numbers.set].sort((a, b) => a - b);
+    const lists = [this.names.revision, this.names.list, this.numbers.revision, numbers];
+    return JSON.stringify([revision, text, lists, ...entries.slice(after, after + count)]);
+  }
+
+  logPage({ from, through, fromEnd }: LogRange, count: number) {
+    const entries = this.log.map((text, index) => `${index + 1} ${text}`).slice(from - 1, through);
+    return JSON.stringify([
+      this.log.length,
+      fromEnd ? entries.slice(-count) : entries.slice(0, count),
+    ]);
   }
 
   sweep(): string {
     const before = this.waiting.length;
     this.waiting = this.waiting.filter(({ isExpired }) => !isExpired);
     return this.waiting.length < before ? "erases" : "finds nothing";
+  }
+
+  /** Each on what those before it would leave, were none refused. */
+  #isStale(fresh: readonly PlannedSubmit[]): boolean {
+    let { revision } = this.document;
+    const log = [...this.log];
+    return fresh.some(({ plan }) => {
+      if (plan.requires?.some((required) => required.revision !== revision)) return true;
+      const isAsPlanned = ({ seq, event }: EntryContent) =>
+        log[seq - 1] === `${Buffer.from(event)}`;
+      if (!(plan.requiresEntries ?? []).every(isAsPlanned)) return true;
+      if (plan.kind === "refuse") return false;
+      if (plan.requiresHeads?.some(({ head }) => head !== log.length)) return true;
+      revision += plan.puts?.length ?? 0;
+      for (const { seq, event } of plan.replaces ?? []) log[seq - 1] = `${Buffer.from(event)}`;
+      if (plan.kind === "append") log.push(`${Buffer.from(plan.event)}`);
+      else if (log[plan.entry.seq - 1] === undefined) return true;
+      return !plan.timelines.every((user) => this.timelines.has(user));
+    });
+  }
+
+  #changeLists(plan: PlannedChanges, ownSeq: number): void {
+    for (const { name } of plan.drops ?? []) {
+      const list = this.names.list.filter((one) => one !== name);
+      if (list.length < this.names.list.length) this.#setNames(list);
+    }
+    for (const { name } of plan.adds ?? []) {
+      const { list } = this.names;
+      const isNewer = list.slice(-Math.ceil(NAMES_MAX / 2)).includes(name);
+      const others = list.filter((one) => one !== name);
+      if (!isNewer) this.#setNames([...others, name].slice(-NAMES_MAX));
+    }
+    for (const { numbers } of plan.marks ?? []) {
+      const ranges = numbers === "own" ? [{ from: ownSeq, through: ownSeq }] : numbers;
+      const before = this.numbers.set.size;
+      for (const { from, through } of ranges) {
+        for (let number = from; number <= through; number += 1) this.numbers.set.add(number);
+      }
+      if (this.numbers.set.size > before) this.numbers.revision += 1;
+    }
+  }
+
+  #setNames(list: string[]): void {
+    this.names = { revision: this.names.revision + 1, list };
   }
 
   /** Expired content takes up room until it is swept. */

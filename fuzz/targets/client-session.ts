@@ -160,6 +160,7 @@ class Bench {
         this.#settle(effect.settlements);
         return this.session.settled(effect.resultsThrough, this.#nowMs);
       case "drain":
+      case "hints":
         return;
       case "write":
         ok(!this.#isClosed, "nothing is written to a link that is closed");

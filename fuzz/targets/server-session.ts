@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
+import { PresenceState } from "../../gen/posthorn/v1/signal_pb.ts";
 import { crc32 } from "../../protocol/crc32.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
 import { encodeFrame, type Frame } from "../../protocol/frames.ts";
@@ -66,6 +67,7 @@ class Bench {
   #sentThrough = 0;
   #writtenBytes = 0;
   #loadedBytes = 0;
+  #hintedBytes = 0;
   /** Cuts what is received a second time, only to know since when a frame is unfinished. */
   readonly #frames = new Delimiter(Number.MAX_SAFE_INTEGER);
   #unfinishedMs = Number.POSITIVE_INFINITY;
@@ -100,6 +102,7 @@ class Bench {
     if ((habits & 2) !== 0) this.#grow();
     if ((habits & 4) !== 0) this.session.paused((habits & 8) !== 0);
     if ((habits & 16) !== 0) this.#pass(700);
+    if ((habits & 64) !== 0) this.#hint();
     if ((habits & 32) !== 0) {
       const notice = { slotMs: 5, graceMs: 500, alternatives: [], code: ErrorCode.DRAINED };
       this.session.drain(notice, this.#nowMs);
@@ -110,7 +113,8 @@ class Bench {
   end(receivedBytes: number): void {
     this.session.paused(false);
     this.obey();
-    const allowed = receivedBytes * ANSWER_BYTES_MAX + this.#loadedBytes + 1_000;
+    const allowed =
+      receivedBytes * ANSWER_BYTES_MAX + this.#loadedBytes + 1_000 + this.#hintedBytes;
     ok(this.#writtenBytes <= allowed, "an answer is bounded by what it answers [SEQ-16]");
     let turns = 0;
     for (; !this.#isClosed && turns < ENDLESS; turns += 1) {
@@ -167,6 +171,8 @@ class Bench {
         return this.#load(effect);
       case "advance":
         return this.#advance(effect);
+      case "signal":
+        return ok(this.#isAttached, "nothing is heard before the attachment is in force [SES-6]");
       case "write":
         this.#writtenBytes += effect.bytes.length;
         this.#cut.push(effect.bytes, (from, at, end) => {
@@ -260,6 +266,14 @@ class Bench {
     this.obey();
     this.received(encodeFrame({ kind: "ack", value: { deliveredThrough: 1, resultsThrough: 1 } }));
     this.obey();
+  }
+
+  #hint(): void {
+    const typing = { conversationId: "c", userId: "v", active: true };
+    const presence = { userId: "v", state: PresenceState.AWAY, lastSeenMs: 0 };
+    this.session.hinted([{ kind: "typing", value: typing }], this.#nowMs);
+    this.session.hinted([{ kind: "presence", value: presence }], this.#nowMs);
+    this.#hintedBytes += 100;
   }
 
   /** Another device's message. */

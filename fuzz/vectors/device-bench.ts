@@ -160,6 +160,7 @@ export class DeviceBench {
         return;
       case "opened":
       case "answer":
+      case "hints":
         return;
       default:
         unreachable(effect);

@@ -8,10 +8,12 @@ import { openAuthenticator } from "../../server/auth/open.ts";
 import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { keyDirectory } from "../../server/services/key-directory.ts";
+import { membershipsIn } from "../../server/services/memberships.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms, TICK_MS } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
 import { Hub } from "../../server/sessions/hub.ts";
+import { SignalBoard } from "../../server/signals/board.ts";
 import { deviceName } from "../../server/store/group.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
 import { logRefOf, userRefOf } from "../../server/store/store.ts";
@@ -82,11 +84,21 @@ export class ServiceBench {
     this.#context = {
       store,
       authenticator: openAuthenticator(),
-      services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
+      services: new Services(membershipsIn(store)).add(
+        KeyDirectoryService,
+        keyDirectory(store, NATIVE_CRYPTO),
+      ),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,
       hub: new Hub(store),
+      signals: new SignalBoard({
+        store,
+        deadlines: this.#alarms,
+        failed: (_, error) => {
+          this.#failure ??= error;
+        },
+      }),
       alarms: this.#alarms,
       limits: limitsOf(setup, given),
       observer: {

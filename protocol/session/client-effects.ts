@@ -3,6 +3,7 @@ import type { Drain, Welcome } from "../../gen/posthorn/v1/session_pb.ts";
 import type { Plain } from "../plain.ts";
 import type { Violation } from "../violation.ts";
 import type { CallAnswer } from "./calls.ts";
+import type { Hint } from "./hint-queue.ts";
 import type { OutboxEntry } from "./outbox.ts";
 import type { TimelineCursor } from "./resume.ts";
 import type { Settlement } from "./settlement.ts";
@@ -46,6 +47,8 @@ export type ClientEffect =
     }
   /** Tell who asked. */
   | { readonly kind: "answer"; readonly answer: CallAnswer }
+  /** Tell the application: nothing of it is kept, and nothing acknowledged. [SIG-2] */
+  | { readonly kind: "hints"; readonly hints: readonly Hint[] }
   | { readonly kind: "write"; readonly bytes: Uint8Array }
   | { readonly kind: "drain"; readonly notice: Plain<Drain> }
   /** The link is to be closed; `by` says who said so. */

@@ -1,14 +1,18 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SubmitAckPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
+import type { TypingHint } from "../../gen/posthorn/v1/signal_pb.ts";
 import { Delimiter } from "../delimit.ts";
 import { decodeFrame, type Frame, FrameWriter, isViolation, submitFrameBytes } from "../frames.ts";
 import { CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX } from "../limits.ts";
+import type { Plain } from "../plain.ts";
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
 import { AskedCalls, type ReplyPlain } from "./calls.ts";
 import type { ClientEffect, DeviceState, WelcomePlain } from "./client-effects.ts";
 import { DeliveryInbox } from "./delivery-inbox.ts";
+import { DeviceSignals } from "./device-signals.ts";
 import type { SubmitOutcome } from "./facts.ts";
 import type { FlowWindow } from "./flow.ts";
+import { type Hint, hintsIn } from "./hint-queue.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
 import {
   after,
@@ -59,6 +63,7 @@ export class ClientSession {
   readonly #outbox: Outbox;
   readonly #inbox: DeliveryInbox;
   readonly #calls = new AskedCalls();
+  readonly #signals = new DeviceSignals();
   readonly #pinger = new Pinger();
   #delimiter = new Delimiter(FRAME_BYTES_MAX);
   #phase: ClientPhase = "detached";
@@ -162,6 +167,7 @@ export class ClientSession {
     const unacked = this.#resultsThrough - this.#resultsAcked;
     if (unacked > 0) this.#inbox.acks.add(unacked, 0, nowMs);
     this.#writer.push("ready", {});
+    this.#signals.opened();
     // The first ping measures the round trip and audits both positions at once.
     this.#ping(nowMs);
     this.#pending.push({ kind: "opened" });
@@ -186,6 +192,11 @@ export class ClientSession {
   /** Calls of the application, which go on over links until each is answered. [RPC-3] */
   get calls(): Pick<AskedCalls, "ask" | "forget" | "count"> {
     return this.#calls;
+  }
+
+  /** What the application says in passing; where the session is not open, typing is not said. */
+  get signals(): Pick<DeviceSignals, "setPresence" | "watch" | "typing"> {
+    return this.#signals;
   }
 
   /** The journal holds the submit of the oldest unconfirmed effect `append`. */
@@ -213,6 +224,7 @@ export class ClientSession {
   /** The time of {@link deadlineMs} has come, or any other time. */
   elapsed(nowMs: number): void {
     if (this.#phase === "detached") return;
+    this.#tellTyping(this.#signals.expired(nowMs));
     const { heardMs, openedMs, saidMs } = this.#clock;
     const timers = this.#timers;
     if (timers === undefined) {
@@ -233,6 +245,7 @@ export class ClientSession {
     this.#outbox.relinked();
     this.#inbox.relinked();
     this.#calls.relinked();
+    this.#tellTyping(this.#signals.expired(Number.POSITIVE_INFINITY));
     this.#pinger.relinked();
   }
 
@@ -274,7 +287,9 @@ export class ClientSession {
     if (timers === undefined) return openedMs + this.#options.handshakeMs;
     const idle = heardMs + timers.idleMs;
     if (this.#phase !== "open") return idle;
-    return Math.min(idle, saidMs + timers.keepaliveMs, this.#inbox.acks.deadlineMs);
+    const { acks } = this.#inbox;
+    const talk = Math.min(saidMs + timers.keepaliveMs, acks.deadlineMs, this.#signals.deadlineMs);
+    return Math.min(idle, talk);
   }
 
   #frame(from: Uint8Array, range: { at: number; end: number }, nowMs: number): void {
@@ -302,6 +317,9 @@ export class ClientSession {
         return this.#audited(frame.value.sentThrough);
       case "reply":
         return this.#replied(frame.value);
+      case "hints":
+        this.#signals.received(frame.value, nowMs);
+        return this.#tell(hintsIn(frame.value));
       case "credit":
         this.#window = frame.value.window ?? { count: 0, bytes: 0 };
         return;
@@ -320,6 +338,7 @@ export class ClientSession {
       case "submit":
       case "ack":
       case "call":
+      case "signal":
         assert(false, "the frame rules let no service send this [FRM-7]");
         return;
       default:
@@ -388,6 +407,14 @@ export class ClientSession {
     else this.#pending.push({ kind: "answer", answer });
   }
 
+  #tellTyping(typing: readonly Plain<TypingHint>[]): void {
+    this.#tell(typing.map((value) => ({ kind: "typing", value })));
+  }
+
+  #tell(hints: readonly Hint[]): void {
+    if (hints.length > 0) this.#pending.push({ kind: "hints", hints });
+  }
+
   #audited(sentThrough: number): void {
     if (sentThrough <= this.#inbox.linkThrough) return;
     const detail = `deliveries through ${sentThrough} sent, ${this.#inbox.linkThrough} here`;
@@ -400,6 +427,7 @@ export class ClientSession {
    */
   #flush(nowMs: number): void {
     this.#ask();
+    for (const kind of this.#signals.take()) this.#writer.push("signal", { kind });
     const sending = this.#outbox.canSend(this.#window, this.#resultsThrough);
     const { acks } = this.#inbox;
     const riding = acks.waiting && (sending || !this.#writer.empty);

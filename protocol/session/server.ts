@@ -9,8 +9,10 @@ import { type CallPlain, ReceivedCalls, type ReplyPlain } from "./calls.ts";
 import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
 import { type FlowWindow, Outstanding } from "./flow.ts";
 import { type AttachClaim, readHello } from "./hello.ts";
+import { type Hint, HintQueue } from "./hint-queue.ts";
 import { after, SERVER_TRANSITIONS, type ServerFact, type ServerPhase } from "./phases.ts";
 import { receiptParts } from "./receipt-parts.ts";
+import { ReceivedSignals, type SignalPlain } from "./received-signals.ts";
 import { resumeResult } from "./resume.ts";
 import { classify } from "./sequence.ts";
 import { SubmitQueue } from "./submit-queue.ts";
@@ -68,6 +70,8 @@ export type ServerEffect =
     }
   /** Answer it once with `replied`. */
   | { readonly kind: "call"; readonly call: CallPlain }
+  /** Tell those whom it concerns. [SIG-1] */
+  | { readonly kind: "signal"; readonly signal: SignalPlain }
   | { readonly kind: "write"; readonly bytes: Uint8Array }
   | { readonly kind: "close"; readonly because: Violation };
 
@@ -87,6 +91,8 @@ export class ServerSession {
   readonly #writer = new FrameWriter();
   readonly #submits: SubmitQueue;
   readonly #calls = new ReceivedCalls();
+  readonly #signals: ReceivedSignals;
+  readonly #hints: HintQueue;
   readonly #deliveries: Outstanding;
   #phase: ServerPhase = "opening";
   #timers: LinkTimers | undefined;
@@ -112,6 +118,8 @@ export class ServerSession {
     this.#limits = limits;
     this.#clock = new LinkClock(nowMs);
     this.#submits = new SubmitQueue(limits.submitWindow);
+    this.#signals = new ReceivedSignals(nowMs);
+    this.#hints = new HintQueue(nowMs);
     this.#deliveries = new Outstanding({ count: 0, bytes: 0 });
   }
 
@@ -221,6 +229,11 @@ export class ServerSession {
     this.#clock.saidMs = nowMs;
   }
 
+  /** What the device may want to know. Dropped while there is no room for it. [SIG-5] */
+  hinted(hints: readonly Hint[], nowMs: number): void {
+    if (this.#phase === "open") this.#hints.add(hints, nowMs);
+  }
+
   /** The timeline may have grown. A hint: a lost one is made good by the next ping. */
   woken(head: number): void {
     if (head > this.#head) this.#head = head;
@@ -229,11 +242,14 @@ export class ServerSession {
   /** The link takes no more for now, or takes again. */
   paused(paused: boolean): void {
     this.#paused = paused;
+    this.#hints.paused(paused);
   }
 
   /** The time of {@link deadlineMs} has come, or any other time. */
   elapsed(nowMs: number): void {
     if (this.#phase === "closed" || nowMs < this.deadlineMs()) return;
+    this.#signals.elapsed(nowMs);
+    this.#hints.elapsed(nowMs);
     const { heardMs, openedMs } = this.#clock;
     const timers = this.#timers;
     if (this.#closing !== undefined && nowMs >= this.#closing.atMs) {
@@ -294,6 +310,7 @@ export class ServerSession {
     if (this.#inForce && this.#phase === "open" && !this.#paused) {
       for (const call of this.#calls.take()) effects.push({ kind: "call", call });
     }
+    if (this.#phase === "open") this.#flushSignals(effects);
     const load = this.#nextLoad();
     if (load !== undefined) effects.push(load);
     if (!this.#writer.empty) effects.push({ kind: "write", bytes: this.#writer.take() });
@@ -318,6 +335,7 @@ export class ServerSession {
       return Math.min(deadline, openedMs + this.#limits.handshakeMs);
     }
     deadline = Math.min(deadline, heardMs + timers.idleMs);
+    deadline = Math.min(deadline, this.#signals.deadlineMs, this.#hints.deadlineMs);
     if (timers.ageMs === 0 || this.#draining) return deadline;
     return Math.min(deadline, openedMs + timers.ageMs);
   }
@@ -362,6 +380,8 @@ export class ServerSession {
         const fault = this.#calls.received(frame.value);
         return fault && this.#close(fault);
       }
+      case "signal":
+        return this.#signals.received(frame.value, nowMs);
       case "credit":
         this.#deliveries.window = this.#bounded(frame.value.window ?? { count: 0, bytes: 0 });
         this.#full = false;
@@ -376,11 +396,19 @@ export class ServerSession {
       case "deliver":
       case "drain":
       case "reply":
+      case "hints":
         assert(false, "the frame rules let no device send this [FRM-7]");
         return;
       default:
         unreachable(frame);
     }
+  }
+
+  /** Hints leave behind everything else that there is to write, or not at all. [SIG-5] */
+  #flushSignals(effects: ServerEffect[]): void {
+    for (const signal of this.#signals.take()) effects.push({ kind: "signal", signal });
+    const hints = this.#hints.take();
+    if (hints !== undefined) this.#writer.push("hints", hints);
   }
 
   #helloed(claim: AttachClaim | Violation): void {

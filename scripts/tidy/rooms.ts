@@ -38,8 +38,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/auth",
       "server/links",
       "server/operations",
+      "server/rpc",
       "server/services",
       "server/sessions",
+      "server/signals",
       "server/store/store.ts",
     ],
     packages: "node",
@@ -57,8 +59,23 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/auth/authenticate.ts",
       "server/operations",
       "server/services",
+      "server/signals",
       "server/store/store.ts",
     ],
+    packages: "node",
+  },
+  "server/signals": {
+    reads: [
+      "gen",
+      "protocol",
+      "server/operations",
+      "server/store/store.ts",
+      "server/store/documents.ts",
+    ],
+    packages: [PROTOBUF],
+  },
+  "server/rpc": {
+    reads: ["gen", "protocol", "server/auth/authenticate.ts", "server/links", "server/services"],
     packages: "node",
   },
   "server/services": {
@@ -123,6 +140,7 @@ export const TIMER_PLACES = [
   "client/sleep.ts",
   "platform",
   "server/links",
+  "server/rpc",
   "server/server.ts",
   "server/sessions/alarms.ts",
 ];

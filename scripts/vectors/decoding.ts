@@ -310,6 +310,20 @@ const RULES: readonly (readonly [
   ],
   ["call", bytesField(13, field(1, 1)), { call: { id: "1" } }, "device", "open"],
   ["reply", bytesField(14, field(1, 1)), { reply: { id: "1" } }, "service", "open"],
+  [
+    "signal",
+    bytesField(15, bytesField(1, field(2, 1))),
+    { signal: { typing: { active: true } } },
+    "device",
+    "open",
+  ],
+  [
+    "hints",
+    bytesField(16, bytesField(2, field(2, 4))),
+    { hints: { presence: [{ state: "PRESENCE_STATE_ONLINE" }] } },
+    "service",
+    "open",
+  ],
 ];
 
 export const FRAME_RULE_VECTORS: readonly DecodingVector[] = RULES.flatMap(

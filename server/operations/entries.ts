@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
+import { isConversationId } from "../../protocol/conversation-id.ts";
 import {
   type EntryContent,
   type EntryRef,
@@ -9,7 +10,7 @@ import {
   type PlanningState,
   type RefusePlan,
 } from "../store/store.ts";
-import { isConversationId, type Membership, membershipReads, messageLog } from "./conversations.ts";
+import { type Membership, membershipReads, messageLog } from "./conversations.ts";
 import type { Sender } from "./plan.ts";
 
 /** A message that an operation is about. */

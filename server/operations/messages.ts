@@ -14,6 +14,7 @@ import type {
   SendDirect,
   SendMessage,
 } from "../../gen/posthorn/v1/operation_pb.ts";
+import { directConversationId, directUsers } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { numbersFrom } from "../../protocol/number-set.ts";
 import type {
@@ -25,9 +26,7 @@ import type {
 } from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import {
-  directConversationId,
   directsRef,
-  directUsers,
   headReads,
   joinedReads,
   type Membership,
@@ -47,6 +46,7 @@ import {
   mentionsRefusal,
 } from "./mentions.ts";
 import type { OperationRules, Sender } from "./plan.ts";
+import { contactListing, contactsRef } from "./presence.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
 
 /** Direct conversations that a user's list holds: the least lately written in goes first. */
@@ -83,7 +83,14 @@ function asSendMessage({ toUserId, content }: SendDirect, { userId }: Sender): S
 
 export function sendMessageReads(operation: Sent, sender: Sender): PlanningReads {
   const { conversationId, reference } = operation;
-  const reads = [membershipReads(sender, conversationId), headReads(sender, conversationId)];
+  const documents = isDirectOf(sender, conversationId)
+    ? [contactsRef(sender.tenant, sender.userId)]
+    : [];
+  const reads = [
+    membershipReads(sender, conversationId),
+    headReads(sender, conversationId),
+    { users: [], documents },
+  ];
   if (reference === undefined) return joinedReads(...reads);
   const named = { conversationId, conversationSeq: reference.conversationSeq };
   return joinedReads(...reads, messageReads(sender, named));
@@ -131,7 +138,10 @@ export function planSendMessage(
     requires,
     // What is recalled meanwhile cannot be referred to any more.
     requiresEntries: referred.requiresEntries,
-    adds: directListings(sender, conversationId, state),
+    adds: [
+      ...directListings(sender, conversationId, state),
+      ...contactListings(sender, conversationId, state),
+    ],
     marks: [
       // What somebody says it has read. [CNV-33]
       { ref: readRef(tenant, conversationId, userId), numbers: "own" },
@@ -180,6 +190,19 @@ function directListings(
     name: conversationId,
     countMax: DIRECTS_MAX,
   }));
+}
+
+function isDirectOf({ userId }: Sender, conversationId: string): boolean {
+  return directUsers(conversationId)?.includes(userId) ?? false;
+}
+
+function contactListings(
+  sender: Sender,
+  conversationId: string,
+  state: PlanningState,
+): readonly NameAddition[] {
+  const users = directUsers(conversationId) ?? [];
+  return users.flatMap((userId) => contactListing(sender, userId, state));
 }
 
 /** Another content for a message, under its own number. [CNV-17] */

@@ -34,6 +34,7 @@ import {
   sendMessageReads,
 } from "./messages.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
+import { planSetPresencePolicy, presencePolicyRef } from "./presence.ts";
 import { planReact, reactReads } from "./reactions.ts";
 
 /** Who submits: authenticated, never taken from what the device says (P26). */
@@ -123,6 +124,8 @@ function readsOfOne(
     case "leaveConversation":
     case "changeConversation":
       return membershipReads(sender, operation.value.conversationId);
+    case "setPresencePolicy":
+      return { users: [], documents: [presencePolicyRef(sender.tenant, sender.userId)] };
     case "changePreferences":
       return { users: [] };
   }
@@ -217,5 +220,7 @@ export function planOperation(
       return planChangeConversation(operation.value, sender, state, rules);
     case "changePreferences":
       return planChangePreferences(operation.value, sender);
+    case "setPresencePolicy":
+      return planSetPresencePolicy(operation.value, sender, state);
   }
 }

@@ -6,10 +6,13 @@ import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { Delimiter } from "../../protocol/delimit.ts";
 import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
 import type { AcceptedLink } from "../../protocol/link.ts";
+import type { SignalPlain } from "../../protocol/session/received-signals.ts";
 import { openAuthenticator } from "../auth/open.ts";
 import { CONVERSATION_RULES } from "../operations/conversations.ts";
 import { PublishBudget } from "../operations/publish-budget.ts";
 import { Services } from "../services/service.ts";
+import type { SignalMember } from "../signals/attendance.ts";
+import { SignalBoard } from "../signals/board.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
 import { type DriverContext, SessionDriver } from "./driver.ts";
@@ -49,22 +52,25 @@ function heldStore() {
 }
 
 function nodeOf(store: MemoryStore): DriverContext {
+  const alarms = new Alarms({ nowMs: () => 1, timer: () => () => {} });
+  const failed = (where: string, error: unknown) => assert.fail(`${where}: ${error}`);
   return {
     store,
     authenticator: openAuthenticator(),
-    services: new Services(),
+    services: new Services({ roleIn: async () => undefined }),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: CONVERSATION_RULES,
     hub: new Hub(store),
-    alarms: new Alarms({ nowMs: () => 1, timer: () => () => {} }),
+    signals: new SignalBoard({ store, deadlines: alarms, failed }),
+    alarms,
     limits: LIMITS,
     observer: {
       attached: () => {},
       closed: () => {},
       committed: () => {},
       delivered: () => {},
-      failed: (where, error) => assert.fail(`${where}: ${error}`),
+      failed,
     },
   };
 }
@@ -176,6 +182,29 @@ test("[SES-6] [SES-18] an attach that is overtaken tells the one that it fenced 
   await newer.say(READY);
   assert.equal(newer.closedWith, ErrorCode.ATTACH_OVERTAKEN);
   assert.equal(older.closedWith, ErrorCode.SUPERSEDED);
+});
+
+test("[SIG-1] nothing is heard before the attachment is in force, whatever comes behind Ready", async () => {
+  const { store, hold } = heldStore();
+  const node = nodeOf(store);
+  const heard: string[] = [];
+  const signals = {
+    join: () => () => {},
+    committed: () => {},
+    signalled: ({ sender }: SignalMember, signal: SignalPlain) => {
+      heard.push(`${sender.userId} ${signal.case}`);
+    },
+  };
+  const peer = new Peer({ ...node, signals });
+  await peer.hello(0);
+  hold(true);
+  const value = { conversationId: "d:alice:bob", active: true };
+  const typing: Frame = { kind: "signal", value: { kind: { case: "typing", value } } };
+  await peer.say(READY, typing, { kind: "signal", value: { kind: { case: undefined } } });
+  assert.deepEqual(heard, []);
+  hold(false);
+  await rest();
+  assert.deepEqual(heard, ["alice typing"]);
 });
 
 test("[SES-6] a session that another node fenced off learns it with its next Ack", async () => {

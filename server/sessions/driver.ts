@@ -7,6 +7,7 @@ import type { AcceptedLink, Link, LinkHandler } from "../../protocol/link.ts";
 import type { CallPlain } from "../../protocol/session/calls.ts";
 import type { FlowWindow } from "../../protocol/session/flow.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
+import type { Hint } from "../../protocol/session/hint-queue.ts";
 import {
   type DrainNotice,
   type ServerEffect,
@@ -19,6 +20,8 @@ import type { ConversationRules } from "../operations/conversations.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
+import type { SignalMember } from "../signals/attendance.ts";
+import type { SignalBoard } from "../signals/board.ts";
 import {
   type Attachment,
   type CommitOutcome,
@@ -65,6 +68,8 @@ export interface DriverContext {
   /** Undefined where devices cannot register: everybody is who they say, or proofs are off. */
   readonly logins?: Logins | undefined;
   readonly hub: Hub;
+  /** Whom to tell what devices say in passing. */
+  readonly signals: Pick<SignalBoard, "join" | "signalled" | "committed">;
   readonly alarms: Alarms;
   /** For certificates, and for ids. */
   readonly crypto: CryptoProvider;
@@ -86,7 +91,7 @@ const PLANNING_ATTEMPTS_MAX = 32;
  * Feeds one {@link ServerSession} and obeys its effects: the only place where session effects
  * become input and output, and the only place where trouble outside is caught.
  */
-export class SessionDriver implements LinkHandler, HubMember {
+export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   readonly #context: DriverContext;
   readonly #link: AcceptedLink;
   readonly #session: ServerSession;
@@ -121,6 +126,10 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   get device(): DeviceRef {
     return this.#attachment.device;
+  }
+
+  get sender(): Sender {
+    return this.#sender as Sender;
   }
 
   get generation(): number {
@@ -159,6 +168,10 @@ export class SessionDriver implements LinkHandler, HubMember {
 
   woken(head: number): void {
     this.#feed(() => this.#session.woken(head));
+  }
+
+  hinted(hints: readonly Hint[]): void {
+    this.#feed(() => this.#session.hinted(hints, this.#context.alarms.nowMs()));
   }
 
   superseded(): void {
@@ -222,6 +235,8 @@ export class SessionDriver implements LinkHandler, HubMember {
       case "call":
         void this.#answer(effect.call);
         return;
+      case "signal":
+        return this.#context.signals.signalled(this, effect.signal);
       case "write":
         if (!this.#link.write(effect.bytes)) this.#session.paused(true);
         return;
@@ -299,7 +314,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   async #attach(): Promise<void> {
-    const { store, hub, observer } = this.#context;
+    const { store, hub, signals, observer } = this.#context;
     const { device, attachment, agent, heldThrough } = this.#attachment;
     const outcome = await store.attach({ device, attachment });
     // Its own link may be gone, and what it fenced off is fenced off all the same.
@@ -316,7 +331,10 @@ export class SessionDriver implements LinkHandler, HubMember {
     const held = { ...this.#position, deliveredThrough: heldThrough, resultsThrough };
     if (heldThrough > 0) void this.#advance(held);
     // Joined before the first load: a wake-up between the two would otherwise be lost.
-    this.#leave = hub.join(this);
+    const leaves = [hub.join(this), signals.join(this)];
+    this.#leave = () => {
+      for (const leave of leaves) leave();
+    };
     const { generation, sessionId } = attachment;
     observer.attached({ device, generation, sessionId, link: this.#link, agent });
     this.#link.sealed?.issueTicket(subjectOf(device));
@@ -344,7 +362,7 @@ export class SessionDriver implements LinkHandler, HubMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
-    const { store, limits, crypto, conversations, publishing, alarms } = this.#context;
+    const { store, limits, crypto, conversations, publishing, signals, alarms } = this.#context;
     const rules = { ...limits, crypto, conversations };
     const sender = this.#sender as Sender;
     const named = submits.map((submit) => decodeOperation(submit.operation));
@@ -363,6 +381,7 @@ export class SessionDriver implements LinkHandler, HubMember {
       outcome = await store.commit({ ...this.#position, submits: planned });
       if (outcome.kind !== "stale") break;
     }
+    if (outcome.kind === "committed") signals.committed(sender, decoded);
     return outcome;
   }
 

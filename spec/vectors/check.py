@@ -18,6 +18,9 @@ COUNTER_MAX = 2**53 - 1
 ENUM_NAMES = {
     "CursorStart": ["CURSOR_START_UNSPECIFIED", "CURSOR_START_EARLIEST", "CURSOR_START_LATEST"],
     "LostReason": ["LOST_REASON_UNSPECIFIED", "LOST_REASON_RETENTION"],
+    "PresenceState": [
+        "PRESENCE_STATE_" + state for state in ["UNSPECIFIED", "OFFLINE", "AWAY", "BUSY", "ONLINE"]
+    ],
 }
 
 
@@ -101,8 +104,19 @@ MESSAGES = {
     "Close": table("code:ErrorCode detail:string requirement:string"),
     "Call": table("id:uint64 method:string request:bytes"),
     "Reply": table("id:uint64 code:ErrorCode response:bytes"),
+    "Signal": table("typing:Typing setPresence:SetPresence watch:Watch"),
+    "Typing": table("conversationId:string active:bool"),
+    "SetPresence": table("state:PresenceState"),
+    "Watch": table("userIds:string*"),
+    "Hints": table("typing:TypingHint* presence:PresenceHint* heads:HeadHint*"),
+    "TypingHint": table("conversationId:string userId:string active:bool"),
+    "PresenceHint": table("userId:string state:PresenceState lastSeenMs:uint64"),
+    "HeadHint": table("conversationId:string head:uint64"),
 }
-ONEOF = {"resumed", "replaying", "lost", "epochChanged"}
+ONEOFS = {
+    "ResumeResult": {"resumed", "replaying", "lost", "epochChanged"},
+    "Signal": {"typing", "setPresence", "watch"},
+}
 
 # Kinds by field number: JSON name, message, senders, phases of the receiver.
 DEVICE, SERVICE, BOTH = {"device"}, {"service"}, {"device", "service"}
@@ -121,8 +135,11 @@ KINDS = {
     12: ("close", "Close", BOTH, {"opening", "joining", "open"}),
     13: ("call", "Call", DEVICE, {"open"}),
     14: ("reply", "Reply", SERVICE, {"open"}),
+    15: ("signal", "Signal", DEVICE, {"open"}),
+    16: ("hints", "Hints", SERVICE, {"open"}),
 }
-WIRE_TYPES = {"uint32": 0, "uint64": 0, "ErrorCode": 0, "CursorStart": 0, "LostReason": 0, "fixed32": 5}
+WIRE_TYPES = {"uint32": 0, "uint64": 0, "bool": 0, "ErrorCode": 0, "fixed32": 5}
+WIRE_TYPES |= dict.fromkeys(ENUM_NAMES, 0)
 
 
 def varint(data, at):
@@ -171,6 +188,8 @@ def scalar(kind, value):
         return base64.b64encode(value).decode("ascii") or None
     if kind == "fixed32":
         return int.from_bytes(value, "little") or None
+    if kind == "bool":
+        return value != 0 or None
     if kind == "uint32":
         return value % 2**32 or None
     if kind == "ErrorCode":
@@ -189,8 +208,8 @@ def message(name, data):
         if wire != WIRE_TYPES.get(kind, 2):
             malformed()
         item = message(kind, value) if kind in MESSAGES else scalar(kind, value)
-        if name == "ResumeResult" and key in ONEOF:
-            for other in ONEOF - {key}:
+        if key in ONEOFS.get(name, ()):
+            for other in ONEOFS[name] - {key}:
                 result.pop(other, None)
         if repeated:
             result.setdefault(key, []).append(item)

@@ -1,4 +1,4 @@
-// Command verify checks the vectors of the envelope and of secure chat with an implementation of its own:
+// Command verify checks the vectors of the envelope, of secure chat and of conversations with an implementation of its own:
 //
 //	go -C verify/go run . "$PWD/spec/vectors"
 //
@@ -48,8 +48,9 @@ func (r *report) checkFile(path string) error {
 
 // nameOf a file: those of the envelope and of secure chat have the same names.
 func nameOf(path string) string {
-	if filepath.Base(filepath.Dir(path)) == "secure" {
-		return "secure/" + filepath.Base(path)
+	switch folder := filepath.Base(filepath.Dir(path)); folder {
+	case "secure", "conversation":
+		return folder + "/" + filepath.Base(path)
 	}
 	return filepath.Base(path)
 }
@@ -62,8 +63,9 @@ func main() {
 	paths, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope", "*.json"))
 	beside, _ := filepath.Glob(filepath.Join(os.Args[1], "envelope-*.json"))
 	ofChats, _ := filepath.Glob(filepath.Join(os.Args[1], "secure", "*.json"))
+	ofConversations, _ := filepath.Glob(filepath.Join(os.Args[1], "conversation", "*.json"))
 	var r report
-	for _, path := range slices.Concat(paths, beside, ofChats) {
+	for _, path := range slices.Concat(paths, beside, ofChats, ofConversations) {
 		if filepath.Base(path) == "schema.json" {
 			continue
 		}

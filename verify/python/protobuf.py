@@ -1,4 +1,4 @@
-"""As much of Protobuf as the messages of the envelope need."""
+"""As much of Protobuf as the messages of the envelope, and events, need."""
 
 from faults import Fault
 
@@ -41,6 +41,15 @@ def fields(data):
             raise Fault("parse", "a field that is cut")
         yield number, wire, bytes(data[at : at + length])
         at += length
+
+
+def packed_varints(data):
+    """The numbers of a repeated field that stand in one."""
+    values, at = [], 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        values.append(value)
+    return values
 
 
 def decode(schema, data):

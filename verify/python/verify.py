@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """
-Checks the vectors of the envelope and of secure chat with an implementation of its own.
+Checks the vectors of the envelope, of secure chat and of conversations with an implementation of its own.
 
     python3 verify/python/verify.py spec/vectors
 
-Written from chapters 11 to 13 alone; needs Python and its `cryptography` package. Prints a count for each
+Written from chapters 11 to 13 and 16 alone; needs Python and its `cryptography` package. Prints a count for each
 file, what was skipped and why, and every case that disagrees; then the status is 1.
 """
 
@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 import checks
+from conversation_checks import CHECKS as CONVERSATION_CHECKS
 from faults import Disagreement, Fault, Skipped
 from handshake_check import check_handshake
 from link_check import check_link
@@ -41,6 +42,7 @@ CHECKS = {
     "draft-link": checks.check_draft,
     "handshake": check_handshake,
     **SECURE_CHECKS,
+    **CONVERSATION_CHECKS,
 }
 
 
@@ -74,7 +76,8 @@ def judge(case):
 
 def name_of(path):
     """Files of the envelope and of secure chat have the same names."""
-    return f"secure/{path.name}" if path.parent.name == "secure" else path.name
+    folder = path.parent.name
+    return f"{folder}/{path.name}" if folder in ("secure", "conversation") else path.name
 
 
 def check_file(path, skipped, wrong):
@@ -95,7 +98,7 @@ def check_file(path, skipped, wrong):
 
 def main(folder):
     skipped, wrong, total = [], [], 0
-    patterns = ("envelope/*.json", "envelope-*.json", "secure/*.json")
+    patterns = ("envelope/*.json", "envelope-*.json", "secure/*.json", "conversation/*.json")
     paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     files = [path for path in paths if path.name != "schema.json"]
     for path in files:

@@ -10,13 +10,15 @@ import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Conversation, Member, MemberRole, Preferences } from "./conversation_pb.ts";
 import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
+import type { PresencePolicy } from "./signal_pb.ts";
+import { file_posthorn_v1_signal } from "./signal_pb.ts";
 import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEimgMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSABCBgoEa2luZCJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSqaAQoNUmVmZXJlbmNlS2luZBIeChpSRUZFUkVOQ0VfS0lORF9VTlNQRUNJRklFRBAAEhgKFFJFRkVSRU5DRV9LSU5EX1JFUExZEAESGQoVUkVGRVJFTkNFX0tJTkRfVEhSRUFEEAISGAoUUkVGRVJFTkNFX0tJTkRfUVVPVEUQAxIaChZSRUZFUkVOQ0VfS0lORF9DT01NRU5UEAQqnAEKDkF0dGFjaG1lbnRLaW5kEh8KG0FUVEFDSE1FTlRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUFUVEFDSE1FTlRfS0lORF9JTUFHRRABEhkKFUFUVEFDSE1FTlRfS0lORF9BVURJTxACEhkKFUFUVEFDSE1FTlRfS0lORF9WSURFTxADEhgKFEFUVEFDSE1FTlRfS0lORF9GSUxFEARCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEi4QMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSqaAQoNUmVmZXJlbmNlS2luZBIeChpSRUZFUkVOQ0VfS0lORF9VTlNQRUNJRklFRBAAEhgKFFJFRkVSRU5DRV9LSU5EX1JFUExZEAESGQoVUkVGRVJFTkNFX0tJTkRfVEhSRUFEEAISGAoUUkVGRVJFTkNFX0tJTkRfUVVPVEUQAxIaChZSRUZFUkVOQ0VfS0lORF9DT01NRU5UEAQqnAEKDkF0dGFjaG1lbnRLaW5kEh8KG0FUVEFDSE1FTlRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUFUVEFDSE1FTlRfS0lORF9JTUFHRRABEhkKFUFUVEFDSE1FTlRfS0lORF9BVURJTxACEhkKFUFUVEFDSE1FTlRfS0lORF9WSURFTxADEhgKFEFUVEFDSE1FTlRfS0lORF9GSUxFEARCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -85,6 +87,14 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: PreferencesChanged;
     case: "preferencesChanged";
+  } | {
+    /**
+     * The user has set to whom its presence is shown.
+     *
+     * @generated from field: posthorn.v1.PresencePolicyChanged presence_policy_changed = 8;
+     */
+    value: PresencePolicyChanged;
+    case: "presencePolicyChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -94,6 +104,27 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 0);
+
+/**
+ * The user has set to whom its presence is shown. Goes to the user's own devices.
+ *
+ * @generated from message posthorn.v1.PresencePolicyChanged
+ */
+export type PresencePolicyChanged = Message$1<"posthorn.v1.PresencePolicyChanged"> & {
+  /**
+   * From now on.
+   *
+   * @generated from field: posthorn.v1.PresencePolicy policy = 1;
+   */
+  policy?: PresencePolicy | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.PresencePolicyChanged.
+ * Use `create(PresencePolicyChangedSchema)` to create a new message.
+ */
+export const PresencePolicyChangedSchema: GenMessage<PresencePolicyChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 1);
 
 /**
  * Somebody reacts to a message, or does not any more.
@@ -142,7 +173,7 @@ export type ReactionChanged = Message$1<"posthorn.v1.ReactionChanged"> & {
  * Use `create(ReactionChangedSchema)` to create a new message.
  */
 export const ReactionChangedSchema: GenMessage<ReactionChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 1);
+  messageDesc(file_posthorn_v1_event, 2);
 
 /**
  * Somebody has read, or got, messages. Goes to the user's own devices; to the other one of a direct conversation and to the members of
@@ -185,7 +216,7 @@ export type MarksChanged = Message$1<"posthorn.v1.MarksChanged"> & {
  * Use `create(MarksChangedSchema)` to create a new message.
  */
 export const MarksChangedSchema: GenMessage<MarksChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 2);
+  messageDesc(file_posthorn_v1_event, 3);
 
 /**
  * The user has set something for itself. Goes to its own devices only.
@@ -206,7 +237,7 @@ export type PreferencesChanged = Message$1<"posthorn.v1.PreferencesChanged"> & {
  * Use `create(PreferencesChangedSchema)` to create a new message.
  */
 export const PreferencesChangedSchema: GenMessage<PreferencesChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 3);
+  messageDesc(file_posthorn_v1_event, 4);
 
 /**
  * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
@@ -248,7 +279,7 @@ export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> &
  * Use `create(ConversationChangedSchema)` to create a new message.
  */
 export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 4);
+  messageDesc(file_posthorn_v1_event, 5);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -298,7 +329,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 5);
+  messageDesc(file_posthorn_v1_event, 6);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -327,7 +358,7 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 6);
+  messageDesc(file_posthorn_v1_event, 7);
 
 /**
  * A message in a conversation, as it is now. Set by the service from the sender's operation and authenticated identity. When it is
@@ -405,7 +436,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 7);
+  messageDesc(file_posthorn_v1_event, 8);
 
 /**
  * Another message of the same conversation. Never its content: that would outlive its recall.
@@ -433,7 +464,7 @@ export type Reference = Message$1<"posthorn.v1.Reference"> & {
  * Use `create(ReferenceSchema)` to create a new message.
  */
 export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 8);
+  messageDesc(file_posthorn_v1_event, 9);
 
 /**
  * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
@@ -468,7 +499,7 @@ export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
  * Use `create(MentionsSchema)` to create a new message.
  */
 export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 9);
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * What a message says.
@@ -521,7 +552,7 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 10);
+  messageDesc(file_posthorn_v1_event, 11);
 
 /**
  * A picture, a recording or another file, kept elsewhere.
@@ -605,7 +636,7 @@ export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 11);
+  messageDesc(file_posthorn_v1_event, 12);
 
 /**
  * A place on the earth, WGS 84.
@@ -640,7 +671,7 @@ export type Location = Message$1<"posthorn.v1.Location"> & {
  * Use `create(LocationSchema)` to create a new message.
  */
 export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 12);
+  messageDesc(file_posthorn_v1_event, 13);
 
 /**
  * What a message has to do with another one.

@@ -10,13 +10,15 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { Ack, Call, Close, Credit, Deliver, Drain, Hello, Ping, Pong, Ready, Reply, Submit, SubmitAck, Welcome } from "./session_pb.ts";
 import { file_posthorn_v1_session } from "./session_pb.ts";
+import type { Hints, Signal } from "./signal_pb.ts";
+import { file_posthorn_v1_signal } from "./signal_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/frame.proto.
  */
 export const file_posthorn_v1_frame: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9mcmFtZS5wcm90bxILcG9zdGhvcm4udjEiyAUKBUZyYW1lEi4KBWhlbGxvGAEgASgLMhIucG9zdGhvcm4udjEuSGVsbG9CCYq1GAUIARIBAUgAEjIKB3dlbGNvbWUYAiABKAsyFC5wb3N0aG9ybi52MS5XZWxjb21lQgmKtRgFCAISAQFIABIuCgVyZWFkeRgDIAEoCzISLnBvc3Rob3JuLnYxLlJlYWR5QgmKtRgFCAESAQJIABI0CgZzdWJtaXQYBCABKAsyEy5wb3N0aG9ybi52MS5TdWJtaXRCDYq1GAkIARIBAxgBIAFIABI5CgpzdWJtaXRfYWNrGAUgASgLMhYucG9zdGhvcm4udjEuU3VibWl0QWNrQguKtRgHCAISAQMgAUgAEjYKB2RlbGl2ZXIYBiABKAsyFC5wb3N0aG9ybi52MS5EZWxpdmVyQg2KtRgJCAISAQMYAiABSAASLAoDYWNrGAcgASgLMhAucG9zdGhvcm4udjEuQWNrQguKtRgHCAESAQMgAUgAEiwKBHBpbmcYCCABKAsyES5wb3N0aG9ybi52MS5QaW5nQgmKtRgFCAMSAQNIABIsCgRwb25nGAkgASgLMhEucG9zdGhvcm4udjEuUG9uZ0IJirUYBQgDEgEDSAASMAoGY3JlZGl0GAogASgLMhMucG9zdGhvcm4udjEuQ3JlZGl0QgmKtRgFCAMSAQNIABIuCgVkcmFpbhgLIAEoCzISLnBvc3Rob3JuLnYxLkRyYWluQgmKtRgFCAISAQNIABIwCgVjbG9zZRgMIAEoCzISLnBvc3Rob3JuLnYxLkNsb3NlQguKtRgHCAMSAwECA0gAEiwKBGNhbGwYDSABKAsyES5wb3N0aG9ybi52MS5DYWxsQgmKtRgFCAESAQNIABIuCgVyZXBseRgOIAEoCzISLnBvc3Rob3JuLnYxLlJlcGx5QgmKtRgFCAISAQNIAEIGCgRraW5kQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_options, file_posthorn_v1_session]);
+  fileDesc("Chdwb3N0aG9ybi92MS9mcmFtZS5wcm90bxILcG9zdGhvcm4udjEiqgYKBUZyYW1lEi4KBWhlbGxvGAEgASgLMhIucG9zdGhvcm4udjEuSGVsbG9CCYq1GAUIARIBAUgAEjIKB3dlbGNvbWUYAiABKAsyFC5wb3N0aG9ybi52MS5XZWxjb21lQgmKtRgFCAISAQFIABIuCgVyZWFkeRgDIAEoCzISLnBvc3Rob3JuLnYxLlJlYWR5QgmKtRgFCAESAQJIABI0CgZzdWJtaXQYBCABKAsyEy5wb3N0aG9ybi52MS5TdWJtaXRCDYq1GAkIARIBAxgBIAFIABI5CgpzdWJtaXRfYWNrGAUgASgLMhYucG9zdGhvcm4udjEuU3VibWl0QWNrQguKtRgHCAISAQMgAUgAEjYKB2RlbGl2ZXIYBiABKAsyFC5wb3N0aG9ybi52MS5EZWxpdmVyQg2KtRgJCAISAQMYAiABSAASLAoDYWNrGAcgASgLMhAucG9zdGhvcm4udjEuQWNrQguKtRgHCAESAQMgAUgAEiwKBHBpbmcYCCABKAsyES5wb3N0aG9ybi52MS5QaW5nQgmKtRgFCAMSAQNIABIsCgRwb25nGAkgASgLMhEucG9zdGhvcm4udjEuUG9uZ0IJirUYBQgDEgEDSAASMAoGY3JlZGl0GAogASgLMhMucG9zdGhvcm4udjEuQ3JlZGl0QgmKtRgFCAMSAQNIABIuCgVkcmFpbhgLIAEoCzISLnBvc3Rob3JuLnYxLkRyYWluQgmKtRgFCAISAQNIABIwCgVjbG9zZRgMIAEoCzISLnBvc3Rob3JuLnYxLkNsb3NlQguKtRgHCAMSAwECA0gAEiwKBGNhbGwYDSABKAsyES5wb3N0aG9ybi52MS5DYWxsQgmKtRgFCAESAQNIABIuCgVyZXBseRgOIAEoCzISLnBvc3Rob3JuLnYxLlJlcGx5QgmKtRgFCAISAQNIABIwCgZzaWduYWwYDyABKAsyEy5wb3N0aG9ybi52MS5TaWduYWxCCYq1GAUIARIBA0gAEi4KBWhpbnRzGBAgASgLMhIucG9zdGhvcm4udjEuSGludHNCCYq1GAUIAhIBA0gAQgYKBGtpbmRCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_options, file_posthorn_v1_session, file_posthorn_v1_signal]);
 
 /**
  * One frame. Exactly one kind is set; a frame with none, or with more than one on the wire, is FRAME_MALFORMED.
@@ -141,6 +143,22 @@ export type Frame = Message<"posthorn.v1.Frame"> & {
      */
     value: Reply;
     case: "reply";
+  } | {
+    /**
+     * Something said in passing, which may be dropped.
+     *
+     * @generated from field: posthorn.v1.Signal signal = 15;
+     */
+    value: Signal;
+    case: "signal";
+  } | {
+    /**
+     * What others have said in passing, which may be dropped.
+     *
+     * @generated from field: posthorn.v1.Hints hints = 16;
+     */
+    value: Hints;
+    case: "hints";
   } | { case: undefined; value?: undefined };
 };
 

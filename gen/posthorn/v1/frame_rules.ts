@@ -15,7 +15,9 @@ export type ColdFrameKind =
   | "drain"
   | "close"
   | "call"
-  | "reply";
+  | "reply"
+  | "signal"
+  | "hints";
 export type FrameKind = HotFrameKind | ColdFrameKind;
 export type FrameSender = "client" | "server" | "both";
 export type FramePhase = "opening" | "joining" | "open";
@@ -144,6 +146,22 @@ export const FRAME_RULES: Readonly<Record<FrameKind, FrameRule>> = {
   reply: {
     kind: "reply",
     number: 14,
+    sender: "server",
+    phases: ["open"],
+    counter: "none",
+    hot: false,
+  },
+  signal: {
+    kind: "signal",
+    number: 15,
+    sender: "client",
+    phases: ["open"],
+    counter: "none",
+    hot: false,
+  },
+  hints: {
+    kind: "hints",
+    number: 16,
     sender: "server",
     phases: ["open"],
     counter: "none",

@@ -11,6 +11,7 @@ import (
 
 var kinds = []string{
 	"", "hello", "welcome", "ready", "submit", "submit_ack", "deliver", "ack", "ping", "pong", "credit", "drain", "close",
+	"call", "reply", "signal", "hints",
 }
 
 var (
