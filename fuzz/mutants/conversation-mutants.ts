@@ -4,7 +4,7 @@ import type { Mutant } from "./mutant.ts";
 export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   {
     name: "conversations-recall-keeps",
-    title: "[CNV-18] tells of a recall, and leaves the content where it is",
+    title: "[CNV-19] tells of a recall, and leaves the content where it is",
     file: "server/operations/messages.ts",
     find:
       "    entry,\n    replaces: [{ ...entry, event }],\n    timelines: timelinesOf(tenant, " +
@@ -16,7 +16,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-recall-after-edit",
-    title: "[CNV-18] replaces what was planned on, whatever it has become",
+    title: "[CNV-25] replaces what was planned on, whatever it has become",
     file: "server/operations/entries.ts",
     find: "const requiresEntries = [{ ...entry, event }];",
     replace: "const requiresEntries: EntryContent[] = [];",
@@ -24,7 +24,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-recall-any-time",
-    title: "[CNV-19] lets a sender recall what it likes, whenever it likes",
+    title: "[CNV-18] lets a sender recall what it likes, whenever it likes",
     file: "server/operations/messages.ts",
     find: "if (isLate) return refuse(ErrorCode.RECALL_TOO_LATE);",
     replace: 'if (isLate && sender.userId === "") return refuse(ErrorCode.RECALL_TOO_LATE);',
@@ -32,7 +32,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-recall-by-member",
-    title: "[CNV-19] lets every member recall what others have sent",
+    title: "[CNV-18] lets every member recall what others have sent",
     file: "server/operations/messages.ts",
     find: "if (message.senderUserId !== sender.userId) return refuse(ErrorCode.NOT_PERMITTED);",
     replace: "",
@@ -40,7 +40,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-recall-keeps-reactions",
-    title: "[CNV-18] keeps the reactions to what was recalled",
+    title: "[CNV-19] keeps the reactions to what was recalled",
     file: "server/operations/messages.ts",
     find: "puts: [{ ref: reactions, bytes: new Uint8Array(0) }],",
     replace: "puts: reactions === undefined ? [] : [],",
@@ -153,7 +153,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-membership-not-required",
-    title: "[CNV-4] does what a member asked for who is out by now",
+    title: "[CNV-10] does what a member asked for who is out by now",
     file: "server/operations/conversations.ts",
     find: "const requires = users === undefined ? [{ ref, revision: document.revision }] : [];",
     replace:
@@ -201,7 +201,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-removed-still-told",
-    title: "[CNV-46] leaves in the record who is taken out",
+    title: "[CNV-43] leaves in the record who is taken out",
     file: "server/operations/members.ts",
     find: "[...conversation.members, ...changed].filter(([userId]) => !left.has(userId)),",
     replace: "[...conversation.members, ...changed].filter(([userId]) => userId !== undefined),",
@@ -242,7 +242,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-admin-takes-admins-out",
-    title: "[CNV-45] lets admins take out whom they are not above",
+    title: "[CNV-43] lets admins take out whom they are not above",
     file: "server/operations/members.ts",
     find: "return own.role === MemberRole.OWNER || role < own.role;",
     replace: "return own.role === MemberRole.OWNER || role <= own.role;",
@@ -258,7 +258,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-ordinal-reused",
-    title: "[CNV-40] gives a newcomer the place of somebody who has left",
+    title: "[CNV-45] gives a newcomer the place of somebody who has left",
     file: "server/operations/members.ts",
     find: "const nextOrdinal = Math.max(record.nextOrdinal, ...ordinals);",
     replace: "const nextOrdinal = Math.max(members.size, ...ordinals);",
@@ -322,7 +322,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-receipts-of-hidden",
-    title: "[CNV-35] shows by what was so when a mark was planned what is hidden by now",
+    title: "[CNV-34] shows by what was so when a mark was planned what is hidden by now",
     file: "server/operations/marks.ts",
     find: "[...membership.requires, { ref: preferred, revision: preferences.revision }];",
     replace: "[...membership.requires];",

@@ -51,7 +51,7 @@ const SAID = /said-\d+\./g;
 export const conversationsRecall = law({
   name: "conversations-recall",
   title:
-    "[CNV-17] [CNV-18] [CNV-19] what was recalled, or was before an edit, is nowhere in anything " +
+    "[CNV-17] [CNV-19] [CNV-25] what was recalled, or was before an edit, is nowhere in anything " +
     "that is kept, however the two met",
   kinds: ["recall done", "edit done", "stale", "together"],
   history: {
@@ -206,8 +206,8 @@ interface Kept {
 export const conversationsRoles = law({
   name: "conversations-roles",
   title:
-    "[CNV-5] [CNV-41] [CNV-43] [CNV-45] [CNV-46] [CNV-47] nobody does what its role does not " +
-    "allow, and no members are left without an owner",
+    "[CNV-5] [CNV-10] [CNV-18] [CNV-43] [CNV-46] [CNV-47] [CNV-48] nobody does what its role " +
+    "does not allow, and no members are left without an owner",
   kinds: ["change done", "leave done", "join done", "settings done", "change LAST_OWNER"],
   history: {
     asked: { change: 14, join: 5, leave: 4, settings: 3, send: 4, edit: 1, recall: 2, create: 1 },

@@ -5,9 +5,10 @@ import { playHistory } from "../conversations/play.ts";
 import { property } from "../property.ts";
 
 const TITLE =
-  "[CNV-1] [CNV-2] [CNV-4] [CNV-5] [CNV-6] [CNV-7] [CNV-10] [CNV-12] [CNV-13] [CNV-15] [CNV-16] " +
-  "[CNV-17] [CNV-18] [CNV-20] [CNV-21] [CNV-22] [CNV-23] [CNV-24] [CNV-30] [CNV-33] [CNV-34] " +
-  "[CNV-35] [CNV-40] [CNV-41] [CNV-42] [CNV-43] [CNV-46] [CNV-47] [CNV-48] [CNV-49] ";
+  "[CNV-1] [CNV-2] [CNV-4] [CNV-5] [CNV-6] [CNV-7] [CNV-10] [CNV-11] [CNV-12] [CNV-13] " +
+  "[CNV-15] [CNV-16] [CNV-17] [CNV-18] [CNV-19] [CNV-20] [CNV-21] [CNV-22] [CNV-23] " +
+  "[CNV-24] [CNV-25] [CNV-30] [CNV-32] [CNV-33] [CNV-34] [CNV-35] [CNV-40] [CNV-41] " +
+  "[CNV-42] [CNV-43] [CNV-44] [CNV-45] [CNV-46] [CNV-47] [CNV-48] [CNV-49] ";
 const HISTORY = drawnHistory({ asked: ALL_KINDS, steps: ALL_STEPS, batchMax: 3 });
 
 /** The whole of it, on the way that operations really take. */
@@ -74,7 +75,7 @@ export const conversationsModel = property<History>({
 
 export const conversationsLmdb = property<History>({
   name: "conversations-lmdb",
-  title: "[CNV-15] [CNV-18] [SEQ-14] the same on a disk that is opened again (P20)",
+  title: "[CNV-14] [CNV-17] [CNV-19] [SEQ-14] the same on a disk that is opened again (P20)",
   smokeRuns: 3,
   turns: 2,
   arbitrary: HISTORY,
