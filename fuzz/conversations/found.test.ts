@@ -10,7 +10,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
 import { messageLog } from "../../server/operations/conversations.ts";
 import { messageIn } from "../../server/operations/entries.ts";
-import type { Asked, Who } from "./asked.ts";
+import { type Asked, encodeAsked, type Who } from "./asked.ts";
 import { Bench, DEVICES, TENANT } from "./bench.ts";
 import { directId, madeId } from "./model-state.ts";
 import { Play } from "./play.ts";
@@ -148,4 +148,17 @@ test("[CNV-24] a message has sixteen kinds of reactions at most", () =>
     deepEqual(codes.slice(-2), [ErrorCode.UNSPECIFIED, ErrorCode.REACTION_REFUSED]);
     deepEqual(await does("ben1", reacts("r0"), reacts("r16")), [0, ErrorCode.REACTION_REFUSED]);
     deepEqual(await does("ann1", reacts("r1", true), reacts("r16")), [0, 0]);
+  }));
+
+test("[CNV-43] who talks without end is taken out all the same", () =>
+  history(async (story) => {
+    const { bench, play, does, group } = story;
+    await group([member("ben")]);
+    const removal = { kind: "change" as const, in: HERE, set: [], remove: ["ben"] };
+    const underway = await bench.plan(deviceOf("ann1"), [encodeAsked(removal)]);
+    await does("ben1", says("wait"));
+    const [result] = (await bench.commit(underway)) ?? [];
+    equal(result?.code, ErrorCode.UNSPECIFIED);
+    const by = { userId: "ann", deviceId: "ann1", plannedMs: 0, committedMs: bench.nowMs };
+    equal(play.model.submit(removal, by), 0);
   }));
