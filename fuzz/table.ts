@@ -1,5 +1,12 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import {
+  conversationsMentions,
+  conversationsRecall,
+  conversationsReceipts,
+  conversationsRoles,
+} from "./properties/conversation-laws.ts";
+import { conversationsMarks } from "./properties/conversation-marks.ts";
 import { conversationView } from "./properties/conversation-view.ts";
 import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
@@ -24,6 +31,7 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { numberSets } from "./properties/number-sets.ts";
 import { readBitmap } from "./properties/read-bitmap.ts";
 import { secureBinding } from "./properties/secure-binding.ts";
 import {
@@ -67,6 +75,12 @@ export const PROPERTIES: readonly Property[] = [
   stores,
   conversationsModel,
   conversationsLmdb,
+  conversationsRecall,
+  conversationsMentions,
+  conversationsRoles,
+  conversationsReceipts,
+  conversationsMarks,
+  numberSets,
   delimiting,
   frameRules,
   hotCodecsWrite,

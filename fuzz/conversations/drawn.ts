@@ -21,7 +21,15 @@ export interface DrawnAsked {
 }
 
 export interface Step {
-  readonly kind: "submit" | "begin" | "finish" | "together" | "repeat" | "wait" | "reopen";
+  readonly kind:
+    | "submit"
+    | "begin"
+    | "finish"
+    | "together"
+    | "cross"
+    | "repeat"
+    | "wait"
+    | "reopen";
   readonly device: number;
   readonly asked: readonly DrawnAsked[];
 }
@@ -45,29 +53,52 @@ export const ALL_KINDS: Weights = {
   raw: 1,
 };
 
-const STEPS: Readonly<Record<Step["kind"], number>> = {
+export type StepWeights = Readonly<Partial<Record<Step["kind"], number>>>;
+
+export const ALL_STEPS: StepWeights = {
   submit: 12,
   begin: 4,
   finish: 3,
   together: 3,
+  cross: 4,
   repeat: 1,
-  wait: 1,
+  wait: 2,
   reopen: 1,
 };
 
 /** Without the small ones that are drawn more often otherwise: here a number is a choice. */
 const NUMBER = fc.noBias(fc.nat(255));
 
-export function drawnAsked(weights: Weights): fc.Arbitrary<DrawnAsked> {
+function drawnAsked(weights: Weights): fc.Arbitrary<DrawnAsked> {
   const kinds = weighted(weights as Readonly<Record<AskedKind, number>>);
   return fc.record({ kind: kinds, at: NUMBER, a: NUMBER, b: NUMBER, c: NUMBER });
 }
 
-export function drawnStep(weights: Weights): fc.Arbitrary<Step> {
-  return fc.record({
-    kind: weighted(STEPS),
+/** Conversations that are there from the beginning, and what happens then. */
+export interface History {
+  readonly made: readonly DrawnAsked[];
+  readonly steps: readonly Step[];
+}
+
+export interface HistoryOptions {
+  readonly asked: Weights;
+  readonly steps: StepWeights;
+  /** Operations of one submit. */
+  readonly batchMax: number;
+}
+
+const STEPS_MIN = 10;
+const STEPS_MAX = 60;
+
+export function drawnHistory({ asked, steps, batchMax }: HistoryOptions): fc.Arbitrary<History> {
+  const step = fc.record({
+    kind: weighted(steps as Readonly<Record<Step["kind"], number>>),
     device: NUMBER,
-    asked: fc.array(drawnAsked(weights), { minLength: 1, maxLength: 3 }),
+    asked: fc.array(drawnAsked(asked), { minLength: 1, maxLength: batchMax }),
+  });
+  return fc.record({
+    made: fc.array(drawnAsked({ create: 1 }), { minLength: 1, maxLength: 5 }),
+    steps: fc.array(step, { minLength: STEPS_MIN, maxLength: STEPS_MAX, size: "max" }),
   });
 }
 
@@ -125,7 +156,7 @@ export function askedOf(
     case "recall":
       return { kind, in: id, seq: ownSeqAt(drawn, userId, conversation) };
     case "react": {
-      const reaction = b % 3 === 0 ? `r${c % 24}` : (REACTIONS[b % REACTIONS.length] as string);
+      const reaction = b % 2 === 0 ? "ok" : (REACTIONS[b % REACTIONS.length] as string);
       return { kind, in: id, seq: seqAt(a, conversation), reaction, remove: c % 4 === 0 };
     }
     case "mark":
@@ -152,11 +183,13 @@ export function askedOf(
 }
 
 /** Mostly one that the user is in. */
-function conversationAt({ at }: DrawnAsked, userId: string, model: Model): string {
+function conversationAt({ at, kind }: DrawnAsked, userId: string, model: Model): string {
   const made = [...model.state.conversations.keys()].filter((id) => id.startsWith("g:"));
   const which = at >> 4;
   const pick = (ids: readonly string[]) => ids[which % ids.length];
   const place = at % 16;
+  const strange = made.filter((id) => !model.listed(userId).includes(id));
+  if (kind === "join" && place < 11) return pick(strange) ?? pick(made) ?? "";
   // Much happens in one of them, so that there is something to meet.
   if (place < 8) return model.listed(userId)[0] ?? pick(made) ?? directId(userId, nameAt(which));
   if (place < 11) return pick(model.listed(userId)) ?? directId(userId, nameAt(which));
@@ -176,8 +209,9 @@ function seqAt(number: number, conversation: ModelConversation | undefined): num
   const head = conversation?.messages.length ?? 0;
   if (number === 63) return 0;
   if (number === 62) return 2 ** 60;
-  // The newest first: they are what one reacts to.
-  return Math.max(1, head + 1 - (number % (head + 1)));
+  // Mostly the newest: that is what all react to. The next one is not there yet.
+  if (number % 2 === 0) return Math.max(1, head);
+  return Math.max(1, head + 1 - ((number >> 1) % (head + 1)));
 }
 
 /** Mostly a message of one's own. */
@@ -246,7 +280,9 @@ function bent(set: Uint8Array, how: number): Uint8Array {
 function createAt({ at, a, b, c }: DrawnAsked, own: string): Asked {
   const odd = { 255: 5, 254: 1, 253: 0 } as Readonly<Record<number, number>>;
   const of = (odd[at] ?? (at % 3) + 2) as ConversationKind;
-  const others = USERS.filter((userId, index) => userId !== own && (b >> index) % 2 === 1);
+  const others = USERS.filter(
+    (userId, index) => b >= 64 && userId !== own && (b >> index) % 2 === 1,
+  );
   const members = others.map((userId, index) => ({
     userId,
     role: (((c >> index) % 3) + 1) as Role,
@@ -259,7 +295,7 @@ function createAt({ at, a, b, c }: DrawnAsked, own: string): Asked {
 }
 
 function settingsAt(one: number, other: number) {
-  const title = one === 200 ? "" : `title ${other % 5}`;
+  const title = one > 250 ? "" : `title ${other % 5}`;
   return { title, history: one === 201 ? 3 : one % 3, join: one === 202 ? 7 : other % 3 };
 }
 

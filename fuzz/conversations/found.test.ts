@@ -8,9 +8,11 @@ import {
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
-import type { Asked, Who } from "./asked.ts";
-import { Bench, DEVICES } from "./bench.ts";
-import { madeId } from "./model-state.ts";
+import { messageLog } from "../../server/operations/conversations.ts";
+import { messageIn } from "../../server/operations/entries.ts";
+import { type Asked, encodeAsked, type Who } from "./asked.ts";
+import { Bench, DEVICES, TENANT } from "./bench.ts";
+import { directId, madeId } from "./model-state.ts";
 import { Play } from "./play.ts";
 
 // What the property conversations-model has found, as short histories: each is checked against the
@@ -40,10 +42,10 @@ class Story {
     this.play = new Play(bench, () => {});
   }
 
-  async does(deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> {
+  readonly does = async (deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> => {
     const results = await this.play.submit(deviceOf(deviceId), asked);
     return results.map(({ code }) => code);
-  }
+  };
 
   /** What is begun is planned on what is there now, and committed after what comes between. */
   async meanwhile(deviceId: string, asked: Asked, between: () => Promise<unknown>) {
@@ -54,8 +56,8 @@ class Story {
   }
 
   /** Ann makes a group. */
-  async group(members: readonly Who[], history: HistoryVisibility = HistoryVisibility.JOINED) {
-    const settings = { title: "here", history, join: JoinRule.OPEN };
+  readonly group = async (members: readonly Who[]) => {
+    const settings = { title: "here", history: HistoryVisibility.JOINED, join: JoinRule.OPEN };
     await this.does("ann1", {
       kind: "create",
       nonce: NONCE,
@@ -63,7 +65,7 @@ class Story {
       settings,
       members,
     });
-  }
+  };
 }
 
 function deviceOf(deviceId: string): number {
@@ -121,4 +123,42 @@ test("[CNV-34] [CNV-35] who hides its receipts meanwhile shows none any more", (
       story.does("ann2", { kind: "preferences", hidden: true }),
     );
     equal(story.play.model.timeline("ben").length, 2);
+  }));
+
+test("[CNV-17] what somebody plans on stays as it was read, whatever takes its place", () =>
+  history(async ({ does, bench }) => {
+    const said = { kind: "direct" as const, to: "ben", text: "first" };
+    await does("ann1", said);
+    const log = messageLog(TENANT, directId("ann", "ben"));
+    const state = await bench.store.loadForPlanning({ users: [], entries: [{ log, seq: 1 }] });
+    await does("ann1", { kind: "edit", in: directId("ann", "ben"), seq: 1, text: "second" });
+    const [entry] = state.entries.values();
+    equal(entry && messageIn(entry.event)?.content?.kind.value, "first");
+  }));
+
+test("[CNV-24] a message has sixteen kinds of reactions at most", () =>
+  history(async ({ does, group }) => {
+    await group([member("ben")]);
+    await does("ann1", says("first"));
+    const reacts = (reaction: string, remove = false): Asked => {
+      return { kind: "react", in: HERE, seq: 1, reaction, remove };
+    };
+    const kinds = Array.from({ length: 17 }, (_, index) => `r${index}`);
+    const codes = await does("ann1", ...kinds.map((kind) => reacts(kind)));
+    deepEqual(codes.slice(-2), [ErrorCode.UNSPECIFIED, ErrorCode.REACTION_REFUSED]);
+    deepEqual(await does("ben1", reacts("r0"), reacts("r16")), [0, ErrorCode.REACTION_REFUSED]);
+    deepEqual(await does("ann1", reacts("r1", true), reacts("r16")), [0, 0]);
+  }));
+
+test("[CNV-43] who talks without end is taken out all the same", () =>
+  history(async (story) => {
+    const { bench, play, does, group } = story;
+    await group([member("ben")]);
+    const removal = { kind: "change" as const, in: HERE, set: [], remove: ["ben"] };
+    const underway = await bench.plan(deviceOf("ann1"), [encodeAsked(removal)]);
+    await does("ben1", says("wait"));
+    const [result] = (await bench.commit(underway)) ?? [];
+    equal(result?.code, ErrorCode.UNSPECIFIED);
+    const by = { userId: "ann", deviceId: "ann1", plannedMs: 0, committedMs: bench.nowMs };
+    equal(play.model.submit(removal, by), 0);
   }));

@@ -42,7 +42,7 @@ const ROLES: readonly MemberRole[] = [1, 2, 3, 4];
 export async function judgeTimeline(store: Store, model: Model, userId: string, after = 0) {
   const { entries } = await store.loadTimeline(userRefOf(TENANT, userId), after, PAGE);
   const texts = entries.map((entry) => `${entryText(entry)} @${entry.committedMs}`);
-  deepEqual(texts, model.timeline(userId).slice(after), `the timeline of ${userId}`);
+  deepEqual(texts, model.timeline(userId, after), `the timeline of ${userId}`);
   const seqs = entries.map(({ seq }) => seq);
   deepEqual(
     seqs,
@@ -141,18 +141,31 @@ function withOne(set: ReturnType<typeof numbersFrom>, number: number) {
 
 /** What a member's list shows is derived from what is kept, and never counted. [CNV-33] */
 function judgeCounts(model: Model, conversation: ModelConversation, documents: Documents): void {
-  const { id, members, messages } = conversation;
-  const numbers = (ref: DocumentRef) => numbersIn(documents(ref));
-  for (const [userId, { role, visibleFrom }] of members) {
-    const gone = union(numbers(readRef(TENANT, id, userId)), numbers(recalledRef(TENANT, id)));
-    const left = without(numbersFrom(visibleFrom, messages.length), gone);
-    const calls = union(
-      union(numbers(mentionsRef(TENANT, id, userId)), numbers(allMentionsRef(TENANT, id))),
-      numbers(roleMentionsRef(TENANT, id, role)),
-    );
-    const shown = { unread: count(left), mentions: count(intersection(calls, left)) };
+  for (const userId of conversation.members.keys()) {
+    const shown = shownCounts(conversation, userId, documents);
     deepEqual(shown, model.counts(userId, conversation), `what ${userId} has to read`);
   }
+}
+
+function shownCounts(
+  { id, members, messages }: ModelConversation,
+  userId: string,
+  documents: Documents,
+) {
+  const { role, visibleFrom } = members.get(userId) as ModelMember;
+  const numbers = (ref: DocumentRef) => numbersIn(documents(ref));
+  const gone = union(numbers(readRef(TENANT, id, userId)), numbers(recalledRef(TENANT, id)));
+  const left = without(numbersFrom(visibleFrom, messages.length), gone);
+  const calls = union(
+    union(numbers(mentionsRef(TENANT, id, userId)), numbers(allMentionsRef(TENANT, id))),
+    numbers(roleMentionsRef(TENANT, id, role)),
+  );
+  return { unread: count(left), mentions: count(intersection(calls, left)) };
+}
+
+/** How much a member is shown to have to read, from what the store keeps. */
+export async function countsOf(store: Store, conversation: ModelConversation, userId: string) {
+  return shownCounts(conversation, userId, await documentsOf(store, conversation));
 }
 
 async function judgeLog(store: Store, { id, messages, members }: ModelConversation) {

@@ -116,8 +116,9 @@ export class Model {
     return { unread: unread.length, mentions: calls.length };
   }
 
-  timeline(userId: string): readonly string[] {
-    return this.#user(userId).timeline.map(
+  timeline(userId: string, after = 0): readonly string[] {
+    const lines = this.#user(userId).timeline.slice(after);
+    return lines.map(
       ({ message, text, committedMs }) =>
         `${message === undefined ? text : messageText(message)} @${committedMs}`,
     );

@@ -1,3 +1,4 @@
+import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
@@ -12,4 +13,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SERVER_MUTANTS,
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
+  ...CONVERSATION_MUTANTS,
 ];

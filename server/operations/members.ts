@@ -159,7 +159,8 @@ export function planChangeMembers(
   );
   if (members.size > rules.conversations.membersMax) return refuse(ErrorCode.MEMBERS_FULL);
   if (!hasOwner(members)) return refuse(ErrorCode.LAST_OWNER);
-  const change = { conversation, requires, sender, rules, ...newHead(conversation, sender, state) };
+  const head = newHead(conversation, changed, { ...sender, heads: state.heads });
+  const change = { conversation, requires, sender, rules, ...head };
   return changePlan({ ...change, members, left }, changed);
 }
 
@@ -201,8 +202,9 @@ export function planJoinConversation(
   const isOpen = kind !== ConversationKind.DIRECT && settings?.join === JoinRule.OPEN;
   // All have left: whoever came in now would own nothing, and nobody could give it anything.
   const isLeft = conversation?.members.size === 0;
-  if (conversation === undefined || !isOpen || isLeft)
+  if (conversation === undefined || !isOpen || isLeft) {
     return refuse(ErrorCode.CONVERSATION_UNKNOWN);
+  }
   const role = kind === ConversationKind.CHANNEL ? MemberRole.READER : MemberRole.MEMBER;
   const who = { userId, role };
   const refused = newcomersRefusal([who], sender, state, rules);
@@ -212,7 +214,8 @@ export function planJoinConversation(
   const changed = byUser([create(MemberSchema, { ...who, ordinal, visibleFrom: BigInt(from) })]);
   const members = new Map([...conversation.members, ...changed]);
   if (members.size > rules.conversations.membersMax) return refuse(ErrorCode.MEMBERS_FULL);
-  const change = { conversation, requires, sender, rules, ...newHead(conversation, sender, state) };
+  const head = newHead(conversation, changed, { ...sender, heads: state.heads });
+  const change = { conversation, requires, sender, rules, ...head };
   return changePlan({ ...change, members }, changed);
 }
 
@@ -359,8 +362,17 @@ function newcomersFrom(
   return (heads.get(messageLog(tenant, id)) ?? 0) + 1;
 }
 
-/** That nothing was said since: a newcomer would be shown it. [CNV-7] */
-function newHead({ id }: Conversation, { tenant }: Sender, { heads }: PlanningState) {
+/**
+ * That nothing was said since: a newcomer would be shown it. Nothing else waits for that, so that
+ * whoever talks without end does not keep its removal away. [CNV-7]
+ */
+function newHead(
+  { id, record }: Conversation,
+  changed: ReadonlyMap<string, Member>,
+  { tenant, heads }: Pick<Sender, "tenant"> & Pick<PlanningState, "heads">,
+) {
+  const isNew = [...changed.values()].some(({ ordinal }) => ordinal >= record.nextOrdinal);
+  if (!isNew || record.settings?.history === HistoryVisibility.ALL) return {};
   const log = messageLog(tenant, id);
   return { requiresHeads: [{ log, head: heads.get(log) ?? 0 }] };
 }

@@ -150,7 +150,7 @@ export class MemoryDisk implements DurableView {
     for (const { log, seq, event } of group.replaced.values()) {
       const entries = this.logs.get(log) as LogEntry[];
       const { committedMs, event: before } = entries[seq - 1] as LogEntry;
-      entries[seq - 1] = { committedMs, event };
+      entries[seq - 1] = { committedMs, event: Uint8Array.from(event) };
       before.fill(0);
     }
     for (const [log, { events }] of group.logs) {

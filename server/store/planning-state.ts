@@ -11,7 +11,9 @@ export function planningState(
   const entries = new Map<string, LogEntry>();
   for (const ref of refs) {
     const entry = view.entry(ref);
-    if (entry !== undefined) entries.set(entryName(ref), entry);
+    if (entry === undefined) continue;
+    // A copy: what is replaced meanwhile is written over in place.
+    entries.set(entryName(ref), { ...entry, event: Uint8Array.from(entry.event) });
   }
   return {
     knownUsers: new Set(users.filter((user) => view.bounds(user) !== undefined)),
