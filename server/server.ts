@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
@@ -23,6 +24,7 @@ import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
+import { devices } from "./services/devices.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { Services } from "./services/service.ts";
 import { Alarms } from "./sessions/alarms.ts";
@@ -58,6 +60,7 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     mapBytes: config.store.mapBytes,
     timelineEventsMax: config.store.timelineEventsMax,
     frameBytes: config.limits.frameBytes,
+    devicesMax: config.limits.devicesMax,
     nowMs,
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });
@@ -83,7 +86,9 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
+    services: new Services()
+      .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
+      .add(DevicesService, devices(store)),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: config.conversations,

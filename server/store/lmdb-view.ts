@@ -1,6 +1,6 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
-import type { DeviceRecord } from "./device-record.ts";
+import { type DeviceRecord, knownDevice } from "./device-record.ts";
 import {
   type CommitGroup,
   type DurableView,
@@ -8,7 +8,15 @@ import {
   type PerishableView,
   runsLength,
 } from "./group.ts";
-import { deviceKey, documentKey, logKey, timelineKey, userKey } from "./keys.ts";
+import {
+  deviceIdOf,
+  deviceKey,
+  deviceRange,
+  documentKey,
+  logKey,
+  timelineKey,
+  userKey,
+} from "./keys.ts";
 import { loadEntry } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-pages.ts";
 import { decodeDevice, decodeDocument, decodeLog, decodeTimeline, decodeUser } from "./records.ts";
@@ -16,6 +24,7 @@ import {
   type DeviceRef,
   type DocumentRef,
   type EntryRef,
+  type KnownDevice,
   type LogEntry,
   type LogRef,
   NO_DOCUMENT,
@@ -68,6 +77,13 @@ export class CachedView implements DurableView {
     const record = decodeDevice(stored);
     this.#devices.set(name, record);
     return record;
+  }
+
+  devices(user: UserRef): readonly KnownDevice[] {
+    return [...this.#env.getRange(deviceRange(user))].map(({ key, value }) => {
+      const deviceId = deviceIdOf(key as unknown as Buffer, user);
+      return knownDevice({ user, deviceId }, decodeDevice(value));
+    });
   }
 
   logHead(log: LogRef): number {

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { open } from "lmdb";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture, sendPlan, storeContract } from "./contract.ts";
+import { deviceContract } from "./device-contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { perishableContract } from "./perishable-contract.ts";
@@ -17,6 +18,7 @@ const MAP_BYTES = 64 * 1024 * 1024;
 
 interface Limits {
   readonly timelineEventsMax?: number;
+  readonly devicesMax?: number;
   readonly mapBytes?: number;
   readonly frameBytes?: number;
   readonly nowMs?: () => number;
@@ -50,6 +52,7 @@ async function fixture(): Promise<StoreFixture> {
 
 storeContract("lmdb", fixture);
 perishableContract("lmdb", fixture);
+deviceContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/operation.proto.
  */
 export const file_posthorn_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIq0GCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSAASPAoSY2hhbmdlX3ByZWZlcmVuY2VzGA8gASgLMh4ucG9zdGhvcm4udjEuQ2hhbmdlUHJlZmVyZW5jZXNIAEIGCgRraW5kIqEBCgtTZW5kTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAMgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAQgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMikAEKC0VkaXRNZXNzYWdlEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKB2NvbnRlbnQYAyABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EicKCG1lbnRpb25zGAQgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMiQgoNUmVjYWxsTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJcCgVSZWFjdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIQCghyZWFjdGlvbhgDIAEoCRIOCgZyZW1vdmUYBCABKAgiSAoETWFyaxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDAoEcmVhZBgCIAEoDBIZChFkZWxpdmVyZWRfdGhyb3VnaBgDIAEoBCKrAQoSQ3JlYXRlQ29udmVyc2F0aW9uEg0KBW5vbmNlGAEgASgMEisKBGtpbmQYAiABKA4yHS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25LaW5kEjMKCHNldHRpbmdzGAMgASgLMiEucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MSJAoHbWVtYmVycxgEIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlciJjCg1DaGFuZ2VNZW1iZXJzEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIgCgNzZXQYAiADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFwoPcmVtb3ZlX3VzZXJfaWRzGAMgAygJIisKEEpvaW5Db252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJIiwKEUxlYXZlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSJ0ChJDaGFuZ2VDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgEEjMKCHNldHRpbmdzGAMgASgLMiEucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MiWwoKU2VuZFBhY2tldBISCgp0b191c2VyX2lkGAEgASgJEhQKDHRvX2RldmljZV9pZBgCIAEoCRIUCgZwYWNrZXQYAyABKAxCBJC1GAESDQoFdHRsX3MYBCABKA0iigEKDVB1Ymxpc2hEZXZpY2USEAoIcmV2aXNpb24YASABKAQSMgoLYWNjb3VudF9rZXkYAiABKAsyHS5wb3N0aG9ybi52MS5TZWN1cmVQdWJsaWNLZXlzEjMKC2NlcnRpZmljYXRlGAMgASgLMh4ucG9zdGhvcm4udjEuRGV2aWNlQ2VydGlmaWNhdGUiMwoMUmV2b2tlRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEhEKCWRldmljZV9pZBgCIAEoCSJHCgpTZW5kRGlyZWN0EhIKCnRvX3VzZXJfaWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQiQgoRQ2hhbmdlUHJlZmVyZW5jZXMSLQoLcHJlZmVyZW5jZXMYASABKAsyGC5wb3N0aG9ybi52MS5QcmVmZXJlbmNlc0IFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure]);
+  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIosHCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSAASPAoSY2hhbmdlX3ByZWZlcmVuY2VzGA8gASgLMh4ucG9zdGhvcm4udjEuQ2hhbmdlUHJlZmVyZW5jZXNIABIsCgplbmRfZGV2aWNlGBEgASgLMhYucG9zdGhvcm4udjEuRW5kRGV2aWNlSAASLgoLbmFtZV9kZXZpY2UYEiABKAsyFy5wb3N0aG9ybi52MS5OYW1lRGV2aWNlSABCBgoEa2luZCKhAQoLU2VuZE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIpABCgtFZGl0TWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIlCgdjb250ZW50GAMgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIkIKDVJlY2FsbE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiXAoFUmVhY3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSEAoIcmVhY3Rpb24YAyABKAkSDgoGcmVtb3ZlGAQgASgIIkgKBE1hcmsSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHJlYWQYAiABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYAyABKAQiqwEKEkNyZWF0ZUNvbnZlcnNhdGlvbhINCgVub25jZRgBIAEoDBIrCgRraW5kGAIgASgOMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uS2luZBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzEiQKB21lbWJlcnMYBCADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXIiYwoNQ2hhbmdlTWVtYmVycxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIAoDc2V0GAIgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhcKD3JlbW92ZV91c2VyX2lkcxgDIAMoCSIrChBKb2luQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSIsChFMZWF2ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkidAoSQ2hhbmdlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzIlsKClNlbmRQYWNrZXQSEgoKdG9fdXNlcl9pZBgBIAEoCRIUCgx0b19kZXZpY2VfaWQYAiABKAkSFAoGcGFja2V0GAMgASgMQgSQtRgBEg0KBXR0bF9zGAQgASgNIooBCg1QdWJsaXNoRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIzCgtjZXJ0aWZpY2F0ZRgDIAEoCzIeLnBvc3Rob3JuLnYxLkRldmljZUNlcnRpZmljYXRlIjMKDFJldm9rZURldmljZRIQCghyZXZpc2lvbhgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkiRwoKU2VuZERpcmVjdBISCgp0b191c2VyX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50IkIKEUNoYW5nZVByZWZlcmVuY2VzEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiHgoJRW5kRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCSItCgpOYW1lRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure]);
 
 /**
  * One operation. Exactly one kind is set; set by the device.
@@ -153,6 +153,22 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
      */
     value: ChangePreferences;
     case: "changePreferences";
+  } | {
+    /**
+     * End one of the user's devices, for good.
+     *
+     * @generated from field: posthorn.v1.EndDevice end_device = 17;
+     */
+    value: EndDevice;
+    case: "endDevice";
+  } | {
+    /**
+     * Give one of the user's devices a name.
+     *
+     * @generated from field: posthorn.v1.NameDevice name_device = 18;
+     */
+    value: NameDevice;
+    case: "nameDevice";
   } | { case: undefined; value?: undefined };
 };
 
@@ -660,4 +676,54 @@ export type ChangePreferences = Message<"posthorn.v1.ChangePreferences"> & {
  */
 export const ChangePreferencesSchema: GenMessage<ChangePreferences> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_operation, 15);
+
+/**
+ * Ends one of the user's devices, for good: its session closes, and it never attaches again. Any device of the user may, also for
+ * itself. Ending one that is ended already changes nothing. The directory of secure chats is not changed: that is RevokeDevice.
+ *
+ * @generated from message posthorn.v1.EndDevice
+ */
+export type EndDevice = Message<"posthorn.v1.EndDevice"> & {
+  /**
+   * The device. One that the user does not have is refused with DEVICE_UNKNOWN.
+   *
+   * @generated from field: string device_id = 1;
+   */
+  deviceId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.EndDevice.
+ * Use `create(EndDeviceSchema)` to create a new message.
+ */
+export const EndDeviceSchema: GenMessage<EndDevice> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 16);
+
+/**
+ * Gives one of the user's devices a name, in place of the one that it had.
+ *
+ * @generated from message posthorn.v1.NameDevice
+ */
+export type NameDevice = Message<"posthorn.v1.NameDevice"> & {
+  /**
+   * The device. One that the user does not have is refused with DEVICE_UNKNOWN.
+   *
+   * @generated from field: string device_id = 1;
+   */
+  deviceId: string;
+
+  /**
+   * For people, at most 128 bytes of UTF-8. Empty: none.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message posthorn.v1.NameDevice.
+ * Use `create(NameDeviceSchema)` to create a new message.
+ */
+export const NameDeviceSchema: GenMessage<NameDevice> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 17);
 
