@@ -59,7 +59,10 @@ export class Peer {
   readonly #driver: SessionDriver;
   readonly #frames = new Delimiter(1 << 20);
 
-  constructor(node: DriverContext, part: Partial<AcceptedLink> = {}) {
+  readonly #userId: string;
+
+  constructor(node: DriverContext, part: Partial<AcceptedLink> = {}, userId = "alice") {
+    this.#userId = userId;
     const link: AcceptedLink = {
       kind: "tcp",
       peer: "",
@@ -94,7 +97,7 @@ export class Peer {
         versionMin: 1,
         versionMax: 1,
         token: "",
-        userId: "alice",
+        userId: this.#userId,
         deviceId,
         outbox: { epoch, resultsThrough: 0, next: 1 },
         cursor: { epoch: 0, seq: 0, start: CursorStart.EARLIEST },
