@@ -1,5 +1,11 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { EventSchema, type Message, type PacketArrived } from "../gen/posthorn/v1/event_pb.ts";
+import {
+  DeviceChange,
+  type DeviceChanged,
+  EventSchema,
+  type Message,
+  type PacketArrived,
+} from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
@@ -12,6 +18,7 @@ export type ClientEvent =
   | MessageEvent
   | PacketEvent
   | DirectoryEvent
+  | DeviceEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -59,6 +66,16 @@ export interface DirectoryEvent {
   readonly userId: string;
   /** Of the directory from now on. */
   readonly revision: number;
+}
+
+/** One of the user's own devices was ended, or has another name. [DEV-7] */
+export interface DeviceEvent {
+  readonly kind: "device";
+  readonly seq: number;
+  readonly deviceId: string;
+  readonly change: "ended" | "named";
+  /** Where it was named. Empty: not any more. */
+  readonly name: string;
 }
 
 interface Queued {
@@ -163,8 +180,22 @@ function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string)
       const { userId: whose, revision } = kind.value;
       return { kind: "directory", seq, userId: whose, revision: Number(revision) };
     }
+    case "deviceChanged":
+      return deviceEvent(delivery, kind.value) ?? unknownEvent(delivery);
     default:
       return unknownEvent(delivery);
+  }
+}
+
+function deviceEvent({ seq }: DeliverPlain, changed: DeviceChanged): DeviceEvent | undefined {
+  const { deviceId, name } = changed;
+  switch (changed.change) {
+    case DeviceChange.ENDED:
+      return { kind: "device", seq, deviceId, change: "ended", name };
+    case DeviceChange.NAMED:
+      return { kind: "device", seq, deviceId, change: "named", name };
+    default:
+      return undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 // The browser-safe entry: no Node module is reachable from here.
+export { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 export { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 export { parsePin, pinText } from "../protocol/envelope/identity.ts";
@@ -12,7 +13,13 @@ export {
   memoryLogin,
 } from "./device-login.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
-export type { ClientEvent, DirectoryEvent, MessageEvent, PacketEvent } from "./events.ts";
+export type {
+  ClientEvent,
+  DeviceEvent,
+  DirectoryEvent,
+  MessageEvent,
+  PacketEvent,
+} from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";
@@ -21,6 +28,7 @@ export { longPoll } from "./links/longpoll.ts";
 export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
 export { memoryJournal } from "./memory-journal.ts";
+export { endDevice, nameDevice } from "./operations.ts";
 export type { ClientOptions, ClientStatus } from "./options.ts";
 export { pinsOf } from "./pins.ts";
 export { Verdicts } from "./race.ts";
