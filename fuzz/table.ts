@@ -1,6 +1,7 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
 import { deviceLogin } from "./properties/device-login.ts";
+import { devices } from "./properties/devices.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
 import { envelopeImpostor } from "./properties/envelope-impostor.ts";
@@ -59,6 +60,7 @@ export const PROPERTIES: readonly Property[] = [
   hostileDevice,
   hostileService,
   stores,
+  devices,
   delimiting,
   frameRules,
   hotCodecsWrite,

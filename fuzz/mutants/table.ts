@@ -1,3 +1,4 @@
+import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
@@ -10,6 +11,7 @@ export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", kille
 export const MUTANTS: readonly Mutant[] = [
   ...PROTOCOL_MUTANTS,
   ...SERVER_MUTANTS,
+  ...DEVICE_MUTANTS,
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
 ];

@@ -2,6 +2,14 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  ACK,
+  nodeOf,
+  type OperationKind,
+  Peer,
+  READY,
+  rest,
+} from "../../fuzz/store/session-peer.ts";
+import {
   DevicesService,
   DevicesServiceListRequestSchema,
   DevicesServiceListResponseSchema,
@@ -14,7 +22,6 @@ import { Services } from "../services/service.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { userRefOf } from "../store/store.ts";
 import type { DriverContext } from "./driver.ts";
-import { ACK, nodeOf, type OperationKind, Peer, READY, rest } from "./testdata/peer.ts";
 
 const METHOD = `${DevicesService.typeName}/List`;
 const PAGE = { count: 100, bytes: 100_000 };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ACK, nodeOf, Peer, READY, rest } from "../../fuzz/store/session-peer.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
-import { ACK, nodeOf, Peer, READY, rest } from "./testdata/peer.ts";
 
 /** A store whose writes wait until they are let through. */
 function heldStore() {

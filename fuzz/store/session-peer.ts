@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { ErrorCode } from "../../../gen/posthorn/v1/error_pb.ts";
-import { OperationSchema } from "../../../gen/posthorn/v1/operation_pb.ts";
-import { CursorStart } from "../../../gen/posthorn/v1/session_pb.ts";
-import { NATIVE_CRYPTO } from "../../../platform/native-crypto.ts";
-import { Delimiter } from "../../../protocol/delimit.ts";
-import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../../protocol/frames.ts";
-import type { AcceptedLink } from "../../../protocol/link.ts";
-import { openAuthenticator } from "../../auth/open.ts";
-import { CONVERSATION_RULES } from "../../operations/conversations.ts";
-import { PublishBudget } from "../../operations/publish-budget.ts";
-import { Services } from "../../services/service.ts";
-import type { MemoryStore } from "../../store/memory.ts";
-import { Alarms } from "../alarms.ts";
-import { type DriverContext, SessionDriver } from "../driver.ts";
-import { Hub } from "../hub.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
+import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { Delimiter } from "../../protocol/delimit.ts";
+import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
+import type { AcceptedLink } from "../../protocol/link.ts";
+import { openAuthenticator } from "../../server/auth/open.ts";
+import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
+import { PublishBudget } from "../../server/operations/publish-budget.ts";
+import { Services } from "../../server/services/service.ts";
+import { Alarms } from "../../server/sessions/alarms.ts";
+import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
+import { Hub } from "../../server/sessions/hub.ts";
+import type { MemoryStore } from "../../server/store/memory.ts";
 
 export type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
 
