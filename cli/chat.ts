@@ -10,8 +10,8 @@ import {
   deviceOf,
   urlsOf,
 } from "./connection.ts";
+import { eventLine } from "./event-text.ts";
 import { SECURE_HELP, secureKeysFolder, Talk } from "./secure-chat.ts";
-import { eventLine } from "./tail.ts";
 
 export const chat: Command = {
   name: "chat",

@@ -6,7 +6,8 @@ import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { readArguments, readPositionals } from "./arguments.ts";
 import { type Command, type CommandIo, EXIT, UsageError } from "./command.ts";
 import { CONNECTION_HELP, CONNECTION_OPTIONS, connectBy, deviceOf } from "./connection.ts";
-import { printable } from "./tail.ts";
+
+import { printable } from "./event-text.ts";
 import { columns } from "./terminal.ts";
 
 export const devices: Command = {

@@ -15,7 +15,7 @@ import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import type { ChatScreen } from "./chat-screen.ts";
 import { errorLine, UsageError } from "./command.ts";
-import { eventLine, printable } from "./tail.ts";
+import { eventLine, printable } from "./event-text.ts";
 
 /** How often it is looked whether the other user has a device by now. */
 const LOOK_MS = 2_000;

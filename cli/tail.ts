@@ -2,6 +2,7 @@ import type { ClientEvent } from "../client/events.ts";
 import { readArguments, readPositionals } from "./arguments.ts";
 import { type Command, type CommandIo, EXIT, UsageError } from "./command.ts";
 import { CONNECTION_HELP, CONNECTION_OPTIONS, connectBy } from "./connection.ts";
+import { eventLine } from "./event-text.ts";
 
 export const tail: Command = {
   name: "tail",
@@ -52,43 +53,12 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
 }
 
 /** Bytes as base64: JSON has none. */
-function jsonEvent(event: ClientEvent): object {
-  if (event.kind === "unknown") {
-    return { ...event, event: Buffer.from(event.event).toString("base64") };
-  }
+export function jsonEvent(event: ClientEvent): object {
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+  if (event.kind === "unknown") return { ...event, event: base64(event.event) };
   if (event.kind !== "message" || typeof event.content === "string") return event;
-  return { ...event, content: { base64: Buffer.from(event.content).toString("base64") } };
-}
-
-/**
- * One event for people; nothing for packets of secure chats. Control characters of others must not
- * reach the terminal.
- */
-export function eventLine(event: ClientEvent): string | undefined {
-  switch (event.kind) {
-    case "message": {
-      const time = new Date(event.committedMs).toTimeString().slice(0, 8);
-      const text = typeof event.content === "string" ? event.content : "(binary)";
-      return `${time} ${event.senderUserId}: ${printable(text)}`;
-    }
-    case "lost":
-      return `-- events ${event.from} to ${event.to} are no longer held by the service --`;
-    case "epoch-changed":
-      return "-- the service's timeline began anew --";
-    case "packet":
-      return undefined;
-    case "directory":
-      return `-- ${printable(event.userId)} has other devices than before --`;
-    case "device": {
-      const what = event.change === "ended" ? "was ended" : `is named ${printable(event.name)}`;
-      return `-- your device ${printable(event.deviceId)} ${what} --`;
-    }
-    case "unknown":
-      return `-- event ${event.seq} of a kind that this version does not know --`;
-  }
-}
-
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\u00b7");
+  const { content } = event;
+  if (content instanceof Uint8Array) return { ...event, content: { base64: base64(content) } };
+  if (content.kind === "location" || content.sha256 === undefined) return event;
+  return { ...event, content: { ...content, sha256: base64(content.sha256) } };
 }

@@ -16,6 +16,7 @@ import { unreachable } from "../protocol/violation.ts";
 import { orAborted } from "./abortable.ts";
 import { BACKOFF_DEFAULT, Backoff } from "./backoff.ts";
 import { Calls } from "./calls.ts";
+import type { MessageContent } from "./conversations/content.ts";
 import type { Dialer } from "./dialer.ts";
 import { type ClientEvent, EventQueue } from "./events.ts";
 import type { JournalState } from "./journal.ts";
@@ -139,7 +140,7 @@ export class Client {
    */
   async send(
     toUserId: string,
-    content: string | Uint8Array,
+    content: MessageContent,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<SendResult> {
     return await this.submit(sendDirect(toUserId, content), options);

@@ -3,12 +3,24 @@ import {
   DeviceChange,
   type DeviceChanged,
   EventSchema,
-  type Message,
   type PacketArrived,
 } from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
+import {
+  type ConversationEvent,
+  conversationEvent,
+  type MarksEvent,
+  type MessageEvent,
+  marksEvent,
+  messageEvent,
+  type PreferencesEvent,
+  preferencesEvent,
+  type ReactionEvent,
+  type RecalledEvent,
+  reactionEvent,
+} from "./conversations/events.ts";
 
 /**
  * What a timeline says, and what happened to the timeline itself: nothing is ever left out in
@@ -16,6 +28,11 @@ import type { TimelineCursor } from "../protocol/session/resume.ts";
  */
 export type ClientEvent =
   | MessageEvent
+  | RecalledEvent
+  | ReactionEvent
+  | MarksEvent
+  | ConversationEvent
+  | PreferencesEvent
   | PacketEvent
   | DirectoryEvent
   | DeviceEvent
@@ -25,24 +42,6 @@ export type ClientEvent =
   | { readonly kind: "lost"; readonly from: number; readonly to: number }
   /** The timeline began anew: numbers before this mean nothing any more. */
   | { readonly kind: "epoch-changed" };
-
-export interface MessageEvent {
-  readonly kind: "message";
-  /**
-   * The timeline number: an application that keeps it with what it stores handles each event once,
-   * come what may.
-   */
-  readonly seq: number;
-  readonly conversationId: string;
-  readonly conversationSeq: number;
-  readonly committedMs: number;
-  readonly senderUserId: string;
-  readonly senderDeviceId: string;
-  /** Sent by this very device. */
-  readonly own: boolean;
-  /** The text, or bytes of the application's own meaning. */
-  readonly content: string | Uint8Array;
-}
 
 /** A packet of a secure chat came for a device of the user. [SEC-89] */
 export interface PacketEvent {
@@ -169,21 +168,35 @@ export class EventQueue {
 }
 
 function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string): ClientEvent {
-  const { seq, event } = delivery;
-  const kind = kindOf(event);
+  return knownEventOf(delivery, { deviceId, userId }) ?? unknownEvent(delivery);
+}
+
+function knownEventOf(
+  delivery: DeliverPlain,
+  self: { readonly deviceId: string; readonly userId: string },
+): ClientEvent | undefined {
+  const kind = kindOf(delivery.event);
   switch (kind?.case) {
     case "message":
-      return messageEvent(delivery, kind.value, { deviceId, userId }) ?? unknownEvent(delivery);
+      return messageEvent(delivery, kind.value, self);
+    case "reactionChanged":
+      return reactionEvent(delivery, kind.value);
+    case "marksChanged":
+      return marksEvent(delivery, kind.value);
+    case "conversationChanged":
+      return conversationEvent(delivery, kind.value);
+    case "preferencesChanged":
+      return preferencesEvent(delivery, kind.value);
     case "packetArrived":
       return packetEvent(delivery, kind.value);
     case "directoryChanged": {
-      const { userId: whose, revision } = kind.value;
-      return { kind: "directory", seq, userId: whose, revision: Number(revision) };
+      const { userId, revision } = kind.value;
+      return { kind: "directory", seq: delivery.seq, userId, revision: Number(revision) };
     }
     case "deviceChanged":
-      return deviceEvent(delivery, kind.value) ?? unknownEvent(delivery);
+      return deviceEvent(delivery, kind.value);
     default:
-      return unknownEvent(delivery);
+      return undefined;
   }
 }
 
@@ -201,27 +214,6 @@ function deviceEvent({ seq }: DeliverPlain, changed: DeviceChanged): DeviceEvent
 
 function unknownEvent({ seq, event }: DeliverPlain): ClientEvent {
   return { kind: "unknown", seq, event };
-}
-
-function messageEvent(
-  { seq, conversationSeq, committedMs }: DeliverPlain,
-  message: Message,
-  self: { readonly deviceId: string; readonly userId: string },
-): MessageEvent | undefined {
-  const { conversationId, senderUserId, senderDeviceId, content } = message;
-  const said = content?.kind;
-  if (said?.case !== "text" && said?.case !== "custom") return undefined;
-  return {
-    kind: "message",
-    seq,
-    conversationId,
-    conversationSeq,
-    committedMs,
-    senderUserId,
-    senderDeviceId,
-    own: senderUserId === self.userId && senderDeviceId === self.deviceId,
-    content: said.value,
-  };
 }
 
 function packetEvent({ seq, committedMs }: DeliverPlain, arrived: PacketArrived): PacketEvent {

@@ -6,6 +6,41 @@ export { parsePin, pinText } from "../protocol/envelope/identity.ts";
 export { NOBLE_CRYPTO } from "../protocol/envelope/noble.ts";
 export type { SafetyVerdict } from "../protocol/secure/safety-number.ts";
 export { Client, connect } from "./client.ts";
+export type {
+  AttachmentContent,
+  LocationContent,
+  MessageContent,
+} from "./conversations/content.ts";
+export {
+  type ConversationChange,
+  Conversations,
+  conversationsOf,
+  type MadeConversation,
+  type NewConversation,
+  type NewMember,
+} from "./conversations/conversations.ts";
+export {
+  type ConversationEvent,
+  type ConversationInfo,
+  type ConversationMember,
+  type MarksEvent,
+  type MessageEvent,
+  type MessageMentions,
+  type MessageReference,
+  mentionsUser,
+  type PreferencesEvent,
+  type ReactionEvent,
+  type RecalledEvent,
+} from "./conversations/events.ts";
+export type {
+  ConversationKindName,
+  HistoryName,
+  JoinName,
+  ReferenceName,
+  RoleName,
+} from "./conversations/names.ts";
+export type { SeenConversation, SeenMessage } from "./conversations/seen-conversation.ts";
+export { ConversationView } from "./conversations/view.ts";
 export {
   DeviceLogin,
   type LoginMemory,
@@ -13,13 +48,7 @@ export {
   memoryLogin,
 } from "./device-login.ts";
 export { type Dialer, LinkError } from "./dialer.ts";
-export type {
-  ClientEvent,
-  DeviceEvent,
-  DirectoryEvent,
-  MessageEvent,
-  PacketEvent,
-} from "./events.ts";
+export type { ClientEvent, DeviceEvent, DirectoryEvent, PacketEvent } from "./events.ts";
 export { indexedDbJournal } from "./indexeddb-journal.ts";
 export type { Journal, JournalState } from "./journal.ts";
 export { JournalError } from "./journal.ts";
@@ -53,9 +82,18 @@ export {
   type PeerTrust,
 } from "./secure/known-peers.ts";
 export { SecureMessenger } from "./secure/messenger.ts";
-export { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./secure/options.ts";
+export {
+  type PublishOptions,
+  SECURE_PARAMETERS_DEFAULT,
+  type SecureMessengerOptions,
+} from "./secure/options.ts";
 export type { SafetyNumber } from "./secure/peers.ts";
-export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
+export {
+  type SecureVault,
+  type TakenVault,
+  type VaultChanges,
+  wrappedVault,
+} from "./secure/vault.ts";
 export {
   ServiceEnvelope,
   type ServiceEnvelopeOptions,

@@ -1,5 +1,6 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { conversationView } from "./properties/conversation-view.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { devices } from "./properties/devices.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
@@ -23,6 +24,7 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { readBitmap } from "./properties/read-bitmap.ts";
 import { secureBinding } from "./properties/secure-binding.ts";
 import {
   secureCrossing,
@@ -59,6 +61,7 @@ export const PROPERTIES: readonly Property[] = [
   words,
   hostileDevice,
   hostileService,
+  conversationView,
   stores,
   devices,
   delimiting,
@@ -66,6 +69,7 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsWrite,
   hotCodecsRead,
   bytePipe,
+  readBitmap,
   ...BYTE_PROPERTIES,
   envelopeAgree,
   envelopeTamper,

@@ -7,8 +7,8 @@ import {
   MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { AttachmentKind, ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
+import { directConversationId, isConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
-import { directConversationId, isConversationId } from "./conversations.ts";
 import { mentionsRef, readRef, recalledRef } from "./read-state.ts";
 import { type OperationKind, type Settings, Town } from "./testdata/town.ts";
 

@@ -9,8 +9,7 @@ import {
   MemberSchema,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
-import { USER_ID_PATTERN } from "../../protocol/limits.ts";
+import { directUsers, isMadeConversationId } from "../../protocol/conversation-id.ts";
 import { documentsIn } from "../store/documents.ts";
 import {
   type DocumentRef,
@@ -74,61 +73,6 @@ export function happeningsLog(tenant: string, conversationId: string): LogRef {
   return unnumberedLogRefOf(tenant, `conversation:${conversationId}`);
 }
 
-/**
- * The same for both users: both ids in byte order. User ids are ASCII, so code units order like
- * bytes. [CNV-1]
- */
-export function directConversationId(first: string, second: string): string {
-  return first < second ? `d:${first}:${second}` : `d:${second}:${first}`;
-}
-
-const DIRECT_PREFIX = "d:";
-
-/** The users of a direct conversation, in the order of its id; undefined for other ids. */
-export function directUsers(conversationId: string): readonly [string, string] | undefined {
-  if (!conversationId.startsWith(DIRECT_PREFIX)) return undefined;
-  const [first, second, ...more] = conversationId.slice(DIRECT_PREFIX.length).split(":");
-  if (first === undefined || second === undefined || more.length > 0) return undefined;
-  const areUsers = USER_ID_PATTERN.test(first) && USER_ID_PATTERN.test(second);
-  return areUsers && first <= second ? [first, second] : undefined;
-}
-
-const NONCE_BYTES = 16;
-const ID_LABEL = "posthorn conversation 1";
-/** RFC 4648 §6, in lower case. */
-const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
-const ID_CHARACTERS = 26;
-
-/**
- * The id of a conversation that a user makes: nobody else can make one of this id, and whoever
- * makes it again comes to the same one. [CNV-2]
- *
- * @param nonce of 16 bytes; undefined is returned for another length
- */
-export function madeConversationId(
-  crypto: Pick<CryptoProvider, "sha256">,
-  userId: string,
-  nonce: Uint8Array,
-): string | undefined {
-  if (nonce.length !== NONCE_BYTES) return undefined;
-  const text = new TextEncoder();
-  const head = text.encode(`${ID_LABEL}\0${userId}\0`);
-  const hash = crypto.sha256(Uint8Array.of(...head, ...nonce));
-  let id = "g:";
-  for (let index = 0; index < ID_CHARACTERS; index += 1) {
-    const bit = index * 5;
-    const pair = ((hash[bit >> 3] as number) << 8) | (hash[(bit >> 3) + 1] as number);
-    id += BASE32[(pair >> (11 - (bit & 7))) & 31];
-  }
-  return id;
-}
-
-const MADE_PATTERN = /^g:[a-z2-7]{26}$/;
-
-export function isConversationId(conversationId: string): boolean {
-  return MADE_PATTERN.test(conversationId) || directUsers(conversationId) !== undefined;
-}
-
 /** A conversation as planners and services see it. */
 export interface Conversation {
   readonly id: string;
@@ -183,7 +127,7 @@ export function membershipReads(sender: Sender, conversationId: string): Plannin
   const { tenant } = sender;
   const users = directUsers(conversationId);
   if (users !== undefined) return { users: users.map((user) => userRefOf(tenant, user)) };
-  if (!MADE_PATTERN.test(conversationId)) return { users: [] };
+  if (!isMadeConversationId(conversationId)) return { users: [] };
   return { users: [], documents: [conversationRef(tenant, conversationId)] };
 }
 
@@ -198,7 +142,7 @@ export function membershipOf(
 ): Membership | RefusePlan {
   const { tenant, userId } = sender;
   const users = directUsers(conversationId);
-  if (users === undefined && !MADE_PATTERN.test(conversationId)) {
+  if (users === undefined && !isMadeConversationId(conversationId)) {
     return { kind: "refuse", code: ErrorCode.CONVERSATION_UNKNOWN };
   }
   const ref = conversationRef(tenant, conversationId);

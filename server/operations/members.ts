@@ -20,6 +20,7 @@ import type {
   JoinConversation,
   LeaveConversation,
 } from "../../gen/posthorn/v1/operation_pb.ts";
+import { isConversationId, madeConversationId } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
 import {
@@ -38,10 +39,8 @@ import {
   conversationRef,
   conversationsRef,
   happeningsLog,
-  isConversationId,
   joinedReads,
   type Membership,
-  madeConversationId,
   membershipOf,
   membershipReads,
   messageLog,
@@ -61,7 +60,7 @@ export function createConversationReads(
   sender: Sender,
   { crypto }: OperationRules,
 ): PlanningReads {
-  const id = madeConversationId(crypto, sender.userId, nonce);
+  const id = madeConversationId(crypto.sha256, sender.userId, nonce);
   if (id === undefined) return { users: [] };
   const documents = [conversationRef(sender.tenant, id)];
   return joinedReads({ users: [], documents }, newcomerReads([...members, sender], sender));
@@ -85,7 +84,7 @@ export function planCreateConversation(
   rules: OperationRules,
 ): Plan {
   const { kind, nonce, settings, members: others } = operation;
-  const id = madeConversationId(rules.crypto, sender.userId, nonce);
+  const id = madeConversationId(rules.crypto.sha256, sender.userId, nonce);
   const isMade = kind >= ConversationKind.GROUP && kind <= ConversationKind.ROOM;
   const isValid = isMade && areSettings(settings) && settings.title !== "";
   if (id === undefined || !isValid || !areDistinct(others, sender.userId)) {

@@ -14,14 +14,13 @@ import type {
   SendDirect,
   SendMessage,
 } from "../../gen/posthorn/v1/operation_pb.ts";
+import { directConversationId, directUsers } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { numbersFrom } from "../../protocol/number-set.ts";
 import type { NameAddition, Plan, PlanningReads, PlanningState } from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import {
-  directConversationId,
   directsRef,
-  directUsers,
   joinedReads,
   type Membership,
   mayWrite,

@@ -272,7 +272,8 @@ export function advanceDevice(
   record: DeviceRecord | undefined,
   position: DevicePosition,
 ): DeviceRecord | undefined {
-  if (record?.generation !== position.generation || record.isEnded) return undefined;
+  if (record === undefined || record.isEnded) return undefined;
+  if (record.generation !== position.generation) return undefined;
   if (record.outboxEpoch !== position.outboxEpoch) return undefined;
   const deliveredThrough = Math.max(record.deliveredThrough, position.deliveredThrough);
   const trimmed = dropResults(record, Math.min(position.resultsThrough, record.through));

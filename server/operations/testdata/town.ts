@@ -16,12 +16,13 @@ import {
 } from "../../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../../gen/posthorn/v1/operation_pb.ts";
 import { NATIVE_CRYPTO } from "../../../platform/native-crypto.ts";
+import { madeConversationId } from "../../../protocol/conversation-id.ts";
 import { count, has } from "../../../protocol/number-set.ts";
 import type { Attachment } from "../../../protocol/session/facts.ts";
 import { numbersIn } from "../../store/documents.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import { type DocumentRef, type Plan, type PlannedSubmit, userRefOf } from "../../store/store.ts";
-import { CONVERSATION_RULES, madeConversationId } from "../conversations.ts";
+import { CONVERSATION_RULES } from "../conversations.ts";
 import { decodeOperation, type OperationRules, planOperations, readsOf } from "../plan.ts";
 
 export type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -178,7 +179,7 @@ export class Town {
       },
     });
     assert.equal(result, 0);
-    return madeConversationId(NATIVE_CRYPTO, userId, bytes) as string;
+    return madeConversationId(NATIVE_CRYPTO.sha256, userId, bytes) as string;
   }
 
   /** @returns as {@link does} */

@@ -1,0 +1,263 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type {
+  ConversationKind,
+  HistoryVisibility,
+  JoinRule,
+  MemberRole,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { MentionsSchema, ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
+import { CONVERSATION_NONCE_BYTES, madeConversationId } from "../../protocol/conversation-id.ts";
+import { encodeNumberSet, NO_NUMBERS, type NumberSet } from "../../protocol/number-set.ts";
+import { sha256 } from "../../protocol/sha256.ts";
+import { assert } from "../../protocol/violation.ts";
+import { orAborted } from "../abortable.ts";
+import type { Client } from "../client.ts";
+import { encodedOperation } from "../operations.ts";
+import { type SendResult, SessionError } from "../results.ts";
+import { contentFrom, type MessageContent } from "./content.ts";
+import type { MessageMentions, MessageReference } from "./events.ts";
+import {
+  type ConversationKindName,
+  HISTORY_NAMES,
+  type HistoryName,
+  JOIN_NAMES,
+  type JoinName,
+  KIND_NAMES,
+  numberOf,
+  REFERENCE_NAMES,
+  ROLE_NAMES,
+  type RoleName,
+} from "./names.ts";
+
+/** What may be changed of a conversation: all of it at once. */
+export interface ConversationChange {
+  /** For people. Not empty. */
+  readonly title: string;
+  readonly topic?: string;
+  /** For those who join from now on; "joined" unless said otherwise. */
+  readonly history?: HistoryName;
+  /** Who may come in from now on; "added" unless said otherwise. */
+  readonly join?: JoinName;
+}
+
+/** A conversation to be made. */
+export interface NewConversation extends ConversationChange {
+  readonly kind?: Exclude<ConversationKindName, "direct">;
+  /** Whom to add besides the user, who is the owner. */
+  readonly members?: readonly NewMember[];
+}
+
+export interface NewMember {
+  readonly userId: string;
+  /** "member" unless said otherwise. */
+  readonly role?: RoleName;
+}
+
+/** A conversation whose id is known before it is there. */
+export interface MadeConversation {
+  readonly conversationId: string;
+  /** Resolves when it is durable at the service; rejects as {@link Client.send}. */
+  readonly made: Promise<SendResult>;
+}
+
+interface Waiting {
+  /** Ends the waiting, not what was asked for. */
+  readonly signal?: AbortSignal;
+}
+
+interface Calling {
+  /** Whom it calls. */
+  readonly mentions?: Partial<MessageMentions>;
+}
+
+/** What people do in conversations, on a client. */
+export function conversationsOf(client: Client): Conversations {
+  return new Conversations(client);
+}
+
+/**
+ * What people do in conversations. Everything is in the journal before it leaves, goes on after
+ * restarts and happens once; every promise is kept and broken like that of {@link Client.send}.
+ */
+export class Conversations {
+  readonly #client: Pick<Client, "submit" | "status" | "onStatus">;
+
+  constructor(client: Pick<Client, "submit" | "status" | "onStatus">) {
+    this.#client = client;
+  }
+
+  /** Sends a message into a conversation, also a direct one that nothing was said in yet. */
+  async send(
+    conversationId: string,
+    content: MessageContent,
+    options: { readonly reference?: MessageReference } & Calling & Waiting = {},
+  ): Promise<SendResult> {
+    const { reference } = options;
+    const value = { conversationId, content: contentFrom(content), ...mentionsIn(options) };
+    const to = reference && {
+      kind: numberOf<ReferenceKind>(REFERENCE_NAMES, reference.kind),
+      conversationSeq: BigInt(reference.conversationSeq),
+    };
+    const sent = to === undefined ? value : { ...value, reference: to };
+    return await this.#submit({ case: "sendMessage", value: sent }, options);
+  }
+
+  /** Gives a message of the user's another content. Nobody who was called is not any more. */
+  async edit(
+    conversationId: string,
+    conversationSeq: number,
+    content: MessageContent,
+    options: Calling & Waiting = {},
+  ): Promise<SendResult> {
+    const named = { conversationId, conversationSeq: BigInt(conversationSeq) };
+    const value = { ...named, content: contentFrom(content), ...mentionsIn(options) };
+    return await this.#submit({ case: "editMessage", value }, options);
+  }
+
+  /** Takes a message back, for good. */
+  async recall(
+    conversationId: string,
+    conversationSeq: number,
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    const value = { conversationId, conversationSeq: BigInt(conversationSeq) };
+    return await this.#submit({ case: "recallMessage", value }, options);
+  }
+
+  /** Reacts to a message, or does not any more. */
+  async react(
+    conversationId: string,
+    conversationSeq: number,
+    reaction: string,
+    options: { readonly remove?: boolean } & Waiting = {},
+  ): Promise<SendResult> {
+    const named = { conversationId, conversationSeq: BigInt(conversationSeq) };
+    const value = { ...named, reaction, remove: options.remove ?? false };
+    return await this.#submit({ case: "react", value }, options);
+  }
+
+  /** Says what was read, and up to where everything has come. Adds to what was said before. */
+  async mark(
+    conversationId: string,
+    marks: { readonly read?: NumberSet; readonly deliveredThrough?: number },
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    const { read = NO_NUMBERS, deliveredThrough = 0 } = marks;
+    const through = BigInt(deliveredThrough);
+    const value = { conversationId, read: encodeNumberSet(read), deliveredThrough: through };
+    return await this.#submit({ case: "mark", value }, options);
+  }
+
+  /**
+   * Makes a conversation. Its id is there at once, and can be written to at once: what is submitted
+   * later happens later. Only a client that was never attached waits for the service to say who the
+   * user is.
+   */
+  async create(conversation: NewConversation, options: Waiting = {}): Promise<MadeConversation> {
+    const { kind = "group", members = [] } = conversation;
+    const userId = await userIdOf(this.#client, options);
+    const nonce = crypto.getRandomValues(new Uint8Array(CONVERSATION_NONCE_BYTES));
+    const conversationId = madeConversationId(sha256, userId, nonce);
+    assert(conversationId !== undefined, "the nonce has its size");
+    const value = {
+      nonce,
+      kind: numberOf<ConversationKind>(KIND_NAMES, kind),
+      settings: settingsOf(conversation),
+      members: membersOf(members),
+    };
+    const made = this.#submit({ case: "createConversation", value }, options);
+    // Heard by whoever waits for it; nobody has to.
+    made.catch(() => {});
+    return { conversationId, made };
+  }
+
+  /** Adds members, gives them other roles and takes some out: all of it or nothing. */
+  async changeMembers(
+    conversationId: string,
+    changes: { readonly set?: readonly NewMember[]; readonly remove?: readonly string[] },
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    const { set = [], remove = [] } = changes;
+    const value = { conversationId, set: membersOf(set), removeUserIds: [...remove] };
+    return await this.#submit({ case: "changeMembers", value }, options);
+  }
+
+  /** Comes into an open conversation. */
+  async join(conversationId: string, options: Waiting = {}): Promise<SendResult> {
+    return await this.#submit({ case: "joinConversation", value: { conversationId } }, options);
+  }
+
+  /** Goes out. The last owner cannot while others are in it. */
+  async leave(conversationId: string, options: Waiting = {}): Promise<SendResult> {
+    return await this.#submit({ case: "leaveConversation", value: { conversationId } }, options);
+  }
+
+  /**
+   * Changes a conversation's settings.
+   *
+   * @param change with the revision that it changes: refused with CONVERSATION_CHANGED when others
+   *   have changed it meanwhile
+   */
+  async change(
+    conversationId: string,
+    change: ConversationChange & { readonly revision: number },
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    const revision = BigInt(change.revision);
+    const value = { conversationId, revision, settings: settingsOf(change) };
+    return await this.#submit({ case: "changeConversation", value }, options);
+  }
+
+  /** Sets something for the user itself, in place of what it had set before. */
+  async changePreferences(
+    preferences: { readonly receiptsHidden: boolean },
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    return await this.#submit({ case: "changePreferences", value: { preferences } }, options);
+  }
+
+  #submit(kind: Parameters<typeof encodedOperation>[0], { signal }: Waiting): Promise<SendResult> {
+    return this.#client.submit(encodedOperation(kind), signal === undefined ? {} : { signal });
+  }
+}
+
+function mentionsIn({ mentions }: Calling): { mentions?: MessageInitShape<typeof MentionsSchema> } {
+  if (mentions === undefined) return {};
+  const { userIds = [], roles = [], everyone = false } = mentions;
+  const numbers = roles.map((role) => numberOf<MemberRole>(ROLE_NAMES, role));
+  return { mentions: { userIds: [...userIds], roles: numbers, everyone } };
+}
+
+function settingsOf({ title, topic = "", history, join }: ConversationChange) {
+  const rules = {
+    history: numberOf<HistoryVisibility>(HISTORY_NAMES, history),
+    join: numberOf<JoinRule>(JOIN_NAMES, join),
+  };
+  return { title, topic, ...rules };
+}
+
+function membersOf(members: readonly NewMember[]) {
+  return members.map(({ userId, role = "member" }) => ({
+    userId,
+    role: numberOf<MemberRole>(ROLE_NAMES, role),
+  }));
+}
+
+/** Who the service says the user is, once it has. @throws SessionError when it never does */
+export async function userIdOf(
+  client: Pick<Client, "status" | "onStatus">,
+  { signal }: Waiting = {},
+): Promise<string> {
+  const { userId } = client.status;
+  if (userId !== undefined) return userId;
+  let stop = () => {};
+  const known = new Promise<string>((resolve, reject) => {
+    stop = client.onStatus((status) => {
+      if (status.userId !== undefined) resolve(status.userId);
+      else if (status.state === "closed") reject(new SessionError(ErrorCode.GOODBYE));
+    });
+    if (client.status.state === "closed") reject(new SessionError(ErrorCode.GOODBYE));
+  });
+  return await orAborted(known, signal).finally(() => stop());
+}

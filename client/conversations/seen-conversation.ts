@@ -1,0 +1,247 @@
+import { directUsers } from "../../protocol/conversation-id.ts";
+import {
+  count,
+  intersection,
+  NO_NUMBERS,
+  type NumberSet,
+  numbersFrom,
+  union,
+  without,
+} from "../../protocol/number-set.ts";
+import type {
+  ConversationEvent,
+  ConversationInfo,
+  ConversationMember,
+  MarksEvent,
+  MessageEvent,
+  ReactionEvent,
+  RecalledEvent,
+} from "./events.ts";
+import type { RoleName } from "./names.ts";
+
+/** A message as it is now, or that it was taken back. */
+export type SeenMessage = MessageEvent | RecalledEvent;
+
+/** One place in the window: the message, when it came, and who reacts to it. */
+interface Place {
+  message: SeenMessage | undefined;
+  /** By reaction and user: the last change of it, by its place in the timeline. */
+  readonly reactions: Map<string, Map<string, { readonly seq: number; readonly on: boolean }>>;
+}
+
+/** The last that was heard of a user's membership; undefined: it is out. */
+interface Membership {
+  readonly revision: number;
+  readonly member: ConversationMember | undefined;
+}
+
+const MEMBER = { role: "member", visibleFrom: 1 } as const;
+
+/**
+ * What a device has seen of one conversation. Every part of it is a set that only grows, or a value
+ * of which the newest is kept: what comes twice, or late, changes nothing. [CNV-30]
+ */
+export class SeenConversation {
+  readonly id: string;
+  readonly #userId: string;
+  readonly #messagesMax: number;
+  #info: ConversationInfo | undefined;
+  readonly #memberships = new Map<string, Membership>();
+  readonly #window = new Map<number, Place>();
+  readonly #read = new Map<string, NumberSet>();
+  readonly #delivered = new Map<string, number>();
+  #known = NO_NUMBERS;
+  #recalled = NO_NUMBERS;
+  #callsUser = NO_NUMBERS;
+  #callsAll = NO_NUMBERS;
+  readonly #callsRole = new Map<RoleName, NumberSet>();
+  #lastActivityMs = 0;
+
+  /** @param messagesMax messages that are kept whole: those of the highest numbers */
+  constructor(id: string, userId: string, messagesMax: number) {
+    this.id = id;
+    this.#userId = userId;
+    this.#messagesMax = messagesMax;
+    const users = directUsers(id);
+    if (users === undefined) return;
+    const members = [...new Set(users)].map((one) => ({ userId: one, ...MEMBER }));
+    for (const member of members) this.#memberships.set(member.userId, { revision: 0, member });
+    const memberCount = members.length;
+    const rest = { title: "", topic: "", history: "all", join: "added", revision: 0 } as const;
+    this.#info = { conversationId: id, kind: "direct", memberCount, ...rest };
+  }
+
+  /** Undefined while nothing was heard but what is said in it. */
+  get info(): ConversationInfo | undefined {
+    return this.#info;
+  }
+
+  /** For people: the title; of a direct one the other user; the id where neither is known. */
+  get name(): string {
+    const users = directUsers(this.id);
+    if (users !== undefined) return users.find((one) => one !== this.#userId) ?? this.#userId;
+    const title = this.#info?.title ?? "";
+    return title === "" ? this.id : title;
+  }
+
+  /** The user's own; undefined when it is out, or was never heard to be in. */
+  get role(): RoleName | undefined {
+    return this.#memberships.get(this.#userId)?.member?.role;
+  }
+
+  /** Those who were heard of: a newcomer is not told who is in already. In order of their ids. */
+  get members(): readonly ConversationMember[] {
+    return [...this.#memberships.values()]
+      .flatMap(({ member }) => member ?? [])
+      .sort((a, b) => (a.userId < b.userId ? -1 : 1));
+  }
+
+  /** What is kept, by number. */
+  get messages(): readonly SeenMessage[] {
+    return [...this.#window.keys()]
+      .sort((a, b) => a - b)
+      .flatMap((number) => this.#window.get(number)?.message ?? []);
+  }
+
+  message(conversationSeq: number): SeenMessage | undefined {
+    return this.#window.get(conversationSeq)?.message;
+  }
+
+  /** Who reacts how to a message that is there. In the order of the first of each. */
+  reactions(conversationSeq: number): ReadonlyMap<string, readonly string[]> {
+    const place = this.#window.get(conversationSeq);
+    if (place?.message?.kind !== "message") return new Map();
+    const tallies = [...place.reactions].map(([reaction, users]) => {
+      const on = [...users].filter(([, last]) => last.on).sort(([, a], [, b]) => a.seq - b.seq);
+      const first = on[0]?.[1].seq ?? 0;
+      return { reaction, first, userIds: on.map(([userId]) => userId) };
+    });
+    const shown = tallies.filter(({ userIds }) => userIds.length > 0);
+    shown.sort((a, b) => a.first - b.first);
+    return new Map(shown.map(({ reaction, userIds }) => [reaction, userIds]));
+  }
+
+  /** The highest number that was heard of. */
+  get head(): number {
+    return this.#known.at(-1)?.through ?? 0;
+  }
+
+  /** What a user has said it has read; of the user itself also what it has sent. */
+  read(userId: string): NumberSet {
+    return this.#read.get(userId) ?? NO_NUMBERS;
+  }
+
+  /** Up to where everything has come to a user. */
+  deliveredThrough(userId: string): number {
+    return this.#delivered.get(userId) ?? 0;
+  }
+
+  /** What the user may read and has not: never counted, always derived. [CNV-33] */
+  get unread(): NumberSet {
+    const own = this.#memberships.get(this.#userId);
+    if (own !== undefined && own.member === undefined) return NO_NUMBERS;
+    const readableFrom = own?.member?.visibleFrom ?? 1;
+    const readable = intersection(this.#known, numbersFrom(readableFrom, this.head));
+    return without(without(readable, this.read(this.#userId)), this.#recalled);
+  }
+
+  get unreadCount(): number {
+    return count(this.unread);
+  }
+
+  /** Unread messages that call the user: by its name, by the role that it has now, or all. */
+  get mentionCount(): number {
+    const { role } = this;
+    const byRole = (role && this.#callsRole.get(role)) ?? NO_NUMBERS;
+    const calling = union(union(this.#callsUser, this.#callsAll), byRole);
+    return count(intersection(this.unread, calling));
+  }
+
+  /** When something was said or changed last, Unix milliseconds by the service's clock. */
+  get lastActivityMs(): number {
+    return this.#lastActivityMs;
+  }
+
+  /** A message; or what it is now. */
+  said(message: SeenMessage): void {
+    const { conversationSeq: number } = message;
+    const one = numbersFrom(number, number);
+    this.#known = union(this.#known, one);
+    if (message.senderUserId === this.#userId) this.#reads(this.#userId, one);
+    if (message.kind === "recalled") this.#recalled = union(this.#recalled, one);
+    else this.#calls(message, one);
+    this.#happened(message);
+    const place = this.#place(number);
+    if (place !== undefined && isNewer(message, place.message)) place.message = message;
+  }
+
+  reacted({ conversationSeq, userId, reaction, removed, seq }: ReactionEvent): void {
+    const place = this.#place(conversationSeq);
+    if (place === undefined) return;
+    const users = place.reactions.get(reaction) ?? new Map();
+    place.reactions.set(reaction, users);
+    const last = users.get(userId);
+    if (last === undefined || last.seq < seq) users.set(userId, { seq, on: !removed });
+  }
+
+  marked({ userId, read, deliveredThrough }: MarksEvent): void {
+    this.#reads(userId, read);
+    this.#delivered.set(userId, Math.max(this.deliveredThrough(userId), deliveredThrough));
+  }
+
+  changed(event: ConversationEvent): void {
+    const { conversation, members, leftUserIds } = event;
+    const { revision } = conversation;
+    if (revision > (this.#info?.revision ?? -1)) this.#info = conversation;
+    for (const member of members) this.#heard(member.userId, { revision, member });
+    for (const userId of leftUserIds) this.#heard(userId, { revision, member: undefined });
+    this.#happened(event);
+  }
+
+  #heard(userId: string, membership: Membership): void {
+    const last = this.#memberships.get(userId);
+    if (last === undefined || last.revision < membership.revision) {
+      this.#memberships.set(userId, membership);
+    }
+  }
+
+  #reads(userId: string, numbers: NumberSet): void {
+    this.#read.set(userId, union(this.read(userId), numbers));
+  }
+
+  #calls({ mentions }: MessageEvent, one: NumberSet): void {
+    if (mentions === undefined) return;
+    if (mentions.userIds.includes(this.#userId)) this.#callsUser = union(this.#callsUser, one);
+    if (mentions.everyone) this.#callsAll = union(this.#callsAll, one);
+    for (const role of mentions.roles) {
+      this.#callsRole.set(role, union(this.#callsRole.get(role) ?? NO_NUMBERS, one));
+    }
+  }
+
+  #happened({ committedMs }: { readonly committedMs: number }): void {
+    this.#lastActivityMs = Math.max(this.#lastActivityMs, committedMs);
+  }
+
+  /** The places of the highest numbers are kept; which those are, no order of arrival changes. */
+  #place(number: number): Place | undefined {
+    const known = this.#window.get(number);
+    if (known !== undefined) return known;
+    const place: Place = { message: undefined, reactions: new Map() };
+    this.#window.set(number, place);
+    if (this.#window.size > this.#messagesMax) {
+      this.#window.delete(Math.min(...this.#window.keys()));
+    }
+    return this.#window.has(number) ? place : undefined;
+  }
+}
+
+/** Whether a message says more than the one that is there: a recall is the last word. */
+function isNewer(message: SeenMessage, before: SeenMessage | undefined): boolean {
+  if (before === undefined) return true;
+  const [changes, changesBefore] = [changeCount(message), changeCount(before)];
+  return changes > changesBefore || (changes === changesBefore && message.seq > before.seq);
+}
+
+function changeCount(message: SeenMessage): number {
+  return message.kind === "recalled" ? Number.POSITIVE_INFINITY : message.editCount;
+}

@@ -1,0 +1,89 @@
+import { directUsers } from "../../protocol/conversation-id.ts";
+import type { ClientEvent } from "../events.ts";
+import { SeenConversation } from "./seen-conversation.ts";
+
+/** Messages that a view keeps of each conversation unless it is told otherwise. */
+const MESSAGES_MAX = 500;
+
+/**
+ * What a device has seen of its user's conversations: fold the events of a client into it. Pure: no
+ * clock, no storage. An application may hand it events in any order and as often as it likes, also
+ * from two devices of the user, and comes to the same view.
+ *
+ * When the timeline begins anew, so does the view.
+ */
+export class ConversationView {
+  readonly userId: string;
+  readonly #messagesMax: number;
+  readonly #conversations = new Map<string, SeenConversation>();
+  #preferences = { seq: 0, receiptsHidden: false };
+
+  constructor(userId: string, options: { readonly messagesMax?: number } = {}) {
+    this.userId = userId;
+    this.#messagesMax = options.messagesMax ?? MESSAGES_MAX;
+  }
+
+  /** @returns the conversation that the event is about */
+  apply(event: ClientEvent): SeenConversation | undefined {
+    switch (event.kind) {
+      case "message":
+      case "recalled": {
+        const conversation = this.#of(event.conversationId);
+        conversation.said(event);
+        return conversation;
+      }
+      case "reaction": {
+        const conversation = this.#of(event.conversationId);
+        conversation.reacted(event);
+        return conversation;
+      }
+      case "marks": {
+        const conversation = this.#of(event.conversationId);
+        conversation.marked(event);
+        return conversation;
+      }
+      case "conversation": {
+        const conversation = this.#of(event.conversation.conversationId);
+        conversation.changed(event);
+        return conversation;
+      }
+      case "preferences": {
+        const { seq, receiptsHidden } = event;
+        if (seq > this.#preferences.seq) this.#preferences = { seq, receiptsHidden };
+        return undefined;
+      }
+      case "epoch-changed":
+        this.#conversations.clear();
+        this.#preferences = { seq: 0, receiptsHidden: false };
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  /** Whether the user hides what it has read and got. */
+  get receiptsHidden(): boolean {
+    return this.#preferences.receiptsHidden;
+  }
+
+  /** Those in which something happened last come first. */
+  get conversations(): readonly SeenConversation[] {
+    return [...this.#conversations.values()].sort(
+      (a, b) => b.lastActivityMs - a.lastActivityMs || (a.id < b.id ? -1 : 1),
+    );
+  }
+
+  /** Direct ones are there without being made. */
+  conversation(conversationId: string): SeenConversation | undefined {
+    const isDirect = directUsers(conversationId) !== undefined;
+    return isDirect ? this.#of(conversationId) : this.#conversations.get(conversationId);
+  }
+
+  #of(conversationId: string): SeenConversation {
+    const known = this.#conversations.get(conversationId);
+    if (known !== undefined) return known;
+    const conversation = new SeenConversation(conversationId, this.userId, this.#messagesMax);
+    this.#conversations.set(conversationId, conversation);
+    return conversation;
+  }
+}
