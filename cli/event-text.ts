@@ -38,6 +38,10 @@ export function eventLine(event: ClientEvent): string | undefined {
       return `-- ${printable(event.userId)} has other devices than before --`;
     case "presence-policy":
       return "-- it is shown to others than before when you are there --";
+    case "device": {
+      const what = event.change === "ended" ? "was ended" : `is named ${printable(event.name)}`;
+      return `-- your device ${printable(event.deviceId)} ${what} --`;
+    }
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }

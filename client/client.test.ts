@@ -15,6 +15,7 @@ import { type Client, connect } from "./client.ts";
 import type { Dialer } from "./dialer.ts";
 import { EMPTY_JOURNAL, type Journal, JournalError } from "./journal.ts";
 import { type MemoryJournal, memoryJournal } from "./memory-journal.ts";
+import { endDevice } from "./operations.ts";
 
 const WELCOME: FrameContents["welcome"] = {
   version: 1,
@@ -41,6 +42,9 @@ class Service implements Dialer, DialledLink {
   readonly #welcome: FrameContents["welcome"];
   readonly #delimiter = new Delimiter(1 << 24);
   #handler: LinkHandler | undefined;
+
+  /** Said right behind each SubmitAck. */
+  lastWords: ErrorCode | undefined;
 
   constructor(welcome: Partial<FrameContents["welcome"]> = {}) {
     this.#welcome = { ...WELCOME, ...welcome };
@@ -94,7 +98,10 @@ class Service implements Dialer, DialledLink {
   #submitted({ seq, operation }: FrameContents["submit"]): void {
     const code = operation.length === 0 ? ErrorCode.OPERATION_MALFORMED : ErrorCode.UNSPECIFIED;
     const result = { code, conversationSeq: seq, committedMs: 1, digest: crc32(operation) };
-    this.send({ kind: "submitAck", value: { through: seq, results: [result] } });
+    const ack = { kind: "submitAck", value: { through: seq, results: [result] } } as const;
+    const close = { code: this.lastWords ?? code, detail: "", requirement: "" };
+    if (this.lastWords === undefined) this.send(ack);
+    else this.send(ack, { kind: "close", value: close });
   }
 }
 
@@ -200,4 +207,25 @@ test("[SEQ-18] a journal that holds what no service takes is none the worse for 
   assert.equal((await device.send("ann", "hello")).conversationSeq, 2);
   await device.close();
   assert.deepEqual(journal.state.pending, []);
+});
+
+test("[DEV-3] what was acknowledged right before the end of a device is told as done", async () => {
+  const journal = memoryJournal();
+  let settled = false;
+  const slow: Journal = {
+    ...journal,
+    settle: async (through) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      await journal.settle(through);
+      settled = true;
+    },
+  };
+  const service = new Service();
+  service.lastWords = ErrorCode.DEVICE_ENDED;
+  const device = await client(service, slow);
+  await device.submit(endDevice("d"));
+  assert.ok(settled);
+  const ended = { name: "SessionError", code: ErrorCode.DEVICE_ENDED };
+  await assert.rejects(device.send("ann", "more"), ended);
+  await device.close();
 });

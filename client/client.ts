@@ -87,6 +87,8 @@ export class Client {
   /** The journal's promise of that cursor, until it is confirmed; for ever when it failed. */
   #advancing: Promise<void> | undefined;
   #room: (() => void)[] = [];
+  /** Resolves when all that was given to the journal is there, and was told. */
+  #journalled: Promise<void> = Promise.resolve();
 
   constructor(options: ClientOptions, session: ClientSession) {
     this.#options = options;
@@ -228,7 +230,8 @@ export class Client {
       const rule = errorRule(end.code);
       permanent = rule.temporary || this.#progressed ? 0 : permanent + 1;
       const ends = !rule.temporary && (rule.scope !== "link" || permanent >= PERMANENT_MAX);
-      if (ends) this.#finish(new SessionError(end.code));
+      // What was acknowledged before the end counts.
+      if (ends) await this.#journalled.then(() => this.#finish(new SessionError(end.code)));
       else if (!this.#transports.turned) await this.#wait(end);
     }
     clearTimeout(this.#timer);
@@ -432,7 +435,7 @@ export class Client {
 
   /** Runs a journal operation: its confirmation goes on in order, its failure ends the client. */
   #journal(work: Promise<void>, then: () => void): void {
-    work.then(
+    this.#journalled = work.then(
       () => {
         then();
         this.#pump();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { EventSchema } from "../gen/posthorn/v1/event_pb.ts";
+import { DeviceChange, EventSchema } from "../gen/posthorn/v1/event_pb.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import { EventQueue } from "./events.ts";
 
@@ -32,6 +32,23 @@ test("[RES-15] what was handled since Hello is not told as lost", async () => {
   assert.deepEqual((await events.next()).value, { kind: "lost", from: 3, to: 3 });
   assert.equal((await events.next()).value?.seq, 4);
   assert.deepEqual(handled, [1, 2], "3 was in hand when the timeline moved");
+});
+
+test("[DEV-7] what became of a device is an event of its own", async () => {
+  const queue = new EventQueue(() => {});
+  queue.installed({ welcome: welcome({ case: "resumed", value: {} }), cursorMoved: false });
+  const changes = [DeviceChange.ENDED, DeviceChange.NAMED, DeviceChange.UNSPECIFIED];
+  const deliveries = changes.map((change, index) => {
+    const kind = { case: "deviceChanged" as const, value: { deviceId: "d", change, name: "n" } };
+    const event = toBinary(EventSchema, create(EventSchema, { kind }));
+    return { ...delivery(index + 1), event };
+  });
+  queue.push(deliveries, "phone", "alice");
+  const events = queue.iterate(undefined);
+  const told = { kind: "device", deviceId: "d", name: "n" };
+  assert.deepEqual((await events.next()).value, { ...told, seq: 1, change: "ended" });
+  assert.deepEqual((await events.next()).value, { ...told, seq: 2, change: "named" });
+  assert.equal((await events.next()).value?.kind, "unknown");
 });
 
 test("[SEC-86] [SEC-89] packets and changes of directories are events of their own", async () => {

@@ -1,5 +1,10 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { EventSchema, type PacketArrived } from "../gen/posthorn/v1/event_pb.ts";
+import {
+  DeviceChange,
+  type DeviceChanged,
+  EventSchema,
+  type PacketArrived,
+} from "../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
@@ -32,6 +37,7 @@ export type ClientEvent =
   | PacketEvent
   | DirectoryEvent
   | PresencePolicyEvent
+  | DeviceEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -70,6 +76,16 @@ export interface PresencePolicyEvent {
   readonly stateTo: PresenceAudience;
   /** Of those to whom its state is shown. */
   readonly lastSeenTo: PresenceAudience;
+}
+
+/** One of the user's own devices was ended, or has another name. [DEV-7] */
+export interface DeviceEvent {
+  readonly kind: "device";
+  readonly seq: number;
+  readonly deviceId: string;
+  readonly change: "ended" | "named";
+  /** Where it was named. Empty: not any more. */
+  readonly name: string;
 }
 
 interface Queued {
@@ -193,6 +209,20 @@ function knownEventOf(
       const { stateTo = UNSPECIFIED, lastSeenTo = UNSPECIFIED } = kind.value.policy ?? {};
       return { kind: "presence-policy", seq: delivery.seq, stateTo, lastSeenTo };
     }
+    case "deviceChanged":
+      return deviceEvent(delivery, kind.value);
+    default:
+      return undefined;
+  }
+}
+
+function deviceEvent({ seq }: DeliverPlain, changed: DeviceChanged): DeviceEvent | undefined {
+  const { deviceId, name } = changed;
+  switch (changed.change) {
+    case DeviceChange.ENDED:
+      return { kind: "device", seq, deviceId, change: "ended", name };
+    case DeviceChange.NAMED:
+      return { kind: "device", seq, deviceId, change: "named", name };
     default:
       return undefined;
   }

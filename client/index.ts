@@ -1,4 +1,5 @@
 // The browser-safe entry: no Node module is reachable from here.
+export { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 export { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 export { type ErrorRule, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 export { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
@@ -50,6 +51,7 @@ export {
 export { type Dialer, LinkError } from "./dialer.ts";
 export type {
   ClientEvent,
+  DeviceEvent,
   DirectoryEvent,
   PacketEvent,
   PresencePolicyEvent,
@@ -62,7 +64,7 @@ export { longPoll } from "./links/longpoll.ts";
 export { sealed } from "./links/sealed.ts";
 export { webSocket } from "./links/websocket.ts";
 export { memoryJournal } from "./memory-journal.ts";
-export { setPresencePolicy } from "./operations.ts";
+export { endDevice, nameDevice, setPresencePolicy } from "./operations.ts";
 export type { ClientOptions, ClientStatus } from "./options.ts";
 export { pinsOf } from "./pins.ts";
 export { Verdicts } from "./race.ts";

@@ -26,3 +26,16 @@ export function setPresencePolicy(policy: {
 }): Uint8Array {
   return encodedOperation({ case: "setPresencePolicy", value: { policy } });
 }
+
+/**
+ * An encoded operation that ends one of the user's devices for ever: `client.submit(…)`. A client
+ * that ends its own device is told that it is done, and closes with DEVICE_ENDED. [DEV-2]
+ */
+export function endDevice(deviceId: string): Uint8Array {
+  return encodedOperation({ case: "endDevice", value: { deviceId } });
+}
+
+/** An encoded operation that names one of the user's devices, in 128 bytes at most. [DEV-9] */
+export function nameDevice(deviceId: string, name: string): Uint8Array {
+  return encodedOperation({ case: "nameDevice", value: { deviceId, name } });
+}

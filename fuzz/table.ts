@@ -10,6 +10,7 @@ import { conversationsMarks } from "./properties/conversation-marks.ts";
 import { conversationView } from "./properties/conversation-view.ts";
 import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
+import { devices } from "./properties/devices.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
 import { envelopeImpostor } from "./properties/envelope-impostor.ts";
@@ -81,6 +82,7 @@ export const PROPERTIES: readonly Property[] = [
   conversationsReceipts,
   conversationsMarks,
   numberSets,
+  devices,
   delimiting,
   frameRules,
   hotCodecsWrite,

@@ -8,6 +8,7 @@ import {
   WINDOW_COUNT_MAX,
 } from "../protocol/limits.ts";
 import { CONVERSATION_RULES } from "./operations/conversations.ts";
+import { DEVICES_MAX } from "./store/store.ts";
 
 /**
  * What a key holds. "bytes" and "duration" take units: 256KiB, 25s. A "file" must exist; "" means
@@ -110,6 +111,8 @@ export const CONFIG_KEYS = {
   limits: {
     linksMax: integer(100_000, [1, 1_000_000], "links at a time"),
     linksPerPeerMax: integer(20_000, [1, 1_000_000], "links at a time from one address"),
+    // A reply with all of them, and those that were ended, is one frame: below 256 bytes each.
+    devicesMax: integer(DEVICES_MAX, [1, 128], "devices of a user, without those that were ended"),
     // A reply with a full directory is no smaller: 16 certificates of up to 6 KiB. [SEC-101]
     frameBytes: bytes(FRAME_BYTES_MAX, [128 * KIB, 16 * MIB], "largest frame"),
     contentBytes: bytes(CONTENT_BYTES_MAX, [1, 15 * MIB], "largest message content"),

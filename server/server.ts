@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ConversationsService } from "../gen/posthorn/v1/conversations_pb.ts";
+import { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { HistoryService } from "../gen/posthorn/v1/history_pb.ts";
@@ -27,6 +28,7 @@ import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { conversations } from "./services/conversations.ts";
+import { devices } from "./services/devices.ts";
 import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { membershipsIn } from "./services/memberships.ts";
@@ -65,6 +67,7 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     mapBytes: config.store.mapBytes,
     timelineEventsMax: config.store.timelineEventsMax,
     frameBytes: config.limits.frameBytes,
+    devicesMax: config.limits.devicesMax,
     nowMs,
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });
@@ -116,6 +119,7 @@ function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: r
   const limits = { frameBytes, conversations: rules };
   return new Services(membershipsIn(store))
     .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
+    .add(DevicesService, devices(store))
     .add(HistoryService, history(store, limits))
     .add(ConversationsService, conversations(store, limits));
 }

@@ -6,14 +6,14 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "ack-before-commit",
     title: "[SEQ-3] acknowledges while the commit is under way (P20)",
     file: "server/sessions/driver.ts",
-    find: "const outcome = await this.#planAndCommit(submits);",
+    find: "const { outcome, planned } = await this.#planAndCommit(submits);",
     replace:
       "const underWay = this.#planAndCommit(submits);\n    const through = " +
       "submits.at(-1).seq;\n    const results = submits.map(({ operation }) => " +
       "({ code: 0, conversationSeq: 1, committedMs: 1, digest: " +
       "crc32(operation) }));\n    this.#session.committed({ through, results }, " +
-      "alarms.nowMs());\n    this.#feed(() => {});\n    const outcome = await " +
-      "underWay;",
+      "alarms.nowMs());\n    this.#feed(() => {});\n    const { outcome, planned } = " +
+      "await underWay;",
     killedBy: "session",
   },
   {

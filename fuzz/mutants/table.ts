@@ -1,4 +1,5 @@
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
+import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
@@ -11,6 +12,7 @@ export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", kille
 export const MUTANTS: readonly Mutant[] = [
   ...PROTOCOL_MUTANTS,
   ...SERVER_MUTANTS,
+  ...DEVICE_MUTANTS,
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,

@@ -11,6 +11,7 @@ import {
   type DeviceLogin,
   type DevicePosition,
   type DeviceRef,
+  type KnownDevice,
   type LogPage,
   type LogRange,
   type LogRef,
@@ -138,6 +139,10 @@ export class NodeStore implements Store {
 
   loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
     return this.#call(() => this.#service.disk.device(device)?.login);
+  }
+
+  loadDevices(user: UserRef): Promise<readonly KnownDevice[]> {
+    return this.#call(() => this.#service.disk.devices(user));
   }
 
   prepare(request: PrepareRequest): Promise<PrepareOutcome> {

@@ -239,7 +239,7 @@ function diskOf({ device, timeline }: ServiceState): MemoryDisk {
   }
   if (device !== null) {
     const { generation, outbox_epoch, through, results_through, result_digests } = device;
-    disk.devices.set(deviceName({ user: ALICE, deviceId: "phone" }), {
+    disk.records.set(deviceName({ user: ALICE, deviceId: "phone" }), {
       generation,
       sessionId: new Uint8Array(16),
       granted: { from: outbox_epoch, through: outbox_epoch },
@@ -253,6 +253,9 @@ function diskOf({ device, timeline }: ServiceState): MemoryDisk {
         digest,
       })),
       deliveredThrough: 0,
+      firstAttachedMs: 0,
+      lastAttachedMs: 0,
+      isEnded: false,
     });
   }
   return disk;

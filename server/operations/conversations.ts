@@ -199,5 +199,6 @@ export function joinedReads(...parts: readonly PlanningReads[]): PlanningReads {
     documents: parts.flatMap(({ documents = [] }) => documents),
     entries: parts.flatMap(({ entries = [] }) => entries),
     heads: parts.flatMap(({ heads = [] }) => heads),
+    devices: parts.flatMap(({ devices = [] }) => devices),
   };
 }

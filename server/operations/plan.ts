@@ -4,6 +4,7 @@ import { type Operation, OperationSchema } from "../../gen/posthorn/v1/operation
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { DocumentChanges, documentsIn } from "../store/documents.ts";
 import {
+  type DeviceStanding,
   entryName,
   type LogEntry,
   type LogRef,
@@ -12,6 +13,7 @@ import {
   type PlanningState,
 } from "../store/store.ts";
 import { type ConversationRules, joinedReads, membershipReads } from "./conversations.ts";
+import { deviceReads, planEndDevice, planNameDevice } from "./devices.ts";
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
 import { messageReads } from "./entries.ts";
 import { markReads, planChangePreferences, planMark } from "./marks.ts";
@@ -84,12 +86,13 @@ export function readsOf(
   const reads = decoded.map((item) =>
     item.kind === "refuse" ? { users: [] } : readsOfOne(item.operation, sender, rules),
   );
-  const { users, documents, entries, heads } = joinedReads(...reads);
+  const { users, documents, entries, heads, devices } = joinedReads(...reads);
   return {
     users: [...new Set(users)],
     documents: [...new Set(documents)],
     entries: entries ?? [],
     heads: [...new Set(heads)],
+    devices: devices ?? [],
   };
 }
 
@@ -128,6 +131,9 @@ function readsOfOne(
       return { users: [], documents: [presencePolicyRef(sender.tenant, sender.userId)] };
     case "changePreferences":
       return { users: [] };
+    case "endDevice":
+    case "nameDevice":
+      return deviceReads(operation.value, sender);
   }
 }
 
@@ -152,19 +158,22 @@ class PlanningChanges {
   readonly #documents: DocumentChanges;
   readonly #entries: Map<string, LogEntry>;
   readonly #heads: Map<LogRef, number>;
+  #devices: readonly DeviceStanding[];
 
   constructor(before: PlanningState) {
     this.#before = before;
     this.#documents = new DocumentChanges(documentsIn(before.documents));
     this.#entries = new Map(before.entries);
     this.#heads = new Map(before.heads);
+    this.#devices = before.devices ?? [];
   }
 
   get state(): PlanningState {
     const { changed } = this.#documents;
     const before = this.#before.documents;
     const documents = changed.size === 0 ? before : new Map([...before, ...changed]);
-    return { ...this.#before, documents, entries: this.#entries, heads: this.#heads };
+    const [entries, heads, devices] = [this.#entries, this.#heads, this.#devices];
+    return { ...this.#before, documents, entries, heads, devices };
   }
 
   apply(plan: Plan): void {
@@ -173,6 +182,13 @@ class PlanningChanges {
     for (const content of plan.replaces ?? []) {
       const { committedMs = 0 } = this.#entries.get(entryName(content)) ?? {};
       this.#entries.set(entryName(content), { committedMs, event: content.event });
+    }
+    for (const ended of plan.ends ?? []) {
+      this.#devices = this.#devices.map((one) =>
+        one.user === ended.user && one.deviceId === ended.deviceId
+          ? { ...one, isEnded: true }
+          : one,
+      );
     }
     if (plan.kind !== "append") return;
     const head = this.#heads.get(plan.log);
@@ -222,5 +238,9 @@ export function planOperation(
       return planChangePreferences(operation.value, sender);
     case "setPresencePolicy":
       return planSetPresencePolicy(operation.value, sender, state);
+    case "endDevice":
+      return planEndDevice(operation.value, sender, state);
+    case "nameDevice":
+      return planNameDevice(operation.value, sender, state);
   }
 }

@@ -1,35 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ACK, nodeOf, Peer, READY, rest } from "../../fuzz/store/session-peer.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { CursorStart } from "../../gen/posthorn/v1/session_pb.ts";
-import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
-import { Delimiter } from "../../protocol/delimit.ts";
-import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protocol/frames.ts";
-import type { AcceptedLink } from "../../protocol/link.ts";
+import type { Frame } from "../../protocol/frames.ts";
 import type { SignalPlain } from "../../protocol/session/received-signals.ts";
-import { openAuthenticator } from "../auth/open.ts";
-import { CONVERSATION_RULES } from "../operations/conversations.ts";
-import { PublishBudget } from "../operations/publish-budget.ts";
-import { Services } from "../services/service.ts";
 import type { SignalMember } from "../signals/attendance.ts";
 import { SignalBoard } from "../signals/board.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
-import { type DriverContext, SessionDriver } from "./driver.ts";
-import { Hub } from "./hub.ts";
-
-const WINDOW = { count: 8, bytes: 10_000 };
-const RANGE = { defaultMs: 1_000, minMs: 100, maxMs: 60_000 };
-const LIMITS = {
-  frameBytes: 4096,
-  contentBytes: 1024,
-  submitWindow: WINDOW,
-  deliveryWindowMax: WINDOW,
-  timers: { keepalive: RANGE, idle: { ...RANGE, defaultMs: 3_000 }, age: { ...RANGE, minMs: 0 } },
-  handshakeMs: 1_000,
-  frameMs: 1_000,
-  drainGraceMs: 100,
-};
 
 /** A store whose writes wait until they are let through. */
 function heldStore() {
@@ -50,95 +28,6 @@ function heldStore() {
   };
   return { store, hold };
 }
-
-function nodeOf(store: MemoryStore): DriverContext {
-  const alarms = new Alarms({ nowMs: () => 1, timer: () => () => {} });
-  const failed = (where: string, error: unknown) => assert.fail(`${where}: ${error}`);
-  return {
-    store,
-    authenticator: openAuthenticator(),
-    services: new Services({ roleIn: async () => undefined }),
-    crypto: NATIVE_CRYPTO,
-    publishing: new PublishBudget(),
-    conversations: CONVERSATION_RULES,
-    hub: new Hub(store),
-    signals: new SignalBoard({ store, deadlines: alarms, failed }),
-    alarms,
-    limits: LIMITS,
-    observer: {
-      attached: () => {},
-      closed: () => {},
-      committed: () => {},
-      delivered: () => {},
-      failed,
-    },
-  };
-}
-
-/** A device's end of one link to a node, driven frame by frame. */
-class Peer {
-  readonly heard: Frame[] = [];
-  readonly #driver: SessionDriver;
-  readonly #frames = new Delimiter(1 << 20);
-
-  constructor(node: DriverContext, part: Partial<AcceptedLink> = {}) {
-    const link: AcceptedLink = {
-      kind: "tcp",
-      peer: "",
-      isTls: false,
-      write: (bytes) => {
-        this.#frames.push(bytes, (from, at, end) => {
-          for (const phase of ["opening", "open"] as const) {
-            const frame = decodeFrame(from, { at, end }, { sender: "server", phase });
-            if (isViolation(frame)) continue;
-            this.heard.push(frame);
-            break;
-          }
-          return true;
-        });
-        return true;
-      },
-      close: (code) => void setImmediate(() => this.#driver.closed(code, "")),
-      ...part,
-    };
-    this.#driver = new SessionDriver(link, node, () => {});
-  }
-
-  say(...frames: readonly Frame[]): Promise<void> {
-    for (const frame of frames) this.#driver.received(encodeFrame(frame));
-    return rest();
-  }
-
-  hello(epoch: number): Promise<void> {
-    return this.say({
-      kind: "hello",
-      value: {
-        versionMin: 1,
-        versionMax: 1,
-        token: "",
-        userId: "alice",
-        deviceId: "phone",
-        outbox: { epoch, resultsThrough: 0, next: 1 },
-        cursor: { epoch: 0, seq: 0, start: CursorStart.EARLIEST },
-        deliveryWindow: WINDOW,
-        agent: "",
-      },
-    });
-  }
-
-  cut(): void {
-    this.#driver.closed(ErrorCode.LINK_LOST, "");
-  }
-
-  get closedWith(): ErrorCode | undefined {
-    const last = this.heard.at(-1);
-    return last?.kind === "close" ? last.value.code : undefined;
-  }
-}
-
-const READY: Frame = { kind: "ready", value: {} };
-const ACK: Frame = { kind: "ack", value: { deliveredThrough: 0, resultsThrough: 0 } };
-const rest = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 test("[SES-1] [ENV-61] a handshake's time counts from its link's opening", () => {
   let nowMs = 10_000;

@@ -28,6 +28,7 @@ import {
   type DevicePosition,
   type DeviceRef,
   type Plan,
+  type PlannedSubmit,
   type Store,
   StoreError,
   userRefOf,
@@ -178,6 +179,10 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     this.#refuse(violation(ErrorCode.SUPERSEDED, "SES-6", "the device attached again"));
   }
 
+  deviceEnded(): void {
+    this.#refuse(violation(ErrorCode.DEVICE_ENDED, "DEV-5", "the user has ended the device"));
+  }
+
   drain(notice: DrainNotice): void {
     this.#feed(() => this.#session.drain(notice, this.#context.alarms.nowMs()));
   }
@@ -320,6 +325,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     // Its own link may be gone, and what it fenced off is fenced off all the same.
     hub.fence(device, outcome.generation);
     if (this.#gone) return;
+    if (outcome.kind === "ended") return this.deviceEnded();
     if (outcome.kind === "overtaken") {
       const detail = "another attachment of the device was quicker";
       this.#session.refused(violation(ErrorCode.ATTACH_OVERTAKEN, "SES-18", detail));
@@ -342,14 +348,16 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
 
   async #commit(submits: readonly SubmitPlain[]): Promise<void> {
     const { observer, alarms } = this.#context;
-    const outcome = await this.#planAndCommit(submits);
+    const { outcome, planned } = await this.#planAndCommit(submits);
     switch (outcome.kind) {
       case "committed":
         observer.committed(submits.length);
         this.#session.committed(outcome.receipt, alarms.nowMs());
-        return;
+        return this.#endDevices(planned, outcome.receipt.through);
       case "fenced":
         return this.superseded();
+      case "ended":
+        return this.deviceEnded();
       case "conflict": {
         const detail = `submit ${outcome.seq} repeats a number with other content`;
         return this.#session.refused(violation(ErrorCode.SUBMIT_CONFLICT, "SEQ-5", detail));
@@ -361,7 +369,15 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     }
   }
 
-  async #planAndCommit(submits: readonly SubmitPlain[]): Promise<CommitOutcome> {
+  /** A device that ends itself is acknowledged before its session closes. [DEV-3] [DEV-5] */
+  #endDevices(planned: readonly PlannedSubmit[], through: number): void {
+    for (const { seq, plan } of planned) {
+      if (plan.kind === "refuse" || seq > through) continue;
+      for (const device of plan.ends ?? []) this.#context.hub.endDevice(device);
+    }
+  }
+
+  async #planAndCommit(submits: readonly SubmitPlain[]): Promise<Planned> {
     const { store, limits, crypto, conversations, publishing, signals, alarms } = this.#context;
     const rules = { ...limits, crypto, conversations };
     const sender = this.#sender as Sender;
@@ -369,11 +385,12 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     const decoded = publishing.judge(named, sender, alarms.nowMs());
     const digests = submits.map((submit) => crc32(submit.operation));
     const reads = readsOf(decoded, sender, rules);
+    let planned: readonly PlannedSubmit[] = [];
     let outcome: CommitOutcome = { kind: "stale" };
     for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
       const state = await store.loadForPlanning(reads);
       const plans = planOperations(decoded, sender, state, rules);
-      const planned = submits.map(({ seq }, index) => ({
+      planned = submits.map(({ seq }, index) => ({
         seq,
         digest: digests[index] as number,
         plan: plans[index] as Plan,
@@ -382,13 +399,14 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
       if (outcome.kind !== "stale") break;
     }
     if (outcome.kind === "committed") signals.committed(sender, decoded);
-    return outcome;
+    return { outcome, planned };
   }
 
   /** An acknowledgement that has no effect is where a fenced session learns that it is. [SES-6] */
   async #advance(position: DevicePosition): Promise<void> {
     const outcome = await this.#context.store.advance(position);
     if (outcome === "fenced") this.superseded();
+    if (outcome === "ended") this.deviceEnded();
   }
 
   async #load(after: number, limit: FlowWindow): Promise<void> {
@@ -399,6 +417,12 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     observer.delivered(page.entries.length);
     this.#session.loaded(page, alarms.nowMs());
   }
+}
+
+/** What a batch came to, and what was last planned of it. */
+interface Planned {
+  readonly outcome: CommitOutcome;
+  readonly planned: readonly PlannedSubmit[];
 }
 
 /** Whose a link is, as its tickets say it. [ENV-45] */

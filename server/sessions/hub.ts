@@ -8,6 +8,8 @@ export interface HubMember {
   woken(head: number): void;
   /** A newer attachment of the same device exists. [SES-6] */
   superseded(): void;
+  /** The device was ended. [DEV-5] */
+  deviceEnded(): void;
 }
 
 /**
@@ -37,6 +39,13 @@ export class Hub {
       if (other.device.deviceId === deviceId && other.generation < generation) {
         other.superseded();
       }
+    }
+  }
+
+  /** A device was ended: so are its sessions here, at once. [DEV-5] */
+  endDevice({ user, deviceId }: DeviceRef): void {
+    for (const member of [...(this.#users.get(user)?.members ?? [])]) {
+      if (member.device.deviceId === deviceId) member.deviceEnded();
     }
   }
 

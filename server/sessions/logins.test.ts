@@ -7,7 +7,7 @@ import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
 import { accountOf, principalOf } from "../auth/authenticate.ts";
 import { MemoryStore } from "../store/memory.ts";
-import { userRefOf } from "../store/store.ts";
+import { unnumberedLogRefOf, userRefOf } from "../store/store.ts";
 import { Logins } from "./logins.ts";
 
 const LIFETIME_MS = 1_000;
@@ -62,7 +62,7 @@ async function service() {
   assert.ok(attempt);
   const elsewhere = await device.attempt(new Uint8Array(32), "d");
   assert.ok(elsewhere);
-  return { clock, verified, logins, register, attempt, elsewhere };
+  return { clock, verified, store, user, logins, register, attempt, elsewhere };
 }
 
 describe("logins", () => {
@@ -75,6 +75,33 @@ describe("logins", () => {
     assert.deepEqual(new Uint8Array(identity.loginAnswer ?? []), new Uint8Array(attempt.answerMac));
     const named = await logins.authenticate({ ...claim, userId: "ann" }, SEALED);
     assert.equal(named.kind, "authenticated");
+  });
+
+  test("[DEV-6] the holder of an ended device's key is told so, and nobody else", async () => {
+    const { clock, store, user, logins, attempt, elsewhere } = await service();
+    const device = { user, deviceId: "d" };
+    const { outbox, cursor } = CLAIM;
+    const prepared = await store.prepare({ device, outbox, cursor });
+    assert.ok(prepared.kind === "prepared");
+    const { attachment } = prepared;
+    await store.attach({ device, attachment });
+    const log = unnumberedLogRefOf("acme", "user:ann");
+    const event = new Uint8Array(0);
+    const plan = { kind: "append", log, event, timelines: [], ends: [device] } as const;
+    const submits = [{ seq: 1, digest: 1, plan }];
+    const batch = { device, generation: attachment.generation, submits };
+    const outcome = await store.commit({ ...batch, outboxEpoch: attachment.outbox.epoch });
+    assert.equal(outcome.kind, "committed");
+    const asks = async (proof: typeof attempt.proof, deviceId = "d") => {
+      const claim = { ...CLAIM, deviceId, loginProof: proof };
+      const identity = await logins.authenticate(claim, SEALED);
+      return identity.kind === "refused" ? identity.code : identity.kind;
+    };
+    assert.equal(await asks(attempt.proof), ErrorCode.DEVICE_ENDED);
+    assert.equal(await asks(elsewhere.proof), ErrorCode.LOGIN_PROOF_INVALID);
+    assert.equal(await asks(attempt.proof, "e"), ErrorCode.LOGIN_PROOF_INVALID);
+    clock.nowMs += LIFETIME_MS;
+    assert.equal(await asks(attempt.proof), ErrorCode.LOGIN_PROOF_INVALID);
   });
 
   test("[AUT-7] a registration is good for its time, and renewed by the next", async () => {

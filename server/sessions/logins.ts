@@ -50,6 +50,7 @@ export class Logins {
     const isMeant = loginProof.deviceId === deviceId && ["", principal.userId].includes(userId);
     const isOfLink = sealed !== undefined && isOwn;
     if (login === undefined || !isOfLink || !isMeant) return LOGIN_INVALID;
+    if (registrationSecret.length === 0) return DEVICE_ENDED;
     const answer = loginAnswer(crypto, { registrationSecret, channelBinding });
     return { kind: "authenticated", principal, loginAnswer: answer };
   }
@@ -74,6 +75,14 @@ const NOBODY = {
 
 /** No sealed link has this one. [ENV-15] */
 const NO_BINDING = new Uint8Array(HASH_BYTES);
+
+/** Only who holds the key of a device that was ended is told so. [DEV-6] */
+const DEVICE_ENDED = {
+  kind: "refused",
+  code: ErrorCode.DEVICE_ENDED,
+  requirement: "DEV-6",
+  detail: "the user has ended the device",
+} as const;
 
 /** What every fault of a login is answered with. [ENV-57] */
 export const LOGIN_INVALID = {

@@ -16,7 +16,10 @@ import {
 
 /** How a suite opens a store, and opens it again after it was closed or its process died. */
 export interface StoreFixture {
-  open(options?: { readonly timelineEventsMax?: number }): Promise<Store>;
+  open(options?: {
+    readonly timelineEventsMax?: number;
+    readonly devicesMax?: number;
+  }): Promise<Store>;
   /** Sets the clock of the stores that it opens. */
   setMs(nowMs: number): void;
   /** Removes what was stored. */

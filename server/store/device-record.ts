@@ -5,10 +5,13 @@ import { cursorViolation } from "../../protocol/session/resume.ts";
 import { classify } from "../../protocol/session/sequence.ts";
 import { assert, type Violation, violation } from "../../protocol/violation.ts";
 import type {
+  AdvanceOutcome,
   Attachment,
   AttachOutcome,
   DeviceLogin,
   DevicePosition,
+  DeviceRef,
+  KnownDevice,
   PlannedSubmit,
   PrepareRequest,
   SubmitBatch,
@@ -38,6 +41,11 @@ export interface DeviceRecord {
   readonly deliveredThrough: number;
   /** What the device last registered with. [ENV-56] */
   readonly login?: DeviceLogin | undefined;
+  /** 0: never. */
+  readonly firstAttachedMs: number;
+  readonly lastAttachedMs: number;
+  /** For ever. [DEV-6] */
+  readonly isEnded: boolean;
 }
 
 /** What an attachment would be, and the record that must be durable before a device is told. */
@@ -50,16 +58,26 @@ export interface Preparation {
  * What an attachment of a device would be. Nothing changes but what the device registers with, and
  * the epochs granted: a granted epoch is kept, because the device may submit under it before the
  * service hears of it again. [RES-7] [RES-9] [RES-10] [RES-13] [ENV-56]
+ * [DEV-6] [DEV-8]
  */
 export function prepareAttachment(
   known: DeviceRecord | undefined,
   request: PrepareRequest,
-  given: { readonly bounds: TimelineBounds; readonly newSessionId: () => Uint8Array },
+  given: {
+    readonly bounds: TimelineBounds;
+    readonly newSessionId: () => Uint8Array;
+    /** Whether the user may have one more device. */
+    readonly hasRoom: () => boolean;
+  },
 ): Preparation | Violation {
   const { outbox, cursor } = request;
+  if (known?.isEnded) return violation(ErrorCode.DEVICE_ENDED, "DEV-6", "the device was ended");
   const { bounds: timeline } = given;
   const ahead = cursorViolation(cursor, timeline);
   if (ahead !== undefined) return ahead;
+  if (known === undefined && !given.hasRoom()) {
+    return violation(ErrorCode.DEVICES_FULL, "DEV-8", "the user has too many devices");
+  }
   const before = known ?? { ...NEVER_ATTACHED, sessionId: given.newSessionId() };
   const record = withLogin(before, request.login);
   const generation = record.generation + 1;
@@ -124,6 +142,9 @@ const NEVER_ATTACHED = {
   resultsThrough: 0,
   results: [],
   deliveredThrough: 0,
+  firstAttachedMs: 0,
+  lastAttachedMs: 0,
+  isEnded: false,
 } as const satisfies Partial<DeviceRecord>;
 
 /** How a prepared attachment stands to its device's record. */
@@ -135,38 +156,45 @@ export interface AttachVerdict {
 
 /**
  * Puts an attachment into force, unless another one came into force since it was prepared: a late
- * Ready is as harmless as a late Hello. [SES-6] [SES-18]
+ * Ready is as harmless as a late Hello. [SES-6] [SES-18] [DEV-6]
  */
 export function attachDevice(
   record: DeviceRecord | undefined,
   { generation, sessionId, outbox }: Attachment,
+  nowMs: number,
 ): AttachVerdict {
+  if (record?.isEnded) return { record: undefined, kind: "ended" };
   if (record === undefined || generation !== record.generation + 1) {
     return { record: undefined, kind: "overtaken" };
   }
+  const times = { firstAttachedMs: record.firstAttachedMs || nowMs, lastAttachedMs: nowMs };
   if (record.outboxEpoch !== outbox.epoch) {
     const { epoch: outboxEpoch, through, resultsThrough, results } = outbox;
     const positions = { outboxEpoch, through, resultsThrough, results };
-    return { record: { ...record, generation, sessionId, ...positions }, kind: "attached" };
+    const attached = { ...record, ...times, generation, sessionId, ...positions };
+    return { record: attached, kind: "attached" };
   }
   // An older attachment may have committed after Welcome was written: it is fenced off now, and the
   // device comes again to hear the truth.
   const kind = record.through === outbox.through ? "attached" : "overtaken";
-  return { record: { ...dropResults(record, outbox.resultsThrough), generation }, kind };
+  const dropped = dropResults(record, outbox.resultsThrough);
+  return { record: { ...dropped, ...(kind === "attached" ? times : {}), generation }, kind };
 }
 
 /** What a batch is to a record. */
 export type BatchVerdict =
   | { readonly kind: "fenced" }
+  | { readonly kind: "ended" }
   | { readonly kind: "conflict"; readonly seq: number }
   /** The submits that are new, in order; all before them are repeats of the same content. */
   | { readonly kind: "accepted"; readonly fresh: readonly PlannedSubmit[] };
 
 /**
  * Fence, dedupe and conflict, by number and content, never by time. [SES-6] [SEQ-2] [SEQ-4] [SEQ-5]
- * [SEQ-15]
+ * [SEQ-15] [DEV-5]
  */
 export function judgeBatch(record: DeviceRecord | undefined, batch: SubmitBatch): BatchVerdict {
+  if (record?.isEnded) return { kind: "ended" };
   if (
     record === undefined ||
     record.generation !== batch.generation ||
@@ -209,12 +237,34 @@ export function resultsFrom(record: DeviceRecord, firstSeq: number): readonly Su
   return record.results.slice(Math.max(0, firstSeq - record.resultsThrough - 1));
 }
 
-/** Whether a newer attachment of the device is in force. */
-export function isFenced(
+/** What a report of a session of some generation is worth. */
+export function advanceOutcome(
   record: DeviceRecord | undefined,
   { generation }: { readonly generation: number },
-): boolean {
-  return record !== undefined && record.generation > generation;
+): AdvanceOutcome {
+  if (record?.isEnded) return "ended";
+  return record !== undefined && record.generation > generation ? "fenced" : "noted";
+}
+
+/**
+ * The record of a device from its end on: of a newer generation than any session of it, without
+ * secrets and results. [DEV-4]
+ */
+export function endDevice(record: DeviceRecord): DeviceRecord {
+  const { login, through } = record;
+  const registrationSecret = new Uint8Array(0);
+  return {
+    ...dropResults(record, through),
+    generation: record.generation + 1,
+    login: login && { ...login, registrationSecret },
+    isEnded: true,
+  };
+}
+
+/** What a user is shown of its device. */
+export function knownDevice({ deviceId }: DeviceRef, record: DeviceRecord): KnownDevice {
+  const { generation, deliveredThrough, firstAttachedMs, lastAttachedMs, isEnded } = record;
+  return { deviceId, generation, deliveredThrough, firstAttachedMs, lastAttachedMs, isEnded };
 }
 
 /** The record after a device reported its position; undefined when the report changes nothing. */
@@ -222,7 +272,8 @@ export function advanceDevice(
   record: DeviceRecord | undefined,
   position: DevicePosition,
 ): DeviceRecord | undefined {
-  if (record === undefined || record.generation !== position.generation) return undefined;
+  if (record === undefined || record.isEnded) return undefined;
+  if (record.generation !== position.generation) return undefined;
   if (record.outboxEpoch !== position.outboxEpoch) return undefined;
   const deliveredThrough = Math.max(record.deliveredThrough, position.deliveredThrough);
   const trimmed = dropResults(record, Math.min(position.resultsThrough, record.through));

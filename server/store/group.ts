@@ -6,12 +6,14 @@ import type {
   TimelineBounds,
 } from "../../protocol/session/facts.ts";
 import { unreachable } from "../../protocol/violation.ts";
+import { DeviceCounts } from "./device-counts.ts";
 import {
   addResults,
   advanceDevice,
+  advanceOutcome,
   attachDevice,
   type DeviceRecord,
-  isFenced,
+  endDevice,
   judgeBatch,
   prepareAttachment,
   resultsFrom,
@@ -36,6 +38,7 @@ import {
   type EntryContent,
   type EntryRef,
   entryName,
+  type KnownDevice,
   type LogEntry,
   type LogRef,
   type PerishableContent,
@@ -51,6 +54,8 @@ import {
 export interface DurableView {
   bounds(user: UserRef): TimelineBounds | undefined;
   device(device: DeviceRef): DeviceRecord | undefined;
+  /** All of a user, by their ids in byte order. */
+  devices(user: UserRef): readonly KnownDevice[];
   /** The number of a log's newest entry; 0: none. */
   logHead(log: LogRef): number;
   document(ref: DocumentRef): StoredDocument;
@@ -65,8 +70,10 @@ export interface PerishableView {
   used(queue: string): QueueUse;
 }
 
-/** Randomness and the clock, given from outside. */
+/** Randomness, the clock and a limit, given from outside. */
 export interface GroupSources {
+  /** How many devices a user may have that are not ended. [DEV-8] */
+  readonly devicesMax?: number | undefined;
   nowMs(): number;
   newSessionId(): Uint8Array;
   /** 1 to 2^53-1; another one than any store ever gave, but for chance. */
@@ -91,6 +98,7 @@ export type PrepareDecision =
 export type CommitDecision =
   | { readonly kind: "committed"; readonly receipt: Receipt }
   | { readonly kind: "fenced" }
+  | { readonly kind: "ended" }
   | { readonly kind: "conflict"; readonly seq: number }
   | { readonly kind: "stale" };
 
@@ -117,6 +125,7 @@ export class CommitGroup {
   readonly erased = new Map<string, DeviceRef>();
   readonly #added = new Map<string, QueueUse>();
   readonly #documents: DocumentChanges;
+  readonly #counts: DeviceCounts;
   readonly #view: DurableView;
   readonly #sources: GroupSources;
 
@@ -124,6 +133,7 @@ export class CommitGroup {
     this.#view = view;
     this.#sources = sources;
     this.#documents = new DocumentChanges((ref) => view.document(ref));
+    this.#counts = new DeviceCounts(view, sources.devicesMax);
     this.committedMs = sources.nowMs();
   }
 
@@ -143,6 +153,7 @@ export class CommitGroup {
     const prepared = prepareAttachment(this.#device(device), request, {
       bounds,
       newSessionId: () => this.#sources.newSessionId(),
+      hasRoom: () => this.#counts.hasRoom(device.user),
     });
     if ("code" in prepared) {
       return { kind: "refused", code: prepared.code, requirement: prepared.requirement };
@@ -154,7 +165,7 @@ export class CommitGroup {
   }
 
   attach({ device, attachment }: AttachRequest): AttachOutcome {
-    const { record, kind } = attachDevice(this.#device(device), attachment);
+    const { record, kind } = attachDevice(this.#device(device), attachment, this.committedMs);
     if (record !== undefined) this.#setDevice(device, record);
     return { kind, generation: this.#device(device)?.generation ?? 0 };
   }
@@ -164,9 +175,16 @@ export class CommitGroup {
     const verdict = judgeBatch(record, batch);
     if (verdict.kind !== "accepted") return verdict;
     if (!this.#hold(verdict.fresh)) return { kind: "stale" };
-    const outcomes = verdict.fresh.map((submit) => this.#apply(submit));
+    const outcomes: SubmitOutcome[] = [];
+    let isEnded = false;
+    for (const submit of verdict.fresh) {
+      outcomes.push(this.#apply(submit));
+      isEnded = this.#device(batch.device)?.isEnded === true;
+      // What follows comes from a device that there is not any more. [DEV-5]
+      if (isEnded) break;
+    }
     const next = addResults(record as DeviceRecord, outcomes);
-    if (outcomes.length > 0) this.#setDevice(batch.device, next);
+    if (outcomes.length > 0) this.#setDevice(batch.device, isEnded ? endDevice(next) : next);
     const first = batch.submits[0]?.seq ?? next.through + 1;
     return {
       kind: "committed",
@@ -178,7 +196,7 @@ export class CommitGroup {
     const before = this.#device(position.device);
     const record = advanceDevice(before, position);
     if (record !== undefined) this.#setDevice(position.device, record);
-    return isFenced(before, position) ? "fenced" : "noted";
+    return advanceOutcome(before, position);
   }
 
   /** A timeline's bounds with what this group adds. */
@@ -194,6 +212,9 @@ export class CommitGroup {
       case "append":
       case "repeat": {
         const { perishable } = plan;
+        if (perishable !== undefined && this.#device(perishable.device)?.isEnded) {
+          return { code: ErrorCode.DEVICE_UNKNOWN, conversationSeq: 0, committedMs, digest };
+        }
         if (perishable !== undefined && !this.#hasRoom(perishable)) {
           return { code: perishable.full, conversationSeq: 0, committedMs, digest };
         }
@@ -203,6 +224,7 @@ export class CommitGroup {
         for (const user of plan.timelines) this.#index(user, { log, seq });
         if (perishable !== undefined) this.#keep(perishable);
         for (const device of plan.erases ?? []) this.#erase(device);
+        for (const device of plan.ends ?? []) this.#end(device);
         const conversationSeq = toldSeq(log, seq);
         return { code: ErrorCode.UNSPECIFIED, conversationSeq, committedMs, digest };
       }
@@ -240,6 +262,11 @@ export class CommitGroup {
     this.perishables = this.perishables.filter(
       ({ content }) => deviceName(content.device) !== name,
     );
+  }
+
+  #end(device: DeviceRef): void {
+    this.#erase(device);
+    this.#setDevice(device, endDevice(this.#device(device) as DeviceRecord));
   }
 
   #append({ log, event }: AppendPlan): EntryRef {
@@ -292,6 +319,9 @@ export class CommitGroup {
     const documents = new DocumentChanges((ref) => this.#documents.get(ref));
     const events = new Map<string, Uint8Array>();
     const heads = new Map<LogRef, number>();
+    const ended = new Set<string>();
+    const isLiving = (device: DeviceRef) =>
+      this.#device(device)?.isEnded === false && !ended.has(deviceName(device));
     const headOf = (log: LogRef) => heads.get(log) ?? this.#head(log);
     const eventOf = (ref: EntryRef) => events.get(entryName(ref)) ?? this.#event(ref);
     const isAsPlanned = (planned: EntryContent) => {
@@ -303,6 +333,8 @@ export class CommitGroup {
       if (!(plan.requiresEntries ?? []).every(isAsPlanned)) return false;
       if (plan.kind === "refuse") return true;
       if (!(plan.requiresHeads ?? []).every(({ log, head }) => headOf(log) === head)) return false;
+      if (!(plan.ends ?? []).every(isLiving)) return false;
+      for (const device of plan.ends ?? []) ended.add(deviceName(device));
       if (!(plan.replaces ?? []).every((ref) => eventOf(ref) !== undefined)) return false;
       documents.apply(plan);
       for (const content of plan.replaces ?? []) events.set(entryName(content), content.event);
@@ -327,6 +359,7 @@ export class CommitGroup {
   }
 
   #setDevice(device: DeviceRef, record: DeviceRecord): void {
+    this.#counts.changed(device.user, this.#device(device), record);
     this.devices.set(deviceName(device), { device, record });
   }
 }

@@ -27,6 +27,16 @@ export function deviceKey(device: DeviceRef): Buffer {
   return named(KIND.device, `${device.user}\0${device.deviceId}`, 0);
 }
 
+/** Where the keys of a user's devices begin and end. */
+export function deviceRange(user: UserRef): { readonly start: Buffer; readonly end: Buffer } {
+  return { start: named(KIND.device, `${user}\0`, 0), end: named(KIND.device, `${user}\x01`, 0) };
+}
+
+/** The device that a key of {@link deviceRange} is of. */
+export function deviceIdOf(key: Buffer, user: UserRef): string {
+  return key.toString("utf8", Buffer.byteLength(user, "utf8") + 2);
+}
+
 export function documentKey(ref: DocumentRef): Buffer {
   return named(KIND.document, ref, 0);
 }

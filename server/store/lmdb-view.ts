@@ -1,6 +1,6 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
-import type { DeviceRecord } from "./device-record.ts";
+import { type DeviceRecord, knownDevice } from "./device-record.ts";
 import {
   type CommitGroup,
   type DurableView,
@@ -8,7 +8,7 @@ import {
   type PerishableView,
   runsLength,
 } from "./group.ts";
-import { deviceKey, documentKey, timelineKey, userKey } from "./keys.ts";
+import { deviceIdOf, deviceKey, deviceRange, documentKey, timelineKey, userKey } from "./keys.ts";
 import type { LmdbLogs } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-ranges.ts";
 import { decodeDevice, decodeDocument, decodeTimeline, decodeUser } from "./records.ts";
@@ -16,6 +16,7 @@ import {
   type DeviceRef,
   type DocumentRef,
   type EntryRef,
+  type KnownDevice,
   type LogEntry,
   type LogRef,
   NO_DOCUMENT,
@@ -70,6 +71,13 @@ export class CachedView implements DurableView {
     const record = decodeDevice(stored);
     this.#devices.set(name, record);
     return record;
+  }
+
+  devices(user: UserRef): readonly KnownDevice[] {
+    return [...this.#env.getRange(deviceRange(user))].map(({ key, value }) => {
+      const deviceId = deviceIdOf(key as unknown as Buffer, user);
+      return knownDevice({ user, deviceId }, decodeDevice(value));
+    });
   }
 
   logHead(log: LogRef): number {

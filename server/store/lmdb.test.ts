@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { open } from "lmdb";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture, sendPlan, storeContract } from "./contract.ts";
+import { deviceContract } from "./device-contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { logContract } from "./log-contract.ts";
@@ -18,6 +19,7 @@ const MAP_BYTES = 64 * 1024 * 1024;
 
 interface Limits {
   readonly timelineEventsMax?: number;
+  readonly devicesMax?: number;
   readonly mapBytes?: number;
   readonly frameBytes?: number;
   readonly nowMs?: () => number;
@@ -51,6 +53,7 @@ async function fixture(): Promise<StoreFixture> {
 
 storeContract("lmdb", fixture);
 perishableContract("lmdb", fixture);
+deviceContract("lmdb", fixture);
 logContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>

@@ -8,7 +8,7 @@ import {
   openDataFolder,
 } from "../../platform/lmdb-folder.ts";
 import { GroupWrites, StoreFull } from "../../platform/lmdb-writes.ts";
-import { isFenced } from "./device-record.ts";
+import { advanceOutcome } from "./device-record.ts";
 import { CommitGroup, deviceName, type GroupSources } from "./group.ts";
 import {
   deviceKey,
@@ -43,6 +43,7 @@ import {
   type DevicePosition,
   type DeviceRef,
   type Durable,
+  type KnownDevice,
   type LogPage,
   type LogRange,
   type LogRef,
@@ -67,6 +68,8 @@ export interface LmdbStoreOptions {
   readonly timelineEventsMax: number;
   /** The largest frame: what was stored for a larger one could not be delivered. [FRM-3] */
   readonly frameBytes?: number;
+  /** How many devices a user may have that are not ended. [DEV-8] */
+  readonly devicesMax?: number;
   readonly nowMs: () => number;
   /** Told of each durable group, for metrics. */
   readonly onGroup?: (requestCount: number, putCount: number, durationMs: number) => void;
@@ -142,6 +145,7 @@ export class LmdbStore implements Store {
     perishables.condemnRead((device) => this.#view.device(device)?.deliveredThrough ?? 0);
     this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
+      devicesMax: options.devicesMax,
       nowMs: options.nowMs,
       newSessionId: () => randomBytes(16),
       newTimelineEpoch: () => randomBytes(6).readUIntBE(0, 6) + 1,
@@ -162,6 +166,10 @@ export class LmdbStore implements Store {
 
   async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
     return this.#view.device(device)?.login;
+  }
+
+  async loadDevices(user: UserRef): Promise<readonly KnownDevice[]> {
+    return this.#view.devices(user);
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {
@@ -190,7 +198,8 @@ export class LmdbStore implements Store {
     if (this.#closed) return "noted";
     // A fenced session's late note must not take the place of its successor's. [SES-6]
     const record = this.#view.device(position.device);
-    if (isFenced(record, position)) return "fenced";
+    const outcome = advanceOutcome(record, position);
+    if (outcome !== "noted") return outcome;
     if (record?.generation === position.generation && record.outboxEpoch === position.outboxEpoch) {
       const { index } = this.#perishables;
       index.condemn(index.of(position.device, position.deliveredThrough));

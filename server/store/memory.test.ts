@@ -1,10 +1,12 @@
 import { type StoreFixture, storeContract } from "./contract.ts";
+import { deviceContract } from "./device-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
 import { perishableContract } from "./perishable-contract.ts";
 
 storeContract("memory", fixture);
 perishableContract("memory", fixture);
+deviceContract("memory", fixture);
 logContract("memory", fixture);
 
 async function fixture(): Promise<StoreFixture> {

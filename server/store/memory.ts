@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { DeviceRecord } from "./device-record.ts";
+import { type DeviceRecord, knownDevice } from "./device-record.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
 import { entryOf, type PerishableEntry, Perishables } from "./perishables.ts";
 import { planningState } from "./planning-state.ts";
@@ -14,6 +14,7 @@ import {
   type DocumentRef,
   type Durable,
   type EntryRef,
+  type KnownDevice,
   type LogEntry,
   type LogPage,
   type LogRange,
@@ -42,7 +43,7 @@ export interface MemoryPerishable extends PerishableEntry {
 /** What survives a memory store's crash: hand it to the next one. */
 export class MemoryDisk implements DurableView {
   readonly users = new Map<UserRef, TimelineBounds>();
-  readonly devices = new Map<string, DeviceRecord>();
+  readonly records = new Map<string, DeviceRecord>();
   readonly logs = new Map<LogRef, LogEntry[]>();
   /** From number 1, whatever the floor. */
   readonly timelines = new Map<UserRef, { readonly log: LogRef; readonly logSeq: number }[]>();
@@ -55,7 +56,15 @@ export class MemoryDisk implements DurableView {
   }
 
   device(device: DeviceRef): DeviceRecord | undefined {
-    return this.devices.get(deviceName(device));
+    return this.records.get(deviceName(device));
+  }
+
+  devices(user: UserRef): readonly KnownDevice[] {
+    const prefix = deviceName({ user, deviceId: "" });
+    return [...this.records]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, record]) => knownDevice({ user, deviceId: name.slice(prefix.length) }, record))
+      .sort((one, other) => (one.deviceId < other.deviceId ? -1 : 1));
   }
 
   logHead(log: LogRef): number {
@@ -145,7 +154,7 @@ export class MemoryDisk implements DurableView {
     }
     for (const [user, bounds] of group.newUsers) this.users.set(user, bounds);
     for (const { device, record } of group.devices.values()) {
-      this.devices.set(deviceName(device), record);
+      this.records.set(deviceName(device), record);
     }
     for (const { log, seq, event } of group.replaced.values()) {
       const entries = this.logs.get(log) as LogEntry[];
@@ -224,6 +233,10 @@ export class MemoryStore implements Store {
 
   async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
     return this.disk.device(device)?.login;
+  }
+
+  async loadDevices(user: UserRef): Promise<readonly KnownDevice[]> {
+    return this.disk.devices(user);
   }
 
   async loadForPlanning(reads: PlanningReads): Promise<PlanningState> {

@@ -7,7 +7,7 @@ export function planningState(
   reads: PlanningReads,
   nowMs: number,
 ): PlanningState {
-  const { users, documents = [], entries: refs = [], heads = [] } = reads;
+  const { users, documents = [], entries: refs = [], heads = [], devices = [] } = reads;
   const entries = new Map<string, LogEntry>();
   for (const ref of refs) {
     const entry = view.entry(ref);
@@ -20,6 +20,10 @@ export function planningState(
     documents: new Map(documents.map((ref) => [ref, view.document(ref)])),
     entries,
     heads: new Map(heads.map((log) => [log, view.logHead(log)])),
+    devices: devices.flatMap((device) => {
+      const record = view.device(device);
+      return record === undefined ? [] : [{ ...device, isEnded: record.isEnded }];
+    }),
     nowMs,
   };
 }

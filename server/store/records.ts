@@ -114,11 +114,10 @@ export function encodeDevice(record: DeviceRecord): Uint8Array {
     writer.number(result.code).number(result.conversationSeq).number(result.committedMs);
     writer.number(result.digest);
   }
-  if (record.login !== undefined) {
-    const { publicKey, registrationSecret, registeredMs } = record.login;
-    writer.bytes(publicKey).bytes(registrationSecret).number(registeredMs);
-  }
-  return writer.finish();
+  const { publicKey, registrationSecret, registeredMs } = record.login ?? NO_LOGIN;
+  writer.bytes(publicKey).bytes(registrationSecret).number(registeredMs);
+  writer.number(record.firstAttachedMs).number(record.lastAttachedMs);
+  return writer.number(record.isEnded ? 1 : 0).finish();
 }
 
 export function decodeDevice(bytes: Uint8Array): DeviceRecord {
@@ -145,14 +144,28 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
     deliveredThrough,
     results,
     resultsThrough,
-    ...(reader.ended ? {} : { login: loginFrom(reader) }),
+    ...loginFrom(reader),
+    ...standingFrom(reader),
   };
 }
 
-function loginFrom(reader: RecordReader): DeviceLogin {
+const NONE = new Uint8Array(0);
+/** Stands for none. */
+const NO_LOGIN: DeviceLogin = { publicKey: NONE, registrationSecret: NONE, registeredMs: 0 };
+
+/** Records of before there was any end with what they hold. */
+function loginFrom(reader: RecordReader): { readonly login?: DeviceLogin } {
+  if (reader.ended) return {};
   const publicKey = new Uint8Array(reader.bytes());
   const registrationSecret = new Uint8Array(reader.bytes());
-  return { publicKey, registrationSecret, registeredMs: reader.number() };
+  const registeredMs = reader.number();
+  return publicKey.length === 0 ? {} : { login: { publicKey, registrationSecret, registeredMs } };
+}
+
+function standingFrom(reader: RecordReader) {
+  if (reader.ended) return { firstAttachedMs: 0, lastAttachedMs: 0, isEnded: false };
+  const times = { firstAttachedMs: reader.number(), lastAttachedMs: reader.number() };
+  return { ...times, isEnded: reader.number() === 1 };
 }
 
 export function encodeDocument({ revision, bytes }: StoredDocument): Uint8Array {

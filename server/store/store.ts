@@ -37,6 +37,10 @@ export type {
  * 11. What takes the place of an entry's content does so in its log and in every timeline, and what
  *     it was is erased: as soon as the commit has resolved, nobody reads it any more from anything
  *     the store wrote.
+ * 12. A device that was ended is never attached again, and nothing that it submits or reports has
+ *     any effect, from the commit on that ended it.
+ * 13. A user has no more devices than the store's limit, nor four times as many with those that
+ *     were ended, however many come at once.
  *
  * A store knows logs, timelines, devices and documents. What a message is, it never learns.
  */
@@ -54,6 +58,8 @@ export interface Store {
   attach(request: AttachRequest): Promise<AttachOutcome>;
   /** What a device has registered with, durably. [ENV-56] */
   loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined>;
+  /** All devices that a user ever had, by their ids in byte order. [DEV-1] */
+  loadDevices(user: UserRef): Promise<readonly KnownDevice[]>;
   /** What planners need to know, as of now. Commit checks again what a plan relied on. */
   loadForPlanning(reads: PlanningReads): Promise<PlanningState>;
   /**
@@ -146,6 +152,23 @@ export interface DeviceRef {
   readonly deviceId: string;
 }
 
+/** How many devices a user may have that are not ended, where nobody says otherwise. [DEV-8] */
+export const DEVICES_MAX = 64;
+
+/** What a store knows of a device, but for its submits. [DEV-1] */
+export interface KnownDevice {
+  readonly deviceId: string;
+  /** Of its last attachment in force. */
+  readonly generation: number;
+  /** The timeline number that it reported last. */
+  readonly deliveredThrough: number;
+  /** 0: it never was. */
+  readonly firstAttachedMs: number;
+  readonly lastAttachedMs: number;
+  /** For ever. */
+  readonly isEnded: boolean;
+}
+
 export interface PrepareRequest {
   readonly device: DeviceRef;
   /** As stated in Hello. */
@@ -167,7 +190,7 @@ export interface PrepareRequest {
 export interface DeviceLogin {
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array;
-  /** 32 bytes. */
+  /** 32 bytes; none of a device that was ended, whose key says who has to be told so. [DEV-6] */
   readonly registrationSecret: Uint8Array;
   readonly registeredMs: number;
 }
@@ -185,14 +208,15 @@ export interface AttachRequest {
 export interface AttachOutcome {
   /**
    * "overtaken": another attachment came into force since, or an older one still committed: what
-   * was prepared is not true any more. The older ones are fenced off all the same.
+   * was prepared is not true any more. The older ones are fenced off all the same. "ended":
+   * the device was. [DEV-6]
    */
-  readonly kind: "attached" | "overtaken";
+  readonly kind: "attached" | "overtaken" | "ended";
   /** The device's generation from now on: everything below it is fenced off. */
   readonly generation: number;
 }
 
-export type AdvanceOutcome = "noted" | "fenced";
+export type AdvanceOutcome = "noted" | "fenced" | "ended";
 
 export interface PlanningReads {
   readonly users: readonly UserRef[];
@@ -200,6 +224,12 @@ export interface PlanningReads {
   readonly entries?: readonly EntryRef[];
   /** Logs whose newest number is asked for. */
   readonly heads?: readonly LogRef[];
+  readonly devices?: readonly DeviceRef[];
+}
+
+/** Whether a device may attach. */
+export interface DeviceStanding extends DeviceRef {
+  readonly isEnded: boolean;
 }
 
 /** An entry of a log. */
@@ -241,6 +271,8 @@ export interface PlanningState {
   readonly entries: ReadonlyMap<string, LogEntry>;
   /** 0: the log is empty. */
   readonly heads: ReadonlyMap<LogRef, number>;
+  /** Those asked for that exist. */
+  readonly devices?: readonly DeviceStanding[];
   /** By the clock that judges what has expired. */
   readonly nowMs: number;
 }
@@ -298,6 +330,12 @@ export interface PlannedChanges {
   readonly perishable?: PerishableContent;
   /** Devices whose perishable content is erased. */
   readonly erases?: readonly DeviceRef[];
+  /**
+   * Devices that end for ever, and what they have at the store with them: what they registered
+   * with, their results, their perishable content. Precondition: all exist and were not ended. What
+   * follows in the batch of one that ends itself has no effect. [DEV-4]
+   */
+  readonly ends?: readonly DeviceRef[];
 }
 
 export interface DocumentRevision {
@@ -376,6 +414,8 @@ export type CommitOutcome =
   | { readonly kind: "committed"; readonly receipt: Durable<Receipt> }
   /** A newer attachment of the device exists. */
   | { readonly kind: "fenced" }
+  /** The device was ended. [DEV-5] */
+  | { readonly kind: "ended" }
   /** This number was committed with other content. Nothing of the batch took effect. */
   | { readonly kind: "conflict"; readonly seq: number }
   /**

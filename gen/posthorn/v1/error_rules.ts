@@ -263,6 +263,20 @@ const RULES: readonly ErrorRule[] = [
     meaning: "Another attachment of the device came into force after this one's Welcome. Attaching again tells the present state.",
   }),
   rule({
+    code: 56,
+    name: "DEVICE_ENDED",
+    scope: "session",
+    retry: "never",
+    meaning: "The user has ended this device: it never attaches again. A new device needs another id.",
+  }),
+  rule({
+    code: 57,
+    name: "DEVICES_FULL",
+    scope: "session",
+    retry: "never",
+    meaning: "The user has as many devices as it may. Ending one makes room, unless too many were ended.",
+  }),
+  rule({
     code: 80,
     name: "OPERATION_MALFORMED",
     scope: "operation",
@@ -316,7 +330,7 @@ const RULES: readonly ErrorRule[] = [
     name: "DEVICE_UNKNOWN",
     scope: "operation",
     retry: "never",
-    meaning: "The user's directory lists no such device, or it is the sender's own.",
+    meaning: "The user has no such device, or its directory lists none, or it was ended, or it is the sender's own.",
   }),
   rule({
     code: 88,
@@ -708,7 +722,7 @@ const RULES: readonly ErrorRule[] = [
     name: "CONTENT_INVALID",
     scope: "operation",
     retry: "never",
-    meaning: "A content, a reference or a caption has an illegal form.",
+    meaning: "A content, a reference, a caption or a name has an illegal form.",
   }),
   rule({
     code: 183,

@@ -18,7 +18,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEi4QMKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSqaAQoNUmVmZXJlbmNlS2luZBIeChpSRUZFUkVOQ0VfS0lORF9VTlNQRUNJRklFRBAAEhgKFFJFRkVSRU5DRV9LSU5EX1JFUExZEAESGQoVUkVGRVJFTkNFX0tJTkRfVEhSRUFEEAISGAoUUkVGRVJFTkNFX0tJTkRfUVVPVEUQAxIaChZSRUZFUkVOQ0VfS0lORF9DT01NRU5UEAQqnAEKDkF0dGFjaG1lbnRLaW5kEh8KG0FUVEFDSE1FTlRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUFUVEFDSE1FTlRfS0lORF9JTUFHRRABEhkKFUFUVEFDSE1FTlRfS0lORF9BVURJTxACEhkKFUFUVEFDSE1FTlRfS0lORF9WSURFTxADEhgKFEFUVEFDSE1FTlRfS0lORF9GSUxFEARCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEilwQKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIlsKDURldmljZUNoYW5nZWQSEQoJZGV2aWNlX2lkGAEgASgJEikKBmNoYW5nZRgCIAEoDjIZLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZRIMCgRuYW1lGAMgASgJIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSpfCgxEZXZpY2VDaGFuZ2USHQoZREVWSUNFX0NIQU5HRV9VTlNQRUNJRklFRBAAEhcKE0RFVklDRV9DSEFOR0VfTkFNRUQQARIXChNERVZJQ0VfQ0hBTkdFX0VOREVEEAIqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -95,6 +95,14 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: PresencePolicyChanged;
     case: "presencePolicyChanged";
+  } | {
+    /**
+     * One of the user's devices was ended, or has another name.
+     *
+     * @generated from field: posthorn.v1.DeviceChanged device_changed = 9;
+     */
+    value: DeviceChanged;
+    case: "deviceChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -240,6 +248,41 @@ export const PreferencesChangedSchema: GenMessage<PreferencesChanged> = /*@__PUR
   messageDesc(file_posthorn_v1_event, 4);
 
 /**
+ * One of the user's devices was ended, or has another name. Goes to the user's own devices only.
+ *
+ * @generated from message posthorn.v1.DeviceChanged
+ */
+export type DeviceChanged = Message$1<"posthorn.v1.DeviceChanged"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string device_id = 1;
+   */
+  deviceId: string;
+
+  /**
+   * What became of it.
+   *
+   * @generated from field: posthorn.v1.DeviceChange change = 2;
+   */
+  change: DeviceChange;
+
+  /**
+   * NAMED: its name from now on; empty: none. Otherwise empty.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message posthorn.v1.DeviceChanged.
+ * Use `create(DeviceChangedSchema)` to create a new message.
+ */
+export const DeviceChangedSchema: GenMessage<DeviceChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 5);
+
+/**
  * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
  *
  * @generated from message posthorn.v1.ConversationChanged
@@ -279,7 +322,7 @@ export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> &
  * Use `create(ConversationChangedSchema)` to create a new message.
  */
 export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 5);
+  messageDesc(file_posthorn_v1_event, 6);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -329,7 +372,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 6);
+  messageDesc(file_posthorn_v1_event, 7);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -358,7 +401,7 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 7);
+  messageDesc(file_posthorn_v1_event, 8);
 
 /**
  * A message in a conversation, as it is now. Set by the service from the sender's operation and authenticated identity. When it is
@@ -436,7 +479,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 8);
+  messageDesc(file_posthorn_v1_event, 9);
 
 /**
  * Another message of the same conversation. Never its content: that would outlive its recall.
@@ -464,7 +507,7 @@ export type Reference = Message$1<"posthorn.v1.Reference"> & {
  * Use `create(ReferenceSchema)` to create a new message.
  */
 export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 9);
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
@@ -499,7 +542,7 @@ export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
  * Use `create(MentionsSchema)` to create a new message.
  */
 export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 10);
+  messageDesc(file_posthorn_v1_event, 11);
 
 /**
  * What a message says.
@@ -552,7 +595,7 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 11);
+  messageDesc(file_posthorn_v1_event, 12);
 
 /**
  * A picture, a recording or another file, kept elsewhere.
@@ -636,7 +679,7 @@ export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 12);
+  messageDesc(file_posthorn_v1_event, 13);
 
 /**
  * A place on the earth, WGS 84.
@@ -671,7 +714,48 @@ export type Location = Message$1<"posthorn.v1.Location"> & {
  * Use `create(LocationSchema)` to create a new message.
  */
 export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 13);
+  messageDesc(file_posthorn_v1_event, 14);
+
+/**
+ * What became of a device.
+ *
+ * @generated from enum posthorn.v1.DeviceChange
+ */
+export const DeviceChange = {
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: DEVICE_CHANGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It has another name.
+   *
+   * @generated from enum value: DEVICE_CHANGE_NAMED = 1;
+   */
+  NAMED: 1,
+
+  /**
+   * It was ended, for good.
+   *
+   * @generated from enum value: DEVICE_CHANGE_ENDED = 2;
+   */
+  ENDED: 2,
+} as const;
+
+/**
+ * What became of a device.
+ *
+ * @generated from enum posthorn.v1.DeviceChange
+ */
+export type DeviceChange = (typeof DeviceChange)[keyof typeof DeviceChange] | UnknownEnum;
+
+/**
+ * Describes the enum posthorn.v1.DeviceChange.
+ */
+export const DeviceChangeSchema: GenEnum<DeviceChange> = /*@__PURE__*/
+  enumDesc(file_posthorn_v1_event, 0);
 
 /**
  * What a message has to do with another one.
@@ -726,7 +810,7 @@ export type ReferenceKind = (typeof ReferenceKind)[keyof typeof ReferenceKind] |
  * Describes the enum posthorn.v1.ReferenceKind.
  */
 export const ReferenceKindSchema: GenEnum<ReferenceKind> = /*@__PURE__*/
-  enumDesc(file_posthorn_v1_event, 0);
+  enumDesc(file_posthorn_v1_event, 1);
 
 /**
  * What an attachment is shown as.
@@ -781,5 +865,5 @@ export type AttachmentKind = (typeof AttachmentKind)[keyof typeof AttachmentKind
  * Describes the enum posthorn.v1.AttachmentKind.
  */
 export const AttachmentKindSchema: GenEnum<AttachmentKind> = /*@__PURE__*/
-  enumDesc(file_posthorn_v1_event, 1);
+  enumDesc(file_posthorn_v1_event, 2);
 
