@@ -7,6 +7,7 @@ import {
   WINDOW_COUNT_DEFAULT,
   WINDOW_COUNT_MAX,
 } from "../protocol/limits.ts";
+import { CONVERSATION_RULES } from "./operations/conversations.ts";
 
 /**
  * What a key holds. "bytes" and "duration" take units: 256KiB, 25s. A "file" must exist; "" means
@@ -133,6 +134,29 @@ export const CONFIG_KEYS = {
     ),
     handshakeMs: duration(10_000, [100, MINUTE], "time for preface, TLS, HTTP heads and handshake"),
     frameMs: duration(30_000, [100, 10 * MINUTE], "time for one frame or record to arrive whole"),
+  },
+  conversations: {
+    fanOutMembersMax: integer(
+      CONVERSATION_RULES.fanOutMembersMax,
+      [1, 50_000],
+      "members beyond which a message enters the timelines of those only whom it calls",
+    ),
+    receiptMembersMax: integer(
+      CONVERSATION_RULES.receiptMembersMax,
+      [1, 1_000],
+      "members beyond which nobody is told what others have read",
+    ),
+    membersMax: integer(CONVERSATION_RULES.membersMax, [2, 50_000], "members of a conversation"),
+    conversationsMax: integer(
+      CONVERSATION_RULES.conversationsMax,
+      [1, 10_000],
+      "conversations of a user, without direct ones",
+    ),
+    recallWindowMs: duration(
+      CONVERSATION_RULES.recallWindowMs,
+      [0, TIMER_MS_MAX],
+      "for how long a sender may take a message back",
+    ),
   },
   timers: {
     keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),

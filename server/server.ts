@@ -22,7 +22,6 @@ import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
-import { CONVERSATION_RULES } from "./operations/conversations.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { Services } from "./services/service.ts";
@@ -87,7 +86,7 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
     services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
-    conversations: CONVERSATION_RULES,
+    conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
     alarms,

@@ -19,7 +19,7 @@ const IDENTITY = new ServerIdentity(NO_CRYPTO, {
 /** The shortest life of a key: its hard stop is after eight records. [ENV-38] */
 const KEY_RECORDS = 2;
 const HARD_STOP = 4 * KEY_RECORDS;
-const SEALED_BYTES_MAX = 1_048_848;
+const SEALED_BYTES_MAX = 16_656;
 const CLEAR_BYTES_MAX = 8_192;
 
 /** Records of either side, whole, for the dictionary. */
