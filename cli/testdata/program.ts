@@ -56,6 +56,11 @@ export class Program {
     this.#child.kill(name);
   }
 
+  /** As `kill -9` does. */
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   types(text: string): void {
     this.#child.stdin?.write(text);
   }

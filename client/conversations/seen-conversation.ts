@@ -76,6 +76,11 @@ export class SeenConversation {
     return this.#info;
   }
 
+  /** Whether anything ever happened in it. */
+  get isHeardOf(): boolean {
+    return this.#lastActivityMs > 0 || (this.#info?.revision ?? 0) > 0;
+  }
+
   /** For people: the title; of a direct one the other user; the id where neither is known. */
   get name(): string {
     const users = directUsers(this.id);

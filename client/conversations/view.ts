@@ -1,4 +1,3 @@
-import { directUsers } from "../../protocol/conversation-id.ts";
 import type { ClientEvent } from "../events.ts";
 import { SeenConversation } from "./seen-conversation.ts";
 
@@ -66,17 +65,16 @@ export class ConversationView {
     return this.#preferences.receiptsHidden;
   }
 
-  /** Those in which something happened last come first. */
+  /** Those that were heard of; in which something happened last, first. */
   get conversations(): readonly SeenConversation[] {
-    return [...this.#conversations.values()].sort(
-      (a, b) => b.lastActivityMs - a.lastActivityMs || (a.id < b.id ? -1 : 1),
-    );
+    return [...this.#conversations.values()]
+      .filter(({ isHeardOf }) => isHeardOf)
+      .sort((a, b) => b.lastActivityMs - a.lastActivityMs || (a.id < b.id ? -1 : 1));
   }
 
-  /** Direct ones are there without being made. */
-  conversation(conversationId: string): SeenConversation | undefined {
-    const isDirect = directUsers(conversationId) !== undefined;
-    return isDirect ? this.#of(conversationId) : this.#conversations.get(conversationId);
+  /** What was seen of a conversation, if only that nothing was yet. */
+  conversation(conversationId: string): SeenConversation {
+    return this.#of(conversationId);
   }
 
   #of(conversationId: string): SeenConversation {
