@@ -88,4 +88,5 @@ export {
   type ServiceEnvelopeOptions,
   type ServiceMemory,
 } from "./service-envelope.ts";
+export { sessionTransport } from "./transport.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";

@@ -77,7 +77,13 @@ enum Code {
 // Plays.
 service BugleService {
   // Plays once.
-  rpc Play(Bye) returns (Part);
+  rpc Play(Bye) returns (Part) {
+    option (posthorn.v1.access) = { who: ACCESS_WHO_MEMBER, conversation_field: "secret_word" };
+  }
+  // Listens.
+  rpc Listen(Bye) returns (Part) {
+    option (posthorn.v1.access) = { who: ACCESS_WHO_USER };
+  }
 }
 `;
 
@@ -194,6 +200,36 @@ const UNSOUND: readonly Unsound[] = [
     what: "a rule outside the codes",
     change: ["COLOUR_BRASS = 1", `COLOUR_BRASS = 1 ${CRACKED_RULE}`],
     refusal: "enum value bugle.Code.CODE_OUT_OF_BREATH has an error_rule, and so has bugle.Colour",
+  },
+  {
+    id: "[SVC-1]",
+    what: "a method without an access rule",
+    change: ["    option (posthorn.v1.access) = { who: ACCESS_WHO_USER };\n", ""],
+    refusal: "rpc bugle.BugleService.Listen has no access rule",
+  },
+  {
+    id: "[SVC-1]",
+    what: "an access rule for nobody",
+    change: ["ACCESS_WHO_USER", "ACCESS_WHO_UNSPECIFIED"],
+    refusal: "rpc bugle.BugleService.Listen has no valid who in its access",
+  },
+  {
+    id: "[SVC-1]",
+    what: "an access rule for members of nothing",
+    change: [', conversation_field: "secret_word"', ""],
+    refusal: "rpc bugle.BugleService.Play has the access rule member without conversation_field",
+  },
+  {
+    id: "[SVC-1]",
+    what: "an access rule that names a field for nothing",
+    change: ["{ who: ACCESS_WHO_USER }", '{ who: ACCESS_WHO_USER, user_field: "secret_word" }'],
+    refusal: "rpc bugle.BugleService.Listen has the access rule user with user_field",
+  },
+  {
+    id: "[SVC-1]",
+    what: "an access rule that names no field of the request",
+    change: ['conversation_field: "secret_word"', 'conversation_field: "by_number"'],
+    refusal: "rpc bugle.BugleService.Play names no string of its request in its conversation_field",
   },
   {
     what: "a hot field of a type without straight-line code",
@@ -319,6 +355,17 @@ test("[AUT-5] sensitive members are listed, also those of messages in messages",
   assert.deepEqual(SENSITIVE_FIELDS, ["secretSeal", "secretWord"]);
 });
 
+test("[SVC-1] methods have rules of who may ask them", async () => {
+  const { ACCESS_RULES } = await imported("access_rules");
+  assert.deepEqual(
+    [...ACCESS_RULES],
+    [
+      ["bugle.sound.BugleService/Play", { who: "member", conversationField: "secretWord" }],
+      ["bugle.sound.BugleService/Listen", { who: "user" }],
+    ],
+  );
+});
+
 test("[FRM-5] codecs of any hot message agree with protobuf-es", async () => {
   const { HOT_CODECS } = await imported("hot_codecs");
   const { size, write, read } = HOT_CODECS.noteCall;
@@ -357,7 +404,8 @@ test("[FRM-7] [FRM-8] [ERR-1] the reference says the same as the tables", () => 
   has("errors.md", "The causes.");
   has("errors.md", '| 7 | `OUT_OF_BREATH` | operation | after-delay | Out of "breath". |');
   const play = "`/bugle.sound.BugleService/Play`";
-  has("bugle.md", `| ${play} | [Bye](#bye) | [Part](#part) | Plays once. |`);
+  const member = "member of `secret_word`";
+  has("bugle.md", `| ${play} | [Bye](#bye) | [Part](#part) | ${member} | Plays once. |`);
 });
 
 for (const [index, { id, what, refusal }] of UNSOUND.entries()) {

@@ -9,7 +9,12 @@ import {
 import type { CommentOf } from "./comments.ts";
 import { hotMessages } from "./hot-messages.ts";
 import { printHotCodecs } from "./print-codecs.ts";
-import { printErrorRules, printFrameRules, printSensitiveFields } from "./print-rules.ts";
+import {
+  printAccessRules,
+  printErrorRules,
+  printFrameRules,
+  printSensitiveFields,
+} from "./print-rules.ts";
 import {
   printErrorReference,
   printFrameReference,
@@ -17,7 +22,7 @@ import {
   printServiceReference,
 } from "./print-spec.ts";
 import { Refusal } from "./refusal.ts";
-import { errorTable, findRuleOptions, frameTable, messagesOf } from "./rules.ts";
+import { accessTable, errorTable, findRuleOptions, frameTable, messagesOf } from "./rules.ts";
 
 interface PluginOptions {
   /** "code": TypeScript tables and codecs; "reference": Markdown for the specification. */
@@ -67,6 +72,8 @@ function generate(schema: Schema<PluginOptions>): void {
     [...schema.files.flatMap((file) => file.enums), ...messages.flatMap((m) => m.nestedEnums)],
     options,
   );
+  const services = schema.files.flatMap((file) => file.services);
+  const access = accessTable(services, options);
   const emit = (path: string, text: string) => {
     schema.generateFile(path).print(text.trimEnd());
   };
@@ -74,11 +81,12 @@ function generate(schema: Schema<PluginOptions>): void {
     const folder = frames.frame.file.name.replace(/[^/]*$/, "");
     emit(`${folder}frame_rules.ts`, printFrameRules(frames.rules));
     emit(`${folder}error_rules.ts`, printErrorRules(errors.rules, commentOf));
+    emit(`${folder}access_rules.ts`, printAccessRules(access));
     emit(`${folder}sensitive_fields.ts`, printSensitiveFields(messages, options));
     emit(`${folder}hot_codecs.ts`, printHotCodecs(frames.rules, hot));
     return;
   }
-  const source = { commentOf, options, errors };
+  const source = { commentOf, options, errors, access };
   emit("frames.md", printFrameReference(frames, source));
   emit("errors.md", printErrorReference(source));
   const contents = ["Operation", "Event"].flatMap((name) => named(messages, name));
@@ -90,7 +98,7 @@ function generate(schema: Schema<PluginOptions>): void {
   if (sealed.length > 0) {
     emit("envelope.md", printMessageReference("Envelope reference", sealed, source));
   }
-  for (const service of schema.files.flatMap((file) => file.services)) {
+  for (const service of services) {
     const name = service.name.replace(/Service$/, "").toLowerCase();
     emit(`${name}.md`, printServiceReference(service, source));
   }

@@ -5,6 +5,8 @@ import {
   type DescField,
   type DescFile,
   type DescMessage,
+  type DescMethod,
+  type DescService,
   getOption,
   hasOption,
   ScalarType,
@@ -14,11 +16,12 @@ import { refuse } from "./refusal.ts";
 // Reads the rules that stand as options in the schema. The options' own descriptors are found in
 // the request, by full name, so that the generator depends on no generated code.
 
-/** The three options of posthorn/v1/options.proto, as found in a request. */
+/** The options of posthorn/v1/options.proto, as found in a request. */
 export interface RuleOptions {
   readonly frameRule: DescExtension;
   readonly errorRule: DescExtension;
   readonly sensitive: DescExtension;
+  readonly access: DescExtension;
 }
 
 /** The frame message of a schema and the rules of its kinds, in the order of the schema. */
@@ -64,6 +67,7 @@ export function findRuleOptions(files: readonly DescFile[]): RuleOptions {
     frameRule: find("frame_rule"),
     errorRule: find("error_rule"),
     sensitive: find("sensitive"),
+    access: find("access"),
   };
 }
 
@@ -155,10 +159,62 @@ function errorRuleOf(value: DescEnumValue, options: RuleOptions): ErrorRuleOptio
   };
 }
 
+/** Who may ask a method, as its option says. */
+export interface AccessRuleOption {
+  readonly method: DescMethod;
+  readonly who: string;
+  /** The request's field that names the conversation. */
+  readonly conversation: DescField | undefined;
+  /** The request's field that names the user. */
+  readonly user: DescField | undefined;
+}
+
+/**
+ * The rules of all methods, in the order of the schema. Refuses a method without a rule, and a rule
+ * that names a field that it does not need, or none where it needs one.
+ */
+export function accessTable(
+  services: readonly DescService[],
+  options: RuleOptions,
+): readonly AccessRuleOption[] {
+  return services
+    .flatMap(({ methods }) => methods)
+    .map((method) => accessRuleOf(method, options.access));
+}
+
+/** Whose rule names a conversation, and whose a user. */
+const CONVERSATION_RULES = ["member", "admin"];
+const USER_RULES = ["self"];
+
+function accessRuleOf(method: DescMethod, access: DescExtension): AccessRuleOption {
+  if (!hasOption(method, access)) refuse(method, "has no access rule");
+  const rule = getOption(method, access) as unknown as {
+    readonly who: number;
+    readonly conversationField: string;
+    readonly userField: string;
+  };
+  const who = enumNames(access, method)("who", rule.who);
+  const named = (name: string, member: string, needing: readonly string[]) => {
+    if (needing.includes(who) === (name === "")) {
+      refuse(method, `has the access rule ${who} ${name === "" ? "without" : "with"} ${member}`);
+    }
+    if (name === "") return undefined;
+    const field = method.input.fields.find((one) => one.name === name);
+    const isText = field?.fieldKind === "scalar" && field.scalar === ScalarType.STRING;
+    return isText ? field : refuse(method, `names no string of its request in its ${member}`);
+  };
+  return {
+    method,
+    who,
+    conversation: named(rule.conversationField, "conversation_field", CONVERSATION_RULES),
+    user: named(rule.userField, "user_field", USER_RULES),
+  };
+}
+
 /** FRAME_SENDER_CLIENT becomes "client", ERROR_RETRY_AFTER_DELAY "after-delay"; refuses zero. */
 function enumNames(
   rule: DescExtension,
-  bearer: DescField | DescEnumValue,
+  bearer: DescField | DescEnumValue | DescMethod,
 ): (member: string, number: number) => string {
   return (member, number) => {
     const field = rule.message?.fields.find(({ localName }) => localName === member);

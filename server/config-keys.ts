@@ -59,7 +59,7 @@ export const CONFIG_KEYS = {
   host: text("127.0.0.1", "address to listen on; without authentication only a loopback address"),
   port: integer(4370, [0, 65_535], "port to listen on; 0 takes a free one"),
   data: folder("posthorn-data", "folder of the embedded store; made when missing"),
-  corsOrigin: text("*", "Access-Control-Allow-Origin of the long poll"),
+  corsOrigin: text("*", "Access-Control-Allow-Origin of long poll and calls"),
   log: {
     level: choice(
       ["debug", "info", "warn", "error", "silent"],
@@ -72,6 +72,7 @@ export const CONFIG_KEYS = {
     tcp: flag(true, "serve raw TCP"),
     websocket: flag(true, "serve WebSocket"),
     longPoll: flag(true, "serve HTTP long polling"),
+    calls: flag(true, "serve calls over HTTP: Connect, gRPC and gRPC-Web"),
   },
   envelope: choice(
     ["off", "allowed", "required"],

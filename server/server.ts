@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ConversationsService } from "../gen/posthorn/v1/conversations_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { HistoryService } from "../gen/posthorn/v1/history_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
 import { SUITES } from "../protocol/envelope/suites.ts";
@@ -13,17 +15,21 @@ import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
-import { type EnvelopeContext, envelopeDoor } from "./envelope/door.ts";
+import { type EnvelopeContext, envelopeDoor, takesClear } from "./envelope/door.ts";
 import { openIdentities } from "./envelope/identity-file.ts";
 import { countedLinks } from "./links/counted-links.ts";
 import { Listener } from "./links/listener.ts";
 import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
-import { anyOrigin, loopbackOrigins } from "./links/origin.ts";
+import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
+import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
+import { conversations } from "./services/conversations.ts";
+import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
+import { membershipsIn } from "./services/memberships.ts";
 import { Services } from "./services/service.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
@@ -83,7 +89,7 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
+    services: servicesOf(store, config),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: config.conversations,
@@ -93,6 +99,15 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
     limits: sessionLimitsOf(config),
     observer: observeSessions(log, metrics),
   };
+}
+
+function servicesOf(store: LmdbStore, config: Config): Services {
+  const { frameBytes } = config.limits;
+  const limits = { frameBytes, conversations: config.conversations };
+  return new Services(membershipsIn(store))
+    .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
+    .add(HistoryService, history(store, limits))
+    .add(ConversationsService, conversations(store, limits));
 }
 
 async function listen(parts: Parts): Promise<PosthornServer> {
@@ -123,19 +138,21 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   );
   const pages = (request: IncomingMessage, response: ServerResponse) =>
     answerPage(request, response, { metrics, ready: () => !draining });
+  const { longPoll, calls } = config.transports;
+  const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
   const listener = new Listener({
     host: config.host,
     port: config.port,
-    transports: { ...config.transports, http: config.transports.longPoll },
+    transports: { ...config.transports, http: longPoll || calls },
     tls: tlsOf(config),
     accept,
-    http: config.transports.longPoll
+    http: longPoll
       ? longPollHttp(
           longPolls,
           { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule },
-          pages,
+          callable,
         )
-      : pages,
+      : callable,
     frameBytesMax: config.limits.frameBytes,
     originRule,
     socketsMax: 2 * config.limits.linksMax,
@@ -160,6 +177,27 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       await store.close();
       log.info("server.stopped", {});
     },
+  };
+}
+
+/** What calls over HTTP need of what sessions have. [SVC-6] */
+function httpCallsOf(
+  config: Config,
+  { services, authenticator, observer }: DriverContext,
+  originRule: OriginRule,
+): HttpCallOptions {
+  const { handshakeMs, frameMs, frameBytes } = config.limits;
+  return {
+    services,
+    authenticator,
+    isOpen: isOpen(config),
+    isTaken: (from) => takesClear(config, from),
+    originRule,
+    corsOrigin: config.corsOrigin,
+    bodyMs: handshakeMs,
+    callMs: handshakeMs + frameMs,
+    responseBytesMax: frameBytes,
+    failed: (where, error) => observer.failed(where, error),
   };
 }
 

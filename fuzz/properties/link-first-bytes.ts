@@ -25,6 +25,8 @@ type Opening =
   /** The preface with one bit changed, or only the first bytes of it. */
   | { readonly kind: "almost"; readonly bytes: number; readonly bit: number }
   | { readonly kind: "request"; readonly request: Request }
+  /** The preface of HTTP/2, or its first bytes, and what follows it. */
+  | { readonly kind: "http2"; readonly bytes: number; readonly rest: Uint8Array }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array };
 
 interface Request {
@@ -56,13 +58,15 @@ const CA = readFileSync(CERT_FILE, "utf8");
 const DOORS = {
   all: {},
   tls: { tls: { certFile: CERT_FILE, keyFile: join(TESTDATA, "localhost-key.pem") } },
-  raw: { transports: { websocket: false, longPoll: false } },
+  raw: { transports: { websocket: false, longPoll: false, calls: false } },
   http: { transports: { tcp: false } },
   polls: { transports: { tcp: false, websocket: false } },
 } as const;
 
 /** What the first bytes are taken for, or how the connection ends because of them. */
-type Judgement = "more" | "frames" | "http" | "tls" | ErrorCode;
+type Judgement = "more" | "frames" | "http" | "http2" | "tls" | ErrorCode;
+
+const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** [LNK-2], [LNK-3] and [LNK-4], written a second time. */
 function judgement(bytes: Uint8Array, { door, protocols }: Case): Judgement {
@@ -74,12 +78,16 @@ function judgement(bytes: Uint8Array, { door, protocols }: Case): Judgement {
     return door === "tls" ? "tls" : ErrorCode.TRANSPORT_NOT_SERVED;
   }
   if (/^[A-Z]$/.test(String.fromCharCode(first))) {
-    return only === "posthorn/1" ? ErrorCode.PREFACE_INVALID : "http";
+    const isHttp2 = HTTP2_PREFACE.every((byte, at) => at >= bytes.length || bytes[at] === byte);
+    if (isHttp2 && bytes.length < HTTP2_PREFACE.length) return "more";
+    const agreed = isHttp2 ? only === "h2" || !isSecure : only === undefined || only === "http/1.1";
+    if (!agreed) return ErrorCode.PREFACE_INVALID;
+    return isHttp2 && door !== "raw" ? "http2" : "http";
   }
   const isPreface = PREFACE.every((byte, at) => at >= bytes.length || bytes[at] === byte);
   if (!isPreface) return ErrorCode.PREFACE_INVALID;
   if (bytes.length < PREFACE.length) return "more";
-  if (only === "http/1.1") return ErrorCode.PREFACE_INVALID;
+  if (only === "http/1.1" || only === "h2") return ErrorCode.PREFACE_INVALID;
   return door === "http" || door === "polls" ? ErrorCode.TRANSPORT_NOT_SERVED : "frames";
 }
 
@@ -100,6 +108,9 @@ function openingBytes(opening: Opening, userId: string): Buffer {
       const head = Buffer.from(`${target.join(" ")} HTTP/${version}\r\n${text}`);
       return Buffer.concat([head, garbage, Buffer.from(isWhole ? "\r\n\r\n" : "")]);
     }
+    case "http2":
+      if (opening.bytes < HTTP2_PREFACE.length) return HTTP2_PREFACE.subarray(0, opening.bytes);
+      return Buffer.concat([HTTP2_PREFACE, opening.rest]);
     case "bytes":
       return Buffer.from(opening.bytes);
   }
@@ -129,7 +140,10 @@ async function play(rig: Rig, doors: Record<Door, Doors>, { given, seen }: Playe
   }
   const answer = Buffer.concat(said).toString("latin1");
   const isHttp = answer === "" || answer.startsWith("HTTP/1.1 ");
-  assert(judge === "tls" || isHttp, `HTTP is answered in HTTP, not ${JSON.stringify(answer)}`);
+  assert(
+    judge === "tls" || judge === "http2" || isHttp,
+    `HTTP is answered in HTTP, not ${JSON.stringify(answer)}`,
+  );
 }
 
 interface Played {
@@ -231,6 +245,8 @@ const target = fc.oneof(
         "/metrics",
         "/posthorn.v1.LongPollService/Open",
         "/posthorn.v1.LongPollService/Nothing",
+        "/posthorn.v1.KeyDirectoryService/ListDevices",
+        "/posthorn.v1.KeyDirectoryService/Nothing",
         "*",
         "http://x/healthz",
       ),
@@ -248,11 +264,17 @@ const request: fc.Arbitrary<Request> = fc.record({
   garbage: mostly(one(new Uint8Array(0)), fc.uint8Array({ maxLength: 8 })),
   isWhole: mostly(one(true), one(false)),
 });
+const EMPTY_SETTINGS = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
 const opening: fc.Arbitrary<Opening> = fc.oneof(
   fc.record({ kind: one("preface" as const), pieces: openingPieces }),
   fc.record({ kind: one("almost" as const), bytes: fc.nat(5), bit: fc.nat(47) }),
   fc.record({ kind: one("request" as const), request }),
   fc.record({ kind: one("request" as const), request }),
+  fc.record({
+    kind: one("http2" as const),
+    bytes: mostly(one(HTTP2_PREFACE.length), fc.nat(HTTP2_PREFACE.length)),
+    rest: mostly(one(EMPTY_SETTINGS), fc.uint8Array({ maxLength: 40 })),
+  }),
   fc.record({
     kind: one("bytes" as const),
     bytes: fc.oneof(
@@ -262,7 +284,13 @@ const opening: fc.Arbitrary<Opening> = fc.oneof(
   }),
 );
 
-const protocols = fc.constantFrom<(string[] | null)[]>(null, [], ["posthorn/1"], ["http/1.1"]);
+const protocols = fc.constantFrom<(string[] | null)[]>(
+  null,
+  [],
+  ["posthorn/1"],
+  ["h2"],
+  ["http/1.1"],
+);
 
 /** One port for all transports, and whatever knocks at it. */
 export const linkFirstBytes = property<Case>({
@@ -273,7 +301,7 @@ export const linkFirstBytes = property<Case>({
   smokeRuns: 150,
   kinds: [
     ..."more frames http PREFACE_INVALID TRANSPORT_NOT_SERVED".split(" ").map((is) => `all: ${is}`),
-    ..."tls: tls,tls: frames,tls: http,raw: frames,raw: http".split(","),
+    ..."tls: tls,tls: frames,tls: http,tls: http2,all: http2,raw: frames,raw: http".split(","),
     ..."http: TRANSPORT_NOT_SERVED,polls: TRANSPORT_NOT_SERVED".split(","),
     ..."refused destroy reset finish".split(" "),
   ],

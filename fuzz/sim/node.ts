@@ -61,7 +61,7 @@ export class SimNode {
     const context: DriverContext = {
       store: this.store,
       authenticator: openAuthenticator(),
-      services: new Services(),
+      services: new Services({ roleIn: async () => undefined }),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,

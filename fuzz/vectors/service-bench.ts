@@ -8,6 +8,7 @@ import { openAuthenticator } from "../../server/auth/open.ts";
 import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { keyDirectory } from "../../server/services/key-directory.ts";
+import { membershipsIn } from "../../server/services/memberships.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms, TICK_MS } from "../../server/sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "../../server/sessions/driver.ts";
@@ -82,7 +83,10 @@ export class ServiceBench {
     this.#context = {
       store,
       authenticator: openAuthenticator(),
-      services: new Services().add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO)),
+      services: new Services(membershipsIn(store)).add(
+        KeyDirectoryService,
+        keyDirectory(store, NATIVE_CRYPTO),
+      ),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,

@@ -38,6 +38,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/auth",
       "server/links",
       "server/operations",
+      "server/rpc",
       "server/services",
       "server/sessions",
       "server/store/store.ts",
@@ -59,6 +60,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/services",
       "server/store/store.ts",
     ],
+    packages: "node",
+  },
+  "server/rpc": {
+    reads: ["gen", "protocol", "server/auth/authenticate.ts", "server/links", "server/services"],
     packages: "node",
   },
   "server/services": {
@@ -123,6 +128,7 @@ export const TIMER_PLACES = [
   "client/sleep.ts",
   "platform",
   "server/links",
+  "server/rpc",
   "server/server.ts",
   "server/sessions/alarms.ts",
 ];

@@ -50,10 +50,7 @@ export function envelopeDoor(
 ): LinkAcceptor {
   const budget = new HandshakeBudget();
   const clear = (link: AcceptedLink): LinkHandler => {
-    const isTaken =
-      rules.envelope !== "required" &&
-      (link.isTls || rules.clearLinks || isLoopbackAddress(link.peer));
-    if (isTaken) return accept(link);
+    if (takesClear(rules, link)) return accept(link);
     const why = violation(ErrorCode.ENVELOPE_REQUIRED, "ENV-53", "clear links are not taken here");
     context.observer.refused(link, why);
     return refuse(link, why);
@@ -67,6 +64,15 @@ export function envelopeDoor(
     if (rules.envelope === "off") return clear(link);
     return new Door(link, { rules, context, clear, sealed });
   };
+}
+
+/** Whether what is not sealed is taken from there. [ENV-53] */
+export function takesClear(
+  { envelope, clearLinks }: Pick<DoorRules, "envelope" | "clearLinks">,
+  from: { readonly peer: string; readonly isTls: boolean },
+): boolean {
+  if (envelope === "required") return false;
+  return from.isTls || clearLinks || isLoopbackAddress(from.peer);
 }
 
 interface Ways {

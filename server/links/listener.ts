@@ -7,8 +7,9 @@ import { SocketLink } from "../../platform/socket-link.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
 import { ALPN_PROTOCOL, PREFACE_BYTES } from "../../protocol/limits.ts";
 import type { LinkAcceptor } from "../../protocol/link.ts";
-import { type Opening, sniff } from "../../protocol/sniff.ts";
+import { type Opening, sniff, sniffHttp } from "../../protocol/sniff.ts";
 import { unreachable } from "../../protocol/violation.ts";
+import { Http2Entrance } from "./http2.ts";
 import { endWith, jsonAnswer } from "./last-words.ts";
 import type { OriginRule } from "./origin.ts";
 import { WebSocketEntrance } from "./websocket.ts";
@@ -19,6 +20,7 @@ export interface ListenerOptions {
   readonly transports: {
     readonly tcp: boolean;
     readonly websocket: boolean;
+    /** Whatever else is asked over HTTP. */
     readonly http: boolean;
   };
   /** PEM texts; undefined serves in the clear. */
@@ -63,6 +65,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #net: NetServer;
   readonly #http: Server;
+  readonly #http2: Http2Entrance;
   readonly #tls: ReturnType<typeof createTlsServer> | undefined;
   readonly #webSockets: WebSocketEntrance;
   readonly #sockets = new Set<Socket>();
@@ -97,6 +100,7 @@ export class Listener {
       if (!socket.writable) return void socket.destroy();
       endWith(socket, brokenRequestAnswer(error.code));
     });
+    this.#http2 = new Http2Entrance(options.http);
     this.#tls = options.tls && this.#tlsServer(options.tls);
     this.#net = createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
       this.#accepted(socket),
@@ -130,6 +134,7 @@ export class Listener {
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
     this.#http.close();
+    this.#http2.close();
     this.#tls?.close();
     await closed;
   }
@@ -137,7 +142,7 @@ export class Listener {
   #tlsServer(tls: { readonly cert: string; readonly key: string }) {
     const server = createTlsServer({
       ...tls,
-      ALPNProtocols: [ALPN_PROTOCOL, "http/1.1"],
+      ALPNProtocols: [ALPN_PROTOCOL, "h2", "http/1.1"],
       handshakeTimeout: this.#options.openingMs,
       minVersion: "TLSv1.2",
       allowHalfOpen: true,
@@ -169,19 +174,17 @@ export class Listener {
     securing?.stop();
     const openedMs = securing?.openedMs ?? this.#options.nowMs();
     this.#open({ socket, raw: socket, openedMs }, (opening) => {
-      const expected = protocol === ALPN_PROTOCOL ? "preface" : "http";
-      if (opening === "tls") return "unknown";
-      return protocol === false || opening === "more" || opening === expected ? opening : "unknown";
+      if (opening === "more") return opening;
+      // RFC 9113 section 3.2: HTTP/2 over TLS is agreed on by ALPN.
+      const agreed = protocol === false ? NOT_AGREED : (AGREED[protocol ?? ""] ?? []);
+      return agreed.includes(opening) ? opening : "unknown";
     });
   }
 
-  #open(given: OpeningSocket, judge: (opening: Opening) => Opening): void {
+  #open(given: OpeningSocket, judge: (opening: Beginning) => Beginning): void {
     const { socket } = given;
     let seen: Buffer = Buffer.alloc(0);
-    const late = setTimeout(
-      () => refuse(socket, ErrorCode.TOO_SLOW, "LNK-6"),
-      this.#leftMs(given.openedMs),
-    );
+    const late = setTimeout(() => refuseLate(socket, seen), this.#leftMs(given.openedMs));
     const failed = () => socket.destroy();
     const stop = () => {
       clearTimeout(late);
@@ -191,7 +194,7 @@ export class Listener {
     };
     const sniffing = (chunk: Buffer) => {
       seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-      const opening = judge(sniff(seen));
+      const opening = judge(beginningOf(seen));
       if (opening === "more") return;
       stop();
       socket.pause();
@@ -222,7 +225,7 @@ export class Listener {
   }
 
   #handOn(
-    opening: Exclude<Opening, "more">,
+    opening: Exclude<Beginning, "more">,
     given: OpeningSocket & { readonly seen: Buffer },
   ): void {
     const { socket, seen } = given;
@@ -243,12 +246,41 @@ export class Listener {
         this.#http.emit("connection", socket);
         socket.resume();
         return;
+      case "http2":
+        // In HTTP/1.1's words, which clients of HTTP/2 know and those who look at them can read.
+        if (!transports.websocket && !transports.http) return answerNotServed(socket, "HTTP");
+        socket.unshift(seen);
+        return this.#http2.accept(socket);
       case "unknown":
         return refuse(socket, ErrorCode.PREFACE_INVALID, "LNK-2");
       default:
         unreachable(opening);
     }
   }
+}
+
+/** As the first bytes say, with HTTP told apart. */
+type Beginning = Opening | "http2";
+
+/** What may follow a protocol that was agreed on by ALPN. [LNK-4] */
+const AGREED: Readonly<Record<string, readonly Beginning[]>> = {
+  [ALPN_PROTOCOL]: ["preface"],
+  h2: ["http2"],
+  "http/1.1": ["http"],
+};
+const NOT_AGREED: readonly Beginning[] = ["preface", "http"];
+
+function beginningOf(seen: Uint8Array): Beginning {
+  const opening = sniff(seen);
+  if (opening !== "http") return opening;
+  const http = sniffHttp(seen);
+  return http === "http1" ? "http" : http;
+}
+
+/** Whoever began with a letter speaks HTTP. [LNK-6] */
+function refuseLate(socket: Duplex, seen: Uint8Array): void {
+  if (sniff(seen) === "http") endWith(socket, brokenRequestAnswer("ERR_HTTP_REQUEST_TIMEOUT"));
+  else refuse(socket, ErrorCode.TOO_SLOW, "LNK-6");
 }
 
 function acceptRaw(given: OpeningSocket, accept: LinkAcceptor, first: Buffer): void {

@@ -23,10 +23,11 @@ import {
   SendRequestSchema,
   SendResponseSchema,
 } from "../../gen/posthorn/v1/longpoll_pb.ts";
-import { violation } from "../../protocol/violation.ts";
+import { type Violation, violation } from "../../protocol/violation.ts";
 import { type LongPollLinks, LongPollRefusal } from "./longpoll.ts";
 import { longPollLibrary } from "./longpoll-library.ts";
 import type { OriginRule } from "./origin.ts";
+import { type BodyBounds, type BodyFailure, readBody } from "./request-body.ts";
 
 /** Room for a request's fields besides its data. */
 const REQUEST_OVERHEAD_BYTES = 1024;
@@ -191,11 +192,9 @@ function decoded<Desc extends DescMessage>(desc: Desc, body: Uint8Array): Messag
   }
 }
 
-interface Exchange {
+interface Exchange extends BodyBounds {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly bodyMs: number;
-  readonly bodyBytesMax: number;
 }
 
 /** Reads a request and has it answered, with an error where there is nothing else to say. */
@@ -205,10 +204,18 @@ async function typedAnswer(
 ): Promise<void> {
   const { response } = exchange;
   try {
-    await answer(await readBody(exchange));
+    const body = await readBody(exchange.request, exchange);
+    if (typeof body === "string") throw new LongPollRefusal(bodyViolation(body, exchange));
+    await answer(body);
   } catch (error) {
     if (!response.headersSent && !response.destroyed) answerError(response, error);
   }
+}
+
+function bodyViolation(failure: BodyFailure, { bodyBytesMax }: BodyBounds): Violation {
+  return failure === "late"
+    ? violation(ErrorCode.TOO_SLOW, "LNK-6", "the body was not finished in time")
+    : violation(ErrorCode.REQUEST_INVALID, "LNK-11", `a body above ${bodyBytesMax} bytes`);
 }
 
 async function thin(
@@ -228,37 +235,4 @@ async function thin(
     "Content-Length": answer.length,
   });
   response.end(answer);
-}
-
-/** Reads a request's body within a time and a size; what is beyond is not kept. */
-function readBody({ request, bodyMs, bodyBytesMax }: Exchange): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const late = setTimeout(() => {
-      fail(ErrorCode.TOO_SLOW, "LNK-6", "the body was not finished in time");
-    }, bodyMs);
-    const fail = (code: ErrorCode, requirement: string, detail: string) => {
-      clearTimeout(late);
-      request.off("data", gather);
-      request.resume();
-      reject(new LongPollRefusal(violation(code, requirement, detail)));
-    };
-    const gather = (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > bodyBytesMax) {
-        return fail(ErrorCode.REQUEST_INVALID, "LNK-11", `a body above ${bodyBytesMax} bytes`);
-      }
-      chunks.push(chunk);
-    };
-    request.on("data", gather);
-    request.once("error", (error) => {
-      clearTimeout(late);
-      reject(error);
-    });
-    request.once("end", () => {
-      clearTimeout(late);
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
-    });
-  });
 }

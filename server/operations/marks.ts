@@ -82,7 +82,10 @@ export function planMark(
 }
 
 /** Whether the members of a conversation tell each other what they have read. [CNV-34] */
-export function isShownIn({ conversation }: Membership, { conversations }: OperationRules) {
+export function isShownIn(
+  { conversation }: Pick<Membership, "conversation">,
+  { conversations }: Pick<OperationRules, "conversations">,
+): boolean {
   const { kind } = conversation.record;
   if (kind === ConversationKind.DIRECT) return true;
   return (

@@ -10,18 +10,14 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { ACCESS_RULES } from "../../gen/posthorn/v1/access_rules.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
 import { METHOD_BYTES_MAX } from "../../protocol/limits.ts";
+import { accessRefusal, type Caller } from "./access.ts";
+import type { Memberships } from "./memberships.ts";
 
 const NO_SIDE_EFFECTS = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
-
-/** Who asks: authenticated, never taken from what the request says (P26). */
-export interface Caller {
-  readonly tenant: string;
-  readonly userId: string;
-  readonly deviceId: string;
-}
 
 /** A question has no answer, for a reason that whoever asked is told. */
 export class CallRefused extends Error {
@@ -55,11 +51,21 @@ export interface CallResult {
   readonly response: Uint8Array;
 }
 
-type Served = (request: Uint8Array, caller: Caller) => Promise<CallResult>;
+/** A method that may be asked, with its access rule before it. */
+export interface ServedMethod {
+  readonly method: DescMethodUnary;
+  /** @throws CallRefused; anything else is a defect or trouble outside */
+  ask(request: MessageShape<DescMessage>, caller: Caller): Promise<MessageShape<DescMessage>>;
+}
 
 /** The methods that calls may name, by service and name. [RPC-4] [RPC-5] */
 export class Services {
-  readonly #served = new Map<string, Served>();
+  readonly #served = new Map<string, ServedMethod>();
+  readonly #memberships: Memberships;
+
+  constructor(memberships: Memberships) {
+    this.#memberships = memberships;
+  }
 
   /** Serves all methods of a service. */
   add<Service extends DescService>(service: Service, methods: Implementation<Service>): this {
@@ -68,41 +74,65 @@ export class Services {
       // A call may be asked twice. [RPC-3]
       if (method.idempotency !== NO_SIDE_EFFECTS) throw new TypeError(`${method.name} has effects`);
       const answer = methods[method.localName as keyof Service["method"]];
-      this.#served.set(`${service.typeName}/${method.name}`, servedBy(method, answer as Asked));
+      this.#served.set(nameOf(method), this.#servedBy(method, answer as Asked));
     }
     return this;
   }
 
+  /** By package.Service/Method. */
+  find(name: string): ServedMethod | undefined {
+    return name.length > METHOD_BYTES_MAX ? undefined : this.#served.get(name);
+  }
+
+  /** Whether methods of a service are served at all, by package.Service. */
+  serves(service: string): boolean {
+    return [...this.#served.values()].some(({ method }) => method.parent.typeName === service);
+  }
+
   /** Never rejects with what is not a defect or trouble outside. */
-  async answer(method: string, request: Uint8Array, caller: Caller): Promise<CallResult> {
-    const served = method.length > METHOD_BYTES_MAX ? undefined : this.#served.get(method);
+  async answer(name: string, bytes: Uint8Array, caller: Caller): Promise<CallResult> {
+    const served = this.find(name);
     if (served === undefined) return refusal(ErrorCode.METHOD_UNKNOWN);
-    return await served(request, caller);
+    const { input, output } = served.method;
+    let request: MessageShape<DescMessage>;
+    try {
+      request = fromBinary(input, bytes, { readUnknownFields: false });
+    } catch {
+      return refusal(ErrorCode.CALL_MALFORMED);
+    }
+    try {
+      const response = await served.ask(request, caller);
+      return { code: ErrorCode.UNSPECIFIED, response: toBinary(output, response) };
+    } catch (error) {
+      if (error instanceof CallRefused) return refusal(error.code);
+      throw error;
+    }
+  }
+
+  /** The one way to an implementation: through its access rule. [SVC-2] */
+  #servedBy(method: DescMethodUnary, answer: Asked): ServedMethod {
+    const rule = ACCESS_RULES.get(nameOf(method));
+    if (rule === undefined) throw new TypeError(`${method.name} has no access rule`);
+    const memberships = this.#memberships;
+    return {
+      method,
+      ask: async (request, caller) => {
+        const refused = await accessRefusal({ rule, request, caller, memberships });
+        if (refused !== undefined) throw new CallRefused(refused);
+        return create(method.output, await answer(request, caller));
+      },
+    };
   }
 }
 
 type Asked = Answer<DescMessage, DescMessage>;
 
-function isUnary(method: DescMethod): method is DescMethodUnary {
-  return method.methodKind === "unary";
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
 }
 
-function servedBy(method: DescMethodUnary, answer: Asked): Served {
-  return async (bytes, caller) => {
-    let request: MessageShape<DescMessage>;
-    try {
-      request = fromBinary(method.input, bytes, { readUnknownFields: false });
-    } catch {
-      return refusal(ErrorCode.CALL_MALFORMED);
-    }
-    try {
-      const response = create(method.output, await answer(request, caller));
-      return { code: ErrorCode.UNSPECIFIED, response: toBinary(method.output, response) };
-    } catch (error) {
-      if (error instanceof CallRefused) return refusal(error.code);
-      throw error;
-    }
-  };
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
 }
 
 function refusal(code: ErrorCode): CallResult {

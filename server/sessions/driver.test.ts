@@ -52,7 +52,7 @@ function nodeOf(store: MemoryStore): DriverContext {
   return {
     store,
     authenticator: openAuthenticator(),
-    services: new Services(),
+    services: new Services({ roleIn: async () => undefined }),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: CONVERSATION_RULES,

@@ -8,6 +8,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { DeviceCertificate, SecurePublicKeys } from "./secure_pb.ts";
 import { file_posthorn_v1_secure } from "./secure_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -16,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/directory.proto.
  */
 export const file_posthorn_v1_directory: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb3N0aG9ybi92MS9kaXJlY3RvcnkucHJvdG8SC3Bvc3Rob3JuLnYxIiUKEkxpc3REZXZpY2VzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJIowBChNMaXN0RGV2aWNlc1Jlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIvCgdkZXZpY2VzGAMgAygLMh4ucG9zdGhvcm4udjEuRGV2aWNlQ2VydGlmaWNhdGUybAoTS2V5RGlyZWN0b3J5U2VydmljZRJVCgtMaXN0RGV2aWNlcxIfLnBvc3Rob3JuLnYxLkxpc3REZXZpY2VzUmVxdWVzdBogLnBvc3Rob3JuLnYxLkxpc3REZXZpY2VzUmVzcG9uc2UiA5ACAUIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_secure]);
+  fileDesc("Chtwb3N0aG9ybi92MS9kaXJlY3RvcnkucHJvdG8SC3Bvc3Rob3JuLnYxIiUKEkxpc3REZXZpY2VzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJIowBChNMaXN0RGV2aWNlc1Jlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIvCgdkZXZpY2VzGAMgAygLMh4ucG9zdGhvcm4udjEuRGV2aWNlQ2VydGlmaWNhdGUycgoTS2V5RGlyZWN0b3J5U2VydmljZRJbCgtMaXN0RGV2aWNlcxIfLnBvc3Rob3JuLnYxLkxpc3REZXZpY2VzUmVxdWVzdBogLnBvc3Rob3JuLnYxLkxpc3REZXZpY2VzUmVzcG9uc2UiCZACAaK1GAIIAkIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_options, file_posthorn_v1_secure]);
 
 /**
  * Whose devices are asked for.

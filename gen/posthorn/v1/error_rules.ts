@@ -717,6 +717,20 @@ const RULES: readonly ErrorRule[] = [
     retry: "after-delay",
     meaning: "The user asks for more than is granted in this time.",
   }),
+  rule({
+    code: 184,
+    name: "CREDENTIALS_REQUIRED",
+    scope: "operation",
+    retry: "never",
+    meaning: "A call over HTTP says nothing of who asks, or not in a way that this service takes.",
+  }),
+  rule({
+    code: 185,
+    name: "CALL_INVALID",
+    scope: "operation",
+    retry: "never",
+    meaning: "A position, a limit or another field of a request has an illegal value.",
+  }),
 ];
 
 /** By code. */

@@ -8,7 +8,7 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { EnumValueOptions, FieldOptions } from "@bufbuild/protobuf/wkt";
+import type { EnumValueOptions, FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/options.proto.
  */
 export const file_posthorn_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chlwb3N0aG9ybi92MS9vcHRpb25zLnByb3RvEgtwb3N0aG9ybi52MSKXAQoJRnJhbWVSdWxlEigKBnNlbmRlchgBIAEoDjIYLnBvc3Rob3JuLnYxLkZyYW1lU2VuZGVyEicKBnBoYXNlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLkZyYW1lUGhhc2USKgoHY291bnRlchgDIAEoDjIZLnBvc3Rob3JuLnYxLkZyYW1lQ291bnRlchILCgNob3QYBCABKAgiWwoJRXJyb3JSdWxlEiYKBXNjb3BlGAEgASgOMhcucG9zdGhvcm4udjEuRXJyb3JTY29wZRImCgVyZXRyeRgCIAEoDjIXLnBvc3Rob3JuLnYxLkVycm9yUmV0cnkqdAoLRnJhbWVTZW5kZXISHAoYRlJBTUVfU0VOREVSX1VOU1BFQ0lGSUVEEAASFwoTRlJBTUVfU0VOREVSX0NMSUVOVBABEhcKE0ZSQU1FX1NFTkRFUl9TRVJWRVIQAhIVChFGUkFNRV9TRU5ERVJfQk9USBADKnEKCkZyYW1lUGhhc2USGwoXRlJBTUVfUEhBU0VfVU5TUEVDSUZJRUQQABIXChNGUkFNRV9QSEFTRV9PUEVOSU5HEAESFwoTRlJBTUVfUEhBU0VfSk9JTklORxACEhQKEEZSQU1FX1BIQVNFX09QRU4QAypjCgxGcmFtZUNvdW50ZXISHQoZRlJBTUVfQ09VTlRFUl9VTlNQRUNJRklFRBAAEhgKFEZSQU1FX0NPVU5URVJfT1VUQk9YEAESGgoWRlJBTUVfQ09VTlRFUl9USU1FTElORRACKowBCgpFcnJvclNjb3BlEhsKF0VSUk9SX1NDT1BFX1VOU1BFQ0lGSUVEEAASFAoQRVJST1JfU0NPUEVfTElOSxABEhcKE0VSUk9SX1NDT1BFX1NFU1NJT04QAhIZChVFUlJPUl9TQ09QRV9PUEVSQVRJT04QAxIXChNFUlJPUl9TQ09QRV9QUk9DRVNTEAQqjgEKCkVycm9yUmV0cnkSGwoXRVJST1JfUkVUUllfVU5TUEVDSUZJRUQQABIVChFFUlJPUl9SRVRSWV9ORVZFUhABEhQKEEVSUk9SX1JFVFJZX1NBTUUQAhIbChdFUlJPUl9SRVRSWV9BRlRFUl9ERUxBWRADEhkKFUVSUk9SX1JFVFJZX0VMU0VXSEVSRRAEOlYKCmZyYW1lX3J1bGUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGNGGAyABKAsyFi5wb3N0aG9ybi52MS5GcmFtZVJ1bGVSCWZyYW1lUnVsZTo9CglzZW5zaXRpdmUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGNKGAyABKAhSCXNlbnNpdGl2ZTpaCgplcnJvcl9ydWxlEiEuZ29vZ2xlLnByb3RvYnVmLkVudW1WYWx1ZU9wdGlvbnMY04YDIAEoCzIWLnBvc3Rob3JuLnYxLkVycm9yUnVsZVIJZXJyb3JSdWxlQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_google_protobuf_descriptor]);
+  fileDesc("Chlwb3N0aG9ybi92MS9vcHRpb25zLnByb3RvEgtwb3N0aG9ybi52MSKXAQoJRnJhbWVSdWxlEigKBnNlbmRlchgBIAEoDjIYLnBvc3Rob3JuLnYxLkZyYW1lU2VuZGVyEicKBnBoYXNlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLkZyYW1lUGhhc2USKgoHY291bnRlchgDIAEoDjIZLnBvc3Rob3JuLnYxLkZyYW1lQ291bnRlchILCgNob3QYBCABKAgiWwoJRXJyb3JSdWxlEiYKBXNjb3BlGAEgASgOMhcucG9zdGhvcm4udjEuRXJyb3JTY29wZRImCgVyZXRyeRgCIAEoDjIXLnBvc3Rob3JuLnYxLkVycm9yUmV0cnkiYQoKQWNjZXNzUnVsZRIjCgN3aG8YASABKA4yFi5wb3N0aG9ybi52MS5BY2Nlc3NXaG8SGgoSY29udmVyc2F0aW9uX2ZpZWxkGAIgASgJEhIKCnVzZXJfZmllbGQYAyABKAkqdAoLRnJhbWVTZW5kZXISHAoYRlJBTUVfU0VOREVSX1VOU1BFQ0lGSUVEEAASFwoTRlJBTUVfU0VOREVSX0NMSUVOVBABEhcKE0ZSQU1FX1NFTkRFUl9TRVJWRVIQAhIVChFGUkFNRV9TRU5ERVJfQk9USBADKnEKCkZyYW1lUGhhc2USGwoXRlJBTUVfUEhBU0VfVU5TUEVDSUZJRUQQABIXChNGUkFNRV9QSEFTRV9PUEVOSU5HEAESFwoTRlJBTUVfUEhBU0VfSk9JTklORxACEhQKEEZSQU1FX1BIQVNFX09QRU4QAypjCgxGcmFtZUNvdW50ZXISHQoZRlJBTUVfQ09VTlRFUl9VTlNQRUNJRklFRBAAEhgKFEZSQU1FX0NPVU5URVJfT1VUQk9YEAESGgoWRlJBTUVfQ09VTlRFUl9USU1FTElORRACKowBCgpFcnJvclNjb3BlEhsKF0VSUk9SX1NDT1BFX1VOU1BFQ0lGSUVEEAASFAoQRVJST1JfU0NPUEVfTElOSxABEhcKE0VSUk9SX1NDT1BFX1NFU1NJT04QAhIZChVFUlJPUl9TQ09QRV9PUEVSQVRJT04QAxIXChNFUlJPUl9TQ09QRV9QUk9DRVNTEAQqjgEKCkVycm9yUmV0cnkSGwoXRVJST1JfUkVUUllfVU5TUEVDSUZJRUQQABIVChFFUlJPUl9SRVRSWV9ORVZFUhABEhQKEEVSUk9SX1JFVFJZX1NBTUUQAhIbChdFUlJPUl9SRVRSWV9BRlRFUl9ERUxBWRADEhkKFUVSUk9SX1JFVFJZX0VMU0VXSEVSRRAEKqsBCglBY2Nlc3NXaG8SGgoWQUNDRVNTX1dIT19VTlNQRUNJRklFRBAAEhMKD0FDQ0VTU19XSE9fTElOSxABEhMKD0FDQ0VTU19XSE9fVVNFUhACEhMKD0FDQ0VTU19XSE9fU0VMRhADEhUKEUFDQ0VTU19XSE9fTUVNQkVSEAQSFAoQQUNDRVNTX1dIT19BRE1JThAFEhYKEkFDQ0VTU19XSE9fQkFDS0VORBAGOlEKBmFjY2VzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNSGAyABKAsyFy5wb3N0aG9ybi52MS5BY2Nlc3NSdWxlUgZhY2Nlc3M6VgoKZnJhbWVfcnVsZRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0YYDIAEoCzIWLnBvc3Rob3JuLnYxLkZyYW1lUnVsZVIJZnJhbWVSdWxlOj0KCXNlbnNpdGl2ZRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0oYDIAEoCFIJc2Vuc2l0aXZlOloKCmVycm9yX3J1bGUSIS5nb29nbGUucHJvdG9idWYuRW51bVZhbHVlT3B0aW9ucxjThgMgASgLMhYucG9zdGhvcm4udjEuRXJyb3JSdWxlUgllcnJvclJ1bGVCBZIDAggCYghlZGl0aW9uc3DoBw", [file_google_protobuf_descriptor]);
 
 /**
  * The rule of one frame kind.
@@ -87,6 +87,41 @@ export type ErrorRule = Message<"posthorn.v1.ErrorRule"> & {
  */
 export const ErrorRuleSchema: GenMessage<ErrorRule> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_options, 1);
+
+/**
+ * The rule of one method. It is enforced before the method is asked anything.
+ *
+ * @generated from message posthorn.v1.AccessRule
+ */
+export type AccessRule = Message<"posthorn.v1.AccessRule"> & {
+  /**
+   * Who may ask. Never UNSPECIFIED.
+   *
+   * @generated from field: posthorn.v1.AccessWho who = 1;
+   */
+  who: AccessWho;
+
+  /**
+   * For MEMBER and ADMIN, and for no others: the request's field that names the conversation, a string.
+   *
+   * @generated from field: string conversation_field = 2;
+   */
+  conversationField: string;
+
+  /**
+   * For SELF, and for no others: the request's field that names the user, a string.
+   *
+   * @generated from field: string user_field = 3;
+   */
+  userField: string;
+};
+
+/**
+ * Describes the message posthorn.v1.AccessRule.
+ * Use `create(AccessRuleSchema)` to create a new message.
+ */
+export const AccessRuleSchema: GenMessage<AccessRule> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_options, 2);
 
 /**
  * Who may put a frame on a link.
@@ -338,12 +373,89 @@ export const ErrorRetrySchema: GenEnum<ErrorRetry> = /*@__PURE__*/
   enumDesc(file_posthorn_v1_options, 4);
 
 /**
+ * Who may ask a method of a service. All are users of the tenant that the caller's credentials say.
+ *
+ * @generated from enum posthorn.v1.AccessWho
+ */
+export const AccessWho = {
+  /**
+   * Nobody. A method whose rule says this is refused by the code generator.
+   *
+   * @generated from enum value: ACCESS_WHO_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * No question at all: the method carries a link, which authenticates what comes over it.
+   *
+   * @generated from enum value: ACCESS_WHO_LINK = 1;
+   */
+  LINK: 1,
+
+  /**
+   * Every authenticated user.
+   *
+   * @generated from enum value: ACCESS_WHO_USER = 2;
+   */
+  USER: 2,
+
+  /**
+   * The user that the request names; none named is the caller.
+   *
+   * @generated from enum value: ACCESS_WHO_SELF = 3;
+   */
+  SELF: 3,
+
+  /**
+   * The members of the conversation that the request names.
+   *
+   * @generated from enum value: ACCESS_WHO_MEMBER = 4;
+   */
+  MEMBER: 4,
+
+  /**
+   * Those of them who are ADMIN or more.
+   *
+   * @generated from enum value: ACCESS_WHO_ADMIN = 5;
+   */
+  ADMIN: 5,
+
+  /**
+   * Programs of the operator, which act for no user.
+   *
+   * @generated from enum value: ACCESS_WHO_BACKEND = 6;
+   */
+  BACKEND: 6,
+} as const;
+
+/**
+ * Who may ask a method of a service. All are users of the tenant that the caller's credentials say.
+ *
+ * @generated from enum posthorn.v1.AccessWho
+ */
+export type AccessWho = (typeof AccessWho)[keyof typeof AccessWho] | UnknownEnum;
+
+/**
+ * Describes the enum posthorn.v1.AccessWho.
+ */
+export const AccessWhoSchema: GenEnum<AccessWho> = /*@__PURE__*/
+  enumDesc(file_posthorn_v1_options, 5);
+
+/**
+ * The rule of a method; on every method of every service.
+ *
+ * @generated from extension: posthorn.v1.AccessRule access = 50004;
+ */
+export const access: GenExtension<MethodOptions, AccessRule> = /*@__PURE__*/
+  extDesc(file_posthorn_v1_options, 0);
+
+/**
  * The rule of a frame kind; on every member of Frame.kind and nowhere else.
  *
  * @generated from extension: posthorn.v1.FrameRule frame_rule = 50001;
  */
 export const frame_rule: GenExtension<FieldOptions, FrameRule> = /*@__PURE__*/
-  extDesc(file_posthorn_v1_options, 0);
+  extDesc(file_posthorn_v1_options, 1);
 
 /**
  * The field must not appear in logs, traces or error texts.
@@ -351,7 +463,7 @@ export const frame_rule: GenExtension<FieldOptions, FrameRule> = /*@__PURE__*/
  * @generated from extension: bool sensitive = 50002;
  */
 export const sensitive: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
-  extDesc(file_posthorn_v1_options, 1);
+  extDesc(file_posthorn_v1_options, 2);
 
 /**
  * The rule of an error code; on every value of ErrorCode but zero.
@@ -359,5 +471,5 @@ export const sensitive: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
  * @generated from extension: posthorn.v1.ErrorRule error_rule = 50003;
  */
 export const error_rule: GenExtension<EnumValueOptions, ErrorRule> = /*@__PURE__*/
-  extDesc(file_posthorn_v1_options, 2);
+  extDesc(file_posthorn_v1_options, 3);
 

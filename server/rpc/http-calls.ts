@@ -1,0 +1,180 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { OriginRule } from "../links/origin.ts";
+import { readBody } from "../links/request-body.ts";
+import { CallRefused, type ServedMethod, type Services } from "../services/service.ts";
+import { type CallerRules, callerOf } from "./caller.ts";
+import {
+  encodeResponse,
+  isPlain,
+  refuse,
+  requestIn,
+  respond,
+  timeoutMsOf,
+  type WireForm,
+  wireFormOf,
+} from "./wire.ts";
+
+/** The largest request over HTTP: they are questions. [SVC-10] */
+export const HTTP_REQUEST_BYTES_MAX = 64 * 1024;
+/** Calls of one connection at a time. [SVC-10] */
+export const HTTP_CALLS_MAX = 100;
+
+export interface HttpCallOptions extends CallerRules {
+  readonly services: Services;
+  /** Whether a connection may carry calls, by where it is from. [SVC-8] */
+  readonly isTaken: (from: { readonly peer: string; readonly isTls: boolean }) => boolean;
+  readonly originRule: OriginRule;
+  readonly corsOrigin: string;
+  /** For a request's body. [LNK-6] */
+  readonly bodyMs: number;
+  /** For a whole call, after which its connection is cut. */
+  readonly callMs: number;
+  readonly responseBytesMax: number;
+  /** Our bug, or trouble outside. */
+  readonly failed: (where: string, error: unknown) => void;
+}
+
+/**
+ * Services over HTTP, as Connect, gRPC and gRPC-Web: unary calls only, so that each is one request,
+ * read whole, and one answer. [SVC-6]
+ *
+ * @returns a listener that answers the paths of services and leaves the others to `otherwise`
+ */
+export function httpCalls(options: HttpCallOptions, otherwise: RequestListener): RequestListener {
+  const counts = new WeakMap<object, number>();
+  return (request, response) => {
+    const [, service = "", name = ""] = PATH.exec(request.url ?? "") ?? [];
+    if (!options.services.serves(service)) return otherwise(request, response);
+    response.setHeader("Access-Control-Allow-Origin", options.corsOrigin);
+    response.setHeader("Access-Control-Expose-Headers", EXPOSED_HEADERS);
+    if (request.method === "OPTIONS" && options.originRule(request.headers.origin)) {
+      return preflight(response);
+    }
+    const connection = connectionOf(request);
+    const count = (counts.get(connection) ?? 0) + 1;
+    counts.set(connection, count);
+    const cut = setTimeout(() => response.destroy(), options.callMs);
+    const gone = new AbortController();
+    response.once("close", () => {
+      gone.abort();
+      clearTimeout(cut);
+      counts.set(connection, (counts.get(connection) ?? 1) - 1);
+    });
+    const served = options.services.find(`${service}/${name}`);
+    const call = { request, response, form: wireFormOf(request), served, count, gone: gone.signal };
+    void answer(call, options);
+  };
+}
+
+const PATH = /^\/([\w.]+)\/(\w+)$/;
+const EXPOSED_HEADERS = "Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin";
+const ALLOWED_HEADERS = [
+  "Authorization",
+  "Posthorn-Device",
+  "Posthorn-User",
+  "Content-Type",
+  "Connect-Protocol-Version",
+  "Connect-Timeout-Ms",
+  "Grpc-Timeout",
+  "X-Grpc-Web",
+  "X-User-Agent",
+].join(", ");
+
+interface HttpCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly form: WireForm | undefined;
+  readonly served: ServedMethod | undefined;
+  /** Calls of its connection, with this one. */
+  readonly count: number;
+  /** Nobody waits for an answer any more. */
+  readonly gone: AbortSignal;
+}
+
+async function answer(call: HttpCall, options: HttpCallOptions): Promise<void> {
+  const { request, response, form, gone } = call;
+  try {
+    if (request.method !== "POST") {
+      response.setHeader("Allow", "POST, OPTIONS");
+      return refuse(response, { form: undefined, code: ErrorCode.CALL_MALFORMED }, 405);
+    }
+    if (form === undefined) {
+      return refuse(response, { form, code: ErrorCode.CALL_MALFORMED }, 415);
+    }
+    const message = await responseTo(call, form, options);
+    if (!gone.aborted) respond(response, form, message);
+  } catch (error) {
+    if (gone.aborted) return;
+    const isRefusal = error instanceof CallRefused;
+    if (!isRefusal) options.failed("call", error);
+    refuse(response, { form, code: isRefusal ? error.code : ErrorCode.CALL_FAILED });
+  } finally {
+    // What is left of a request that was not read. Its time is bounded as the call's.
+    request.resume();
+  }
+}
+
+/** The encoded response. @throws CallRefused */
+async function responseTo(
+  { request, served, count }: HttpCall,
+  form: WireForm,
+  options: HttpCallOptions,
+): Promise<Uint8Array> {
+  refuseFrom(request, options);
+  if (served === undefined) throw new CallRefused(ErrorCode.METHOD_UNKNOWN);
+  if (count > HTTP_CALLS_MAX) throw new CallRefused(ErrorCode.TOO_OFTEN);
+  const caller = await callerOf(request.headers, options);
+  const timeoutMs = timeoutMsOf(request, form) ?? options.callMs;
+  if (Number.isNaN(timeoutMs) || !isPlain(request, form)) {
+    throw new CallRefused(ErrorCode.CALL_MALFORMED);
+  }
+  const bounds = { bodyMs: options.bodyMs, bodyBytesMax: HTTP_REQUEST_BYTES_MAX };
+  const body = await readBody(request, bounds);
+  if (body === "late") throw new CallRefused(ErrorCode.TOO_SLOW);
+  if (body === "large") throw new CallRefused(ErrorCode.MESSAGE_TOO_LARGE);
+  const { method } = served;
+  const message = requestIn(method.input, form, body);
+  if (message === undefined) throw new CallRefused(ErrorCode.CALL_MALFORMED);
+  const answered = await within(Math.min(timeoutMs, options.callMs), served.ask(message, caller));
+  const bytes = encodeResponse(method, form, answered, options.responseBytesMax);
+  if (bytes === undefined) throw new CallRefused(ErrorCode.CALL_FAILED);
+  return bytes;
+}
+
+/** @throws CallRefused where calls from there are not taken [SVC-8] [AUT-6] */
+function refuseFrom(request: IncomingMessage, { isTaken, originRule }: HttpCallOptions): void {
+  if (!originRule(request.headers.origin)) throw new CallRefused(ErrorCode.TRANSPORT_NOT_SERVED);
+  const peer = request.socket.remoteAddress ?? "";
+  const isTls = request.socket instanceof TLSSocket;
+  if (!isTaken({ peer, isTls })) throw new CallRefused(ErrorCode.ENVELOPE_REQUIRED);
+}
+
+/** @throws CallRefused TOO_SLOW when the time that its caller gave is over first */
+async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new CallRefused(ErrorCode.TOO_SLOW)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** All requests of one connection have this in common: in HTTP/2 their session. */
+function connectionOf(request: IncomingMessage): object {
+  const { stream } = request as { readonly stream?: { readonly session?: object } };
+  return stream?.session ?? request.socket;
+}
+
+function preflight(response: ServerResponse): void {
+  response.writeHead(204, {
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+    "Access-Control-Max-Age": "7200",
+  });
+  response.end();
+}

@@ -1,0 +1,93 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ConversationSchema, MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
+import {
+  type ConversationView,
+  ConversationViewSchema,
+} from "../../gen/posthorn/v1/conversations_pb.ts";
+import { count, intersection, numbersFrom, union } from "../../protocol/number-set.ts";
+import {
+  allMentionsRef,
+  mentionsRef,
+  readRef,
+  recalledRef,
+  roleMentionsRef,
+} from "../operations/read-state.ts";
+import { numbersIn } from "../store/documents.ts";
+import type { DocumentRef, Store } from "../store/store.ts";
+import type { Caller } from "./access.ts";
+import { lastMessage } from "./history.ts";
+import { type Place, placeIn } from "./place.ts";
+
+const ROLES = [MemberRole.READER, MemberRole.MEMBER, MemberRole.ADMIN, MemberRole.OWNER];
+
+/**
+ * A conversation as a member sees it. Without its last message where there would be no room for it.
+ *
+ * @throws CallRefused CONVERSATION_UNKNOWN
+ */
+export async function viewOf(
+  store: Pick<Store, "loadForPlanning" | "loadLog">,
+  caller: Caller,
+  conversationId: string,
+  bytesMax: number,
+): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
+  const place = await placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
+  const { conversation, own, visibleFrom, head } = place;
+  const { kind, settings } = conversation.record;
+  const view = create(ConversationViewSchema, {
+    conversation: create(ConversationSchema, {
+      conversationId,
+      kind,
+      revision: BigInt(conversation.revision),
+      memberCount: conversation.members.size,
+      ...(settings && { settings }),
+    }),
+    role: own.role,
+    visibleFrom: BigInt(visibleFrom),
+    head: BigInt(head),
+    ...countsOf(caller, place),
+  });
+  const bytes = sizeOf(view);
+  const last = await lastMessage(store, place);
+  if (last === undefined) return { view, bytes };
+  view.lastMessage = last;
+  const wholeBytes = sizeOf(view);
+  if (wholeBytes <= bytesMax) return { view, bytes: wholeBytes };
+  delete view.lastMessage;
+  return { view, bytes };
+}
+
+function sizeOf(view: ConversationView): number {
+  return toBinary(ConversationViewSchema, view).length;
+}
+
+/** The documents that counts are derived from. */
+function countedFrom({ tenant, userId }: Caller, conversationId: string): DocumentRef[] {
+  return [
+    readRef(tenant, conversationId, userId),
+    recalledRef(tenant, conversationId),
+    mentionsRef(tenant, conversationId, userId),
+    allMentionsRef(tenant, conversationId),
+    ...ROLES.map((role) => roleMentionsRef(tenant, conversationId, role)),
+  ];
+}
+
+/** Derived whenever they are asked for, so that they cannot drift. [SVC-16] [CNV-33] */
+function countsOf(
+  { tenant, userId }: Caller,
+  { conversation: { id }, own, visibleFrom, head, document }: Place,
+): { readonly unreadCount: bigint; readonly mentionCount: bigint } {
+  const numbers = (ref: DocumentRef) => numbersIn(document(ref));
+  const visible = numbersFrom(visibleFrom, head);
+  const done = union(numbers(readRef(tenant, id, userId)), numbers(recalledRef(tenant, id)));
+  const called = [
+    mentionsRef(tenant, id, userId),
+    allMentionsRef(tenant, id),
+    roleMentionsRef(tenant, id, own.role),
+  ].map(numbers);
+  const calls = intersection(visible, called.reduce(union));
+  return {
+    unreadCount: BigInt(count(visible) - count(intersection(visible, done))),
+    mentionCount: BigInt(count(calls) - count(intersection(calls, done))),
+  };
+}

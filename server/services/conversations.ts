@@ -1,0 +1,139 @@
+import type { Member } from "../../gen/posthorn/v1/conversation_pb.ts";
+import type {
+  ConversationsService,
+  ConversationView,
+} from "../../gen/posthorn/v1/conversations_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { has } from "../../protocol/number-set.ts";
+import {
+  type ConversationRules,
+  conversationsRef,
+  directsRef,
+} from "../operations/conversations.ts";
+import { isShownIn, preferencesIn } from "../operations/marks.ts";
+import { preferencesRef, readRef } from "../operations/read-state.ts";
+import { documentsIn, namesIn, numbersIn } from "../store/documents.ts";
+import type { Store } from "../store/store.ts";
+import type { Caller } from "./access.ts";
+import { viewOf } from "./conversation-view.ts";
+import { type Place, pageBytesMax, pageCount, placeIn, visibleSeq } from "./place.ts";
+import { CallRefused, type Implementation } from "./service.ts";
+
+const CONVERSATIONS_COUNT = { usual: 50, most: 100 };
+const MEMBERS_COUNT = { usual: 100, most: 500 };
+
+type Reads = Pick<Store, "loadForPlanning" | "loadLog">;
+
+export interface ConversationLimits {
+  readonly frameBytes: number;
+  readonly conversations: ConversationRules;
+}
+
+/** Answers which conversations there are for a user. [SVC-15] to [SVC-18] */
+export function conversations(
+  store: Reads,
+  limits: ConversationLimits,
+): Implementation<typeof ConversationsService> {
+  const bytesMax = pageBytesMax(limits);
+  return {
+    listConversations: async ({ afterConversationId, countMax }, caller) => {
+      const names = await namesOf(store, caller);
+      const following = names.filter((name) => name > afterConversationId);
+      const most = pageCount(countMax, CONVERSATIONS_COUNT.usual, CONVERSATIONS_COUNT.most);
+      const page = await pageOf(store, caller, following.slice(0, most), bytesMax);
+      const isEnd = page.taken === following.length;
+      const last = following[page.taken - 1] ?? "";
+      return { conversations: page.views, nextAfter: isEnd ? "" : last };
+    },
+
+    getConversation: async ({ conversationId }, caller) => {
+      const { view } = await viewOf(store, caller, conversationId, bytesMax);
+      return { conversation: view };
+    },
+
+    listMembers: async (request, caller) => {
+      const { conversation } = await placeIn(store, caller, request.conversationId);
+      const matching = conversation.record.members.filter(
+        ({ ordinal, role, userId }) =>
+          ordinal >= request.fromOrdinal &&
+          role >= request.roleMin &&
+          userId.startsWith(request.userIdPrefix),
+      );
+      const most = pageCount(request.countMax, MEMBERS_COUNT.usual, MEMBERS_COUNT.most);
+      return {
+        members: matching.slice(0, most),
+        nextOrdinal: matching[most]?.ordinal ?? 0,
+        revision: BigInt(conversation.revision),
+      };
+    },
+
+    listReaders: async ({ conversationId, conversationSeq }, caller) => {
+      const place = await placeIn(store, caller, conversationId);
+      const seq = visibleSeq(place, conversationSeq);
+      if (!isShownIn(place, limits)) throw new CallRefused(ErrorCode.NOT_PERMITTED);
+      return { readers: bitmapOf(await readersOf(store, caller, { place, seq })) };
+    },
+  };
+}
+
+/** Each once, in the order of their bytes: ids are ASCII. */
+async function namesOf(store: Reads, { tenant, userId }: Caller): Promise<readonly string[]> {
+  const refs = [conversationsRef(tenant, userId), directsRef(tenant, userId)];
+  const { documents } = await store.loadForPlanning({ users: [], documents: refs });
+  const read = documentsIn(documents);
+  return [...new Set(refs.flatMap((ref) => namesIn(read(ref))))].sort();
+}
+
+/** Views of conversations, as many as there is room for; one at least. */
+async function pageOf(
+  store: Reads,
+  caller: Caller,
+  names: readonly string[],
+  bytesMax: number,
+): Promise<{ readonly views: ConversationView[]; readonly taken: number }> {
+  const views: ConversationView[] = [];
+  let total = 0;
+  for (const [index, name] of names.entries()) {
+    const seen = await viewOf(store, caller, name, bytesMax).catch((error: unknown) => {
+      // Left since the list was read.
+      if (error instanceof CallRefused) return undefined;
+      throw error;
+    });
+    if (seen === undefined) continue;
+    total += seen.bytes;
+    if (total > bytesMax && views.length > 0) return { views, taken: index };
+    views.push(seen.view);
+  }
+  return { views, taken: names.length };
+}
+
+/** The members that have read a message, and show it; the caller itself in any case. [SVC-18] */
+async function readersOf(
+  store: Reads,
+  { tenant, userId: callerId }: Caller,
+  { place, seq }: { readonly place: Place; readonly seq: number },
+): Promise<readonly Member[]> {
+  const { id, record } = place.conversation;
+  const refs = record.members.flatMap(({ userId }) => [
+    readRef(tenant, id, userId),
+    preferencesRef(tenant, userId),
+  ]);
+  const { documents } = await store.loadForPlanning({ users: [], documents: refs });
+  const read = documentsIn(documents);
+  return record.members.filter(({ userId }) => {
+    const hides = preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden;
+    return (
+      (userId === callerId || !hides) && has(numbersIn(read(readRef(tenant, id, userId))), seq)
+    );
+  });
+}
+
+/** A bit for each ordinal, the lowest of the first byte for 0. */
+function bitmapOf(members: readonly Member[]): Uint8Array {
+  const highest = members.reduce((most, { ordinal }) => Math.max(most, ordinal + 1), 0);
+  const bitmap = new Uint8Array(Math.ceil(highest / 8));
+  for (const { ordinal } of members) {
+    bitmap[ordinal >> 3] = (bitmap[ordinal >> 3] as number) | (1 << (ordinal & 7));
+  }
+  return bitmap;
+}

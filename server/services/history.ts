@@ -1,0 +1,144 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type HistoryEntry,
+  HistoryEntrySchema,
+  type HistoryService,
+} from "../../gen/posthorn/v1/history_pb.ts";
+import { messageIn } from "../operations/entries.ts";
+import type { LogPage, LogRange, Store } from "../store/store.ts";
+import { type Place, pageBytesMax, pageCount, placeIn, visibleSeq } from "./place.ts";
+import type { Implementation } from "./service.ts";
+
+const PAGE_COUNT = { usual: 50, most: 200 };
+const AROUND_COUNT = { usual: 25, most: 100 };
+
+type Reads = Pick<Store, "loadForPlanning" | "loadLog">;
+type Entries = LogPage["entries"];
+
+/** Answers what was said, to whom may read it. [SVC-11] to [SVC-14] */
+export function history(
+  store: Reads,
+  limits: { readonly frameBytes: number },
+): Implementation<typeof HistoryService> {
+  const bytesMax = pageBytesMax(limits);
+  return {
+    listMessages: async (request, caller) => {
+      const place = await placeIn(store, caller, request.conversationId);
+      const { visibleFrom, head, log } = place;
+      const limit = {
+        count: pageCount(request.countMax, PAGE_COUNT.usual, PAGE_COUNT.most),
+        bytes: pageCount(request.bytesMax, bytesMax, bytesMax),
+      };
+      const range = rangeOf(request.position, place);
+      const { entries } = await store.loadLog(log, range, limit);
+      const [first, last] = [entries[0]?.seq ?? 0, entries.at(-1)?.seq ?? 0];
+      const next = range.fromEnd ? nextBefore(first, visibleFrom) : nextAfter(last, head);
+      return { entries: told(entries), next: BigInt(next), head: BigInt(head) };
+    },
+
+    listMessagesAround: async (request, caller) => {
+      const place = await placeIn(store, caller, request.conversationId);
+      const seq = visibleSeq(place, request.conversationSeq);
+      const count = pageCount(request.countMax, AROUND_COUNT.usual, AROUND_COUNT.most);
+      const { below, above } = await around(store, place, { seq, count, bytesMax });
+      return {
+        entries: told([...below, ...above]),
+        nextBefore: BigInt(nextBefore(below[0]?.seq ?? 0, place.visibleFrom)),
+        nextAfter: BigInt(nextAfter(above.at(-1)?.seq ?? seq, place.head)),
+        head: BigInt(place.head),
+      };
+    },
+
+    findMessageByDate: async (request, caller) => {
+      const place = await placeIn(store, caller, request.conversationId);
+      const entry = await firstSince(store, place, Number(request.fromMs));
+      return entry === undefined ? {} : { entry };
+    },
+  };
+}
+
+/** The newest message that a caller may read, however large. */
+export async function lastMessage(store: Reads, place: Place): Promise<HistoryEntry | undefined> {
+  const range = { from: place.visibleFrom, through: place.head, fromEnd: true };
+  const { entries } = await store.loadLog(place.log, range, { count: 1, bytes: 0 });
+  return told(entries)[0];
+}
+
+/** What a page is of. Nothing newer than the caller's place: it may have left since. [SVC-11] */
+function rangeOf(
+  position: { readonly case?: string | undefined; readonly value?: bigint | undefined },
+  { visibleFrom, head }: Place,
+): LogRange {
+  const value = Number(position.value ?? 0);
+  if (position.case === "after") return { from: Math.max(value + 1, visibleFrom), through: head };
+  const through = position.case === "before" ? Math.min(value - 1, head) : head;
+  return { from: visibleFrom, through, fromEnd: true };
+}
+
+function nextBefore(first: number, visibleFrom: number): number {
+  return first > visibleFrom ? first : 0;
+}
+
+function nextAfter(last: number, head: number): number {
+  return last > 0 && last < head ? last : 0;
+}
+
+/** A message with those before it, and those after it, together within a page's bytes. */
+async function around(
+  store: Reads,
+  { visibleFrom, head, log }: Place,
+  asked: { readonly seq: number; readonly count: number; readonly bytesMax: number },
+): Promise<{ readonly below: Entries; readonly above: Entries }> {
+  const { seq, count, bytesMax } = asked;
+  const downwards = { from: visibleFrom, through: seq, fromEnd: true };
+  // Half of the room for either side.
+  const belowLimit = { count: count + 1, bytes: Math.floor(bytesMax / 2) };
+  const { entries: below } = await store.loadLog(log, downwards, belowLimit);
+  const bytes = bytesMax - bytesOf(below);
+  const upwards = { from: seq + 1, through: head };
+  const { entries: above } = await store.loadLog(log, upwards, { count, bytes });
+  // A page of the store holds one entry however large.
+  return { below, above: bytesOf(above) <= bytes ? above : [] };
+}
+
+function bytesOf(entries: Entries): number {
+  return entries.reduce((sum, { event }) => sum + event.length, 0);
+}
+
+/**
+ * By halving, since numbers and times rise together. Where the clock was set back they do not: then
+ * it is one of the places where the time begins. [SVC-14]
+ */
+async function firstSince(
+  store: Reads,
+  { visibleFrom, head, log }: Place,
+  fromMs: number,
+): Promise<HistoryEntry | undefined> {
+  let [low, high] = [visibleFrom, head + 1];
+  let found: HistoryEntry | undefined;
+  while (low < high) {
+    const seq = Math.floor((low + high) / 2);
+    const { entries } = await store.loadLog(
+      log,
+      { from: seq, through: seq },
+      { count: 1, bytes: 0 },
+    );
+    const [entry] = entries;
+    if (entry !== undefined && entry.committedMs >= fromMs) {
+      high = seq;
+      found = told(entries)[0];
+    } else {
+      low = seq + 1;
+    }
+  }
+  return found;
+}
+
+function told(entries: Entries): HistoryEntry[] {
+  return entries.flatMap(({ seq, committedMs, event }) => {
+    const message = messageIn(event);
+    if (message === undefined) return [];
+    const place = { conversationSeq: BigInt(seq), committedMs: BigInt(committedMs) };
+    return [create(HistoryEntrySchema, { ...place, message })];
+  });
+}
