@@ -1,6 +1,7 @@
 import type { MessageContent } from "../client/conversations/content.ts";
 import type {
   ConversationEvent,
+  ConversationInfo,
   MessageEvent,
   ReactionEvent,
   RecalledEvent,
@@ -48,6 +49,13 @@ export function messageText(event: MessageEvent): string {
   return `${senderUserId}: ${contentText(content)}${to}${edited}`;
 }
 
+/** A message with its number, as it is now. */
+export function seenText(message: MessageEvent | RecalledEvent): string {
+  if (message.kind === "recalled") return `-- ${recalledText(message)} --`;
+  const { committedMs, conversationSeq } = message;
+  return `${timeOf(committedMs)} [${conversationSeq}] ${messageText(message)}`;
+}
+
 export function recalledText({ conversationSeq, recalledByUserId }: RecalledEvent): string {
   return `[${conversationSeq}] was taken back by ${recalledByUserId}`;
 }
@@ -74,12 +82,18 @@ export function contentText(content: MessageContent): string {
 /** What somebody has changed of a conversation and its members. */
 export function changeText({ conversation, byUserId, members, leftUserIds }: ConversationEvent) {
   const came = members.map(({ userId, role }) => `${userId} is ${role}`);
-  const isOwn = leftUserIds.length === 1 && leftUserIds[0] === byUserId;
+  const isOwn = [...members.map(({ userId }) => userId), ...leftUserIds].every(
+    (userId) => userId === byUserId,
+  );
   const left = leftUserIds.map((userId) => (isOwn ? `${userId} left` : `${userId} is out`));
   const parts = [...came, ...left];
-  const topic = conversation.topic === "" ? "" : `, ${oneLine(conversation.topic)}`;
-  const what = parts.length > 0 ? parts.join(", ") : `is called so now${topic}`;
-  return isOwn ? what : `${what} (by ${byUserId})`;
+  if (parts.length === 0) return `${settingsText(conversation)} (by ${byUserId})`;
+  return isOwn ? parts.join(", ") : `${parts.join(", ")} (by ${byUserId})`;
+}
+
+function settingsText({ topic, join }: ConversationInfo): string {
+  const about = topic === "" ? "" : `, ${oneLine(topic)}`;
+  return `is now ${join === "open" ? "open" : "not open"} to whoever knows its ID${about}`;
 }
 
 /** A name, on one line whatever it holds. */

@@ -37,14 +37,14 @@ describe("posthorn chat in rooms", () => {
     const first = await served(t, cwd);
     const { urls, port } = first.place;
     const annHome = emptyFolder(t);
-    const bob = seated(t, { user: "bob", url: urls.websocket }, []);
-    const cyd = seated(t, { user: "cyd", url: urls.longPoll }, []);
-    const ann = seated(t, { user: "ann", url: urls.tcp, home: annHome }, []);
+    const bob = seated(t, { user: "bob", url: urls.websocket }, ["bob"]);
+    const cyd = seated(t, { user: "cyd", url: urls.longPoll }, ["cyd"]);
+    const ann = seated(t, { user: "ann", url: urls.tcp, home: annHome }, ["ann"]);
     const all = [ann, bob, cyd];
     const everybody = (pattern: RegExp) => Promise.all(all.map((one) => one.prints(pattern)));
     // Who is added must have been there once.
-    for (const one of all) one.types("/rooms\n");
-    await everybody(/none yet/);
+    for (const one of all) one.types("/history\n");
+    await everybody(/nothing was said before that/);
     ann.types("/new Garden club @bob @cyd\nwelcome, @bob\n");
     const id = await ann.prints(/-- in Garden club \((g:[a-z2-7]{26})\), a group --/);
     await everybody(/Garden club: ann is owner, bob is member, cyd is member \(by ann\)/);
@@ -87,4 +87,86 @@ describe("posthorn chat in rooms", () => {
     for (const one of all) one.endsInput();
     for (const one of all) assert.equal((await one.ended).status, 0);
   });
+
+  test("[CNV-33] [CNV-47] what is unread is counted, shown and read; rooms are joined", async (t) => {
+    const cwd = emptyFolder(t);
+    const { place } = await served(t, cwd);
+    const { urls } = place;
+    const bobHome = emptyFolder(t);
+    const ann = seated(t, { user: "ann", url: urls.websocket }, ["ann"]);
+    const bob = seated(t, { user: "bob", url: urls.tcp, home: bobHome }, ["bob"]);
+    for (const one of [ann, bob]) one.types("/history\n");
+    for (const one of [ann, bob]) await one.prints(/nothing was said before that/);
+    ann.types("/new News\n");
+    const id = await ann.prints(/-- in News \((g:\S+)\), a group --/);
+    ann.types("/open\n");
+    await ann.prints(/News: is now open to whoever knows its ID \(by ann\)/);
+    bob.types(`/join ${id}\n`);
+    await bob.prints(/-- in News/);
+    ann.types("one\n/unread\n");
+    await bob.prints(/\[1\] ann: one/);
+    await ann.prints(/nothing is unread/);
+    await readByBob(ann, 1);
+    bob.endsInput();
+    await bob.ended;
+    ann.types("two for @bob\n/role @bob admin\nthree for @admins\n");
+    await ann.prints(/\[3\] ann: three for @admins/);
+    ann.types("/readers 3\n");
+    await ann.prints(/-- \[3\] was read by ann --/);
+    const again = seated(t, { user: "bob", url: urls.longPoll, home: bobHome }, ["ann"]);
+    await again.prints(
+      /-- News: 1 unread, 1 calls you --\n(?:.*\n)*-- News: 2 unread, 2 call you --/,
+    );
+    again.types("/unread\n");
+    await again.prints(/News \(g:\S+\): group of 2, admin, 2 unread, 2 call you/);
+    again.types("/to News\n");
+    await again.prints(
+      /\[1\] ann: one\n.*\[2\] ann: two for @bob \(calls you\)\n.*\[3\] .* \(calls you\)\n/,
+    );
+    await readByBob(ann, 3);
+    again.types("/unread\n/leave\n/nonsense\n/edit x\n/edit 1 not mine\n");
+    await again.prints(/nothing is unread/);
+    await again.prints(/-- CONFIG_INVALID: \/nonsense is no command here --/);
+    await again.prints(/-- CONFIG_INVALID: which message\? Its number stands before it --/);
+    await again.prints(/-- CONVERSATION_UNKNOWN: /);
+    again.endsInput();
+    assert.equal((await again.ended).status, 0);
+  });
+
+  test("begins in a room by its title, and shows what was said last", async (t) => {
+    const cwd = emptyFolder(t);
+    const { place } = await served(t, cwd);
+    const { urls } = place;
+    const home = emptyFolder(t);
+    const before = seated(t, { user: "ann", url: urls.tcp, home }, []);
+    before.types("lost\n");
+    await before.prints(/-- CONFIG_INVALID: you are nowhere: \/to ROOM\|USER --/);
+    const lines = Array.from({ length: 15 }, (_, index) => `line ${index + 1}`).join("\n");
+    before.types(`/new Diary\n${lines}\n//shrug\n`);
+    await before.prints(/\[16\] ann: \/shrug/);
+    before.endsInput();
+    await before.ended;
+    const after = seated(t, { user: "ann", url: urls.websocket, home }, ["--room", "diary"]);
+    await after.prints(/-- in Diary (?:.*\n)*.*\[16\] ann/);
+    const shown = transcript(after).map((line) => line.split(" ")[0]);
+    assert.deepEqual(
+      shown,
+      Array.from({ length: 10 }, (_, index) => `[${index + 7}]`),
+    );
+    after.types("/history 3\n");
+    await after.prints(/\[1\] ann: line 1\n.*\[2\] ann: line 2\n/);
+    const lost = seated(t, { user: "ann", url: urls.tcp }, ["--room", "nowhere"]);
+    await lost.prints(/-- no room is called nowhere yet --/);
+  });
 });
+
+/** Asks until it is so: what was read is told when it was. */
+async function readByBob(ann: Program, number: number): Promise<void> {
+  const answer = `-- \\[${number}\\] was read by ann(, bob)? --`;
+  const before = ann.stdout.match(new RegExp(answer, "g"))?.length ?? 0;
+  for (let asked = before + 1; ; asked += 1) {
+    ann.types(`/readers ${number}\n`);
+    await ann.prints(new RegExp(`(?:${answer}(?:.*\n)*?){${asked}}`));
+    if (ann.stdout.includes(`[${number}] was read by ann, bob`)) return;
+  }
+}

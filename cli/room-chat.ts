@@ -1,23 +1,14 @@
 import type { Client } from "../client/client.ts";
 import { Conversations } from "../client/conversations/conversations.ts";
-import { mentionsUser } from "../client/conversations/events.ts";
-import type { SeenConversation, SeenMessage } from "../client/conversations/seen-conversation.ts";
+import { listedConversation, listedConversations } from "../client/conversations/lookups.ts";
 import { ConversationView } from "../client/conversations/view.ts";
 import type { ClientEvent } from "../client/events.ts";
-import { has } from "../protocol/number-set.ts";
 import type { ChatScreen } from "./chat-screen.ts";
 import { errorLine, UsageError } from "./command.ts";
-import {
-  changeText,
-  eventLine,
-  messageText,
-  oneLine,
-  reactionText,
-  recalledText,
-  timeOf,
-} from "./event-text.ts";
+import { changeText, eventLine, oneLine, reactionText } from "./event-text.ts";
 import { ReadMarks } from "./read-marks.ts";
-import { COMMAND_NAMES, obeyTyped, say, type Talking, unreadText } from "./room-commands.ts";
+import { COMMAND_NAMES, obeyTyped, say, type Talking } from "./room-commands.ts";
+import { RoomWindow } from "./room-window.ts";
 import type { Style } from "./terminal.ts";
 import { completions, conversationCalled, roomCalled } from "./typed-text.ts";
 
@@ -35,80 +26,98 @@ export interface RoomChatOptions {
   readonly style: Style;
 }
 
-/** Conversations in the terminal: what is said where one is, and that there is more elsewhere. */
+/** Conversations in the terminal: what is typed, and what comes. */
 export class RoomChat {
   readonly #client: Client;
   readonly #screen: ChatScreen;
   readonly #options: RoomChatOptions;
   readonly #conversations: Conversations;
-  readonly #marks: ReadMarks;
   #view: ConversationView | undefined;
-  #current: SeenConversation | undefined;
-  /** Who will be in it, where nothing was heard of it yet. */
-  #invited: readonly string[] = [];
-  /** The conversation that was said to be entered. */
-  #entered: SeenConversation | undefined;
+  #window: RoomWindow | undefined;
   #turn: Promise<void> = Promise.resolve();
+  /** When it is known what the user is in; never rejects. */
+  #learned: Promise<void> = Promise.resolve();
 
   constructor(client: Client, screen: ChatScreen, options: RoomChatOptions) {
     this.#client = client;
     this.#screen = screen;
     this.#options = options;
     this.#conversations = new Conversations(client);
-    this.#marks = new ReadMarks(this.#conversations);
     if (options.userId !== undefined) this.#begin(options.userId);
     screen.onLine((line) => this.#line(line));
-    screen.completer = (line) =>
-      completions(line, { memberIds: [...this.#memberIds].sort(), commands: COMMAND_NAMES });
+    screen.completer = (line) => {
+      const memberIds = [...(this.#window?.memberIds ?? [])].sort();
+      return completions(line, { memberIds, commands: COMMAND_NAMES });
+    };
   }
 
   /** Until the client is closed. */
   async run(): Promise<void> {
     for await (const event of this.#client.events()) {
-      const view = this.#view ?? this.#begin(this.#client.status.userId ?? "");
-      this.#show(view, event);
+      const ready = this.#ready ?? this.#begin(this.#client.status.userId ?? "");
+      // So that what happens is told by names: of what was before, nothing is delivered again.
+      await this.#learned;
+      this.#show(event, ready);
     }
   }
 
-  #begin(userId: string): ConversationView {
+  #begin(userId: string): Ready {
+    const { style, place } = this.#options;
     const view = new ConversationView(userId);
+    const [client, screen] = [this.#client, this.#screen];
+    const marks = new ReadMarks(this.#conversations);
+    const window = new RoomWindow({ userId, client, screen, marks, style });
     this.#view = view;
-    const { user } = this.#options.place;
-    if (user !== undefined) this.#enter(conversationCalled(user, view));
-    this.#look(view);
-    return view;
+    this.#window = window;
+    if (place.user !== undefined) window.enter(conversationCalled(place.user, view));
+    const ready = { view, window };
+    this.#learned = this.#learnAll(ready).catch((error: unknown) => this.#failed(error));
+    return ready;
+  }
+
+  get #ready(): Ready | undefined {
+    const [view, window] = [this.#view, this.#window];
+    return view && window && { view, window };
+  }
+
+  /** What the user is in, also where nothing happens that this device was not told before. */
+  async #learnAll(ready: Ready): Promise<void> {
+    const { room } = this.#options.place;
+    for await (const listed of listedConversations(this.#client)) ready.view.learn(listed);
+    ready.window.heard();
+    this.#look(ready);
+    if (room === undefined || ready.window.current !== undefined) return;
+    this.#screen.print(`-- no room is called ${room} yet --`);
   }
 
   /** Whether the room where the chat begins is known by now. */
-  #look(view: ConversationView): void {
+  #look({ view, window }: Ready): void {
     const { room } = this.#options.place;
-    if (room === undefined || this.#current !== undefined) return;
+    if (room === undefined || window.current !== undefined) return;
     const called = roomCalled(room, view);
-    if (called !== undefined) this.#enter(called);
+    if (called !== undefined) window.enter(called);
   }
 
-  get #memberIds(): ReadonlySet<string> {
-    const members = this.#current?.members ?? [];
-    return new Set([...this.#invited, ...members.map(({ userId }) => userId)]);
-  }
-
-  get #talking(): Talking {
-    const view = this.#view;
-    if (view === undefined) throw new UsageError("the service has not said yet who you are");
-    const here = () => {
-      if (this.#current === undefined) throw new UsageError("you are nowhere: /to ROOM|USER");
-      return this.#current;
-    };
+  #talkingIn({ view, window }: Ready): Talking {
+    const client = this.#client;
     return {
-      client: this.#client,
+      client,
       conversations: this.#conversations,
       view,
       get current() {
-        return here();
+        const { current } = window;
+        if (current === undefined) throw new UsageError("you are nowhere: /to ROOM|USER");
+        return current;
       },
-      memberIds: this.#memberIds,
+      memberIds: window.memberIds,
+      isOpen: client.status.state === "open",
       print: (line) => this.#screen.print(line),
-      enter: (conversation, memberIds) => this.#enter(conversation, memberIds),
+      enter: (conversation, memberIds) => window.enter(conversation, memberIds),
+      learn: async (conversationId) => {
+        const listed = await listedConversation(client, conversationId);
+        if (listed !== undefined) view.learn(listed);
+        window.heard();
+      },
       submitted: (work) => void work.catch((error: unknown) => this.#failed(error)),
     };
   }
@@ -122,15 +131,18 @@ export class RoomChat {
 
   async #obey(text: string): Promise<void> {
     if (text.trim() === "") return this.#screen.refresh();
-    if (text.startsWith("/") && !text.startsWith("//")) {
-      return await obeyTyped(this.#talking, text.slice(1));
-    }
+    const isCommand = text.startsWith("/") && !text.startsWith("//");
     const said = text.replace(/^\/\//, "/");
     const { user } = this.#options.place;
-    // Nobody has said who one is, but whom one talks to: that is enough for the journal.
-    if (this.#view === undefined && user !== undefined) {
+    const ready = this.#ready;
+    if (ready === undefined) {
+      if (isCommand || user === undefined) {
+        throw new UsageError("the service has not said yet who you are");
+      }
+      // Nobody has said who one is, but whom one talks to: that is enough for the journal.
       void this.#client.send(user, said).catch((error: unknown) => this.#failed(error));
-    } else say(this.#talking, said);
+    } else if (isCommand) await obeyTyped(this.#talkingIn(ready), text.slice(1));
+    else say(this.#talkingIn(ready), said);
   }
 
   #failed(error: unknown): void {
@@ -138,94 +150,40 @@ export class RoomChat {
     this.#screen.print(`-- ${errorLine(error)} --`);
   }
 
-  #enter(conversation: SeenConversation, memberIds: readonly string[] = []): void {
-    this.#current = conversation;
-    this.#invited = memberIds;
-    this.#entered = undefined;
-    this.#tellEntered();
-  }
-
-  /** Once it is known what it is called; what is unread in it is shown then. */
-  #tellEntered(): void {
-    const conversation = this.#current;
-    if (conversation === undefined) return;
-    this.#screen.to = oneLine(conversation.name);
-    const { info, id } = conversation;
-    if (info === undefined || this.#entered === conversation) return;
-    this.#entered = conversation;
-    this.#invited = [];
-    if (info.kind !== "direct") {
-      this.#screen.print(`-- in ${oneLine(conversation.name)} (${id}), a ${info.kind} --`);
-    }
-    const { unread } = conversation;
-    for (const message of conversation.messages) {
-      if (has(unread, message.conversationSeq)) this.#print(conversation, message);
-    }
-  }
-
-  #show(view: ConversationView, event: ClientEvent): void {
+  #show(event: ClientEvent, ready: Ready): void {
+    const { view, window } = ready;
     const before =
       event.kind === "message" || event.kind === "recalled"
         ? view.conversation(event.conversationId).message(event.conversationSeq)
         : undefined;
     const conversation = view.apply(event);
-    const isHere = conversation !== undefined && conversation === this.#current;
     switch (event.kind) {
       case "message":
       case "recalled":
-        if (conversation !== undefined) this.#showMessage(conversation, event, before);
+        if (conversation !== undefined) window.show(conversation, event, before);
         return;
       case "reaction":
-        if (isHere) this.#screen.print(`-- ${reactionText(event)} --`);
+        if (conversation === window.current) this.#screen.print(`-- ${reactionText(event)} --`);
         return;
       case "conversation":
         this.#screen.print(`-- ${oneLine(event.conversation.title)}: ${changeText(event)} --`);
-        this.#look(view);
-        if (isHere) this.#tellEntered();
+        this.#look(ready);
+        window.heard();
         return;
       case "marks":
         return;
       case "epoch-changed":
         // The view has begun anew: what is there of the conversation is another object.
-        if (this.#current !== undefined) this.#enter(view.conversation(this.#current.id));
+        if (window.current !== undefined) window.enter(view.conversation(window.current.id));
         break;
     }
     const line = eventLine(event);
     if (line !== undefined) this.#screen.print(line);
   }
-
-  #showMessage(
-    conversation: SeenConversation,
-    message: SeenMessage,
-    before: SeenMessage | undefined,
-  ): void {
-    const { userId } = this.#view as ConversationView;
-    const { id } = conversation;
-    const isOwn = message.senderUserId === userId;
-    if (!isOwn) this.#marks.came(id, message.conversationSeq);
-    // A changed message comes under every number that it has in the timeline.
-    if (before !== undefined && isSame(before, message)) return;
-    if (conversation === this.#entered) return this.#print(conversation, message);
-    if (isOwn || before !== undefined || conversation === this.#current) return;
-    this.#screen.print(`-- ${oneLine(conversation.name)}: ${unreadText(conversation)} --`);
-  }
-
-  #print(conversation: SeenConversation, message: SeenMessage): void {
-    const { userId } = this.#view as ConversationView;
-    const { conversationSeq: number, senderUserId } = message;
-    if (senderUserId !== userId) this.#marks.shown(conversation.id, number);
-    if (message.kind === "recalled") {
-      return this.#screen.print(`-- ${recalledText(message)} --`);
-    }
-    const line = `${timeOf(message.committedMs)} [${number}] ${messageText(message)}`;
-    const { role } = conversation;
-    const calls = senderUserId !== userId && mentionsUser(message.mentions, userId, role);
-    this.#screen.print(calls ? this.#options.style.bold(`${line} (calls you)`) : line);
-  }
 }
 
-/** Whether nothing has become of a message that one has seen. */
-function isSame(before: SeenMessage, message: SeenMessage): boolean {
-  if (before.kind === "recalled") return true;
-  return message.kind === "message" && message.editCount <= before.editCount;
+/** What there is once it is known who the user is. */
+interface Ready {
+  readonly view: ConversationView;
+  readonly window: RoomWindow;
 }

@@ -1,13 +1,14 @@
 import type { Client } from "../client/client.ts";
 import type { Conversations, NewConversation } from "../client/conversations/conversations.ts";
+import { listedMessages, readersOf } from "../client/conversations/lookups.ts";
 import { ROLE_NAMES, type RoleName } from "../client/conversations/names.ts";
 import type { SeenConversation } from "../client/conversations/seen-conversation.ts";
 import type { ConversationView } from "../client/conversations/view.ts";
 import { isConversationId } from "../protocol/conversation-id.ts";
-import { has } from "../protocol/number-set.ts";
 import { nearest } from "../server/nearest.ts";
 import { UsageError } from "./command.ts";
-import { oneLine } from "./event-text.ts";
+import { seenText } from "./event-text.ts";
+import { listedRooms, type RoomLine, roomText, seenRooms } from "./room-lines.ts";
 import { columns } from "./terminal.ts";
 import {
   conversationCalled,
@@ -26,6 +27,8 @@ export interface Talking {
   readonly current: SeenConversation;
   /** Who is in it, as far as is known. */
   readonly memberIds: ReadonlySet<string>;
+  /** Whether the service can be asked now. */
+  readonly isOpen: boolean;
   print(line: string): void;
   /**
    * From now on it is talked in this one.
@@ -33,6 +36,8 @@ export interface Talking {
    * @param memberIds who will be in it, before the service has said so
    */
   enter(conversation: SeenConversation, memberIds?: readonly string[]): void;
+  /** Asks the service what a conversation is like that nothing was heard of. */
+  learn(conversationId: string): Promise<void>;
   /** Nobody waits for it; that it failed is said. */
   submitted(work: Promise<unknown>): void;
 }
@@ -87,6 +92,12 @@ const COMMANDS: readonly TypedCommand[] = [
   { name: "unreact", usage: "N EMOJI", summary: "do not any more", run: unreact },
   { name: "readers", usage: "N", summary: "who has read message N, as far as shown", run: readers },
   {
+    name: "history",
+    usage: "[N [COUNT]]",
+    summary: "what was said before message N",
+    run: history,
+  },
+  {
     name: "receipts",
     usage: "on|off",
     summary: "whether others are told what you have read",
@@ -136,29 +147,30 @@ function to(talking: Talking, rest: string): void {
   talking.enter(conversationCalled(rest, talking.view));
 }
 
-function rooms({ view, print }: Talking): void {
-  const isIn = view.conversations.filter(({ role }) => role !== undefined);
-  if (isIn.length === 0) print("-- none yet: /new NAME @USER... makes one --");
-  for (const conversation of isIn) print(roomLine(conversation));
+function rooms(talking: Talking): void {
+  const { print } = talking;
+  withRooms(talking, (lines) => {
+    if (lines.length === 0) print("-- none yet: /new NAME @USER... makes one --");
+    for (const line of lines) print(roomText(line));
+  });
 }
 
-function unread({ view, print }: Talking): void {
-  const unreadOnes = view.conversations.filter(({ unreadCount }) => unreadCount > 0);
-  if (unreadOnes.length === 0) print("-- nothing is unread --");
-  for (const conversation of unreadOnes) print(roomLine(conversation));
+function unread(talking: Talking): void {
+  const { print } = talking;
+  withRooms(talking, (lines) => {
+    const unreadOnes = lines.filter(({ unreadCount }) => unreadCount > 0);
+    if (unreadOnes.length === 0) print("-- nothing is unread --");
+    for (const line of unreadOnes) print(roomText(line));
+  });
 }
 
-function roomLine(conversation: SeenConversation): string {
-  const { name, id, info, role, members: known } = conversation;
-  const size = Math.max(info?.memberCount ?? 0, known.length);
-  const about = info?.kind === "direct" ? "direct" : `${info?.kind ?? "room"} of ${size}, ${role}`;
-  return `   ${oneLine(name)} (${id}): ${about}, ${unreadText(conversation)}`;
-}
-
-/** How much is unread, and how much of it calls. */
-export function unreadText({ unreadCount, mentionCount }: SeenConversation): string {
-  const calls = mentionCount === 1 ? "1 calls you" : `${mentionCount} call you`;
-  return `${unreadCount} unread${mentionCount === 0 ? "" : `, ${calls}`}`;
+/** As the service says; what this chat has seen where it cannot be asked. */
+function withRooms(
+  { client, view, isOpen, submitted }: Talking,
+  show: (lines: readonly RoomLine[]) => void,
+): void {
+  if (isOpen) submitted(listedRooms(client, view.userId).then(show));
+  else show(seenRooms(view));
 }
 
 async function make(
@@ -178,10 +190,11 @@ async function make(
   enter(view.conversation(conversationId), asked);
 }
 
-function join({ conversations, view, enter, submitted }: Talking, rest: string): void {
+function join({ conversations, view, enter, learn, submitted }: Talking, rest: string): void {
   const [id] = firstWord(rest);
   if (!isConversationId(id)) throw new UsageError("which one? /join ID");
-  submitted(conversations.join(id));
+  // Nothing is told of it to who is in already.
+  submitted(conversations.join(id).then(() => learn(id)));
   enter(view.conversation(id));
 }
 
@@ -263,13 +276,25 @@ function numbered(rest: string): readonly [number, string] {
   return [number, text];
 }
 
-function readers({ current, print }: Talking, rest: string): void {
+function readers({ client, current, submitted, print }: Talking, rest: string): void {
   const number = messageNumber(rest);
-  const userIds = current.members
-    .map(({ userId }) => userId)
-    .filter((userId) => has(current.read(userId), number));
-  const who = userIds.length === 0 ? "nobody who shows it" : userIds.join(", ");
-  print(`-- [${number}] was read by ${who} --`);
+  const named = { conversationId: current.id, conversationSeq: number };
+  const asked = readersOf(client, named).then((userIds) => {
+    const who = userIds.length === 0 ? "nobody who shows it" : userIds.join(", ");
+    print(`-- [${number}] was read by ${who} --`);
+  });
+  submitted(asked);
+}
+
+function history({ client, current, submitted, print }: Talking, rest: string): void {
+  const [word, countWord] = firstWord(rest);
+  const before = word === "" ? {} : { before: messageNumber(word) };
+  const count = countWord === "" ? {} : { count: messageNumber(countWord) };
+  const asked = listedMessages(client, current.id, { ...before, ...count }).then((page) => {
+    if (page.messages.length === 0) print("-- nothing was said before that --");
+    for (const message of page.messages) print(`   ${seenText(message)}`);
+  });
+  submitted(asked);
 }
 
 function receipts({ conversations, submitted }: Talking, rest: string): void {

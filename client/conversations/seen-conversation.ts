@@ -17,6 +17,7 @@ import type {
   ReactionEvent,
   RecalledEvent,
 } from "./events.ts";
+import type { ListedMembers } from "./lookups.ts";
 import type { RoleName } from "./names.ts";
 
 /** A message as it is now, or that it was taken back. */
@@ -201,6 +202,12 @@ export class SeenConversation {
     for (const member of members) this.#heard(member.userId, { revision, member });
     for (const userId of leftUserIds) this.#heard(userId, { revision, member: undefined });
     this.#happened(event);
+  }
+
+  /** What a service has answered; events that are newer than it stay the last word. */
+  learned(info: ConversationInfo, { members, revision }: ListedMembers): void {
+    if (info.revision > (this.#info?.revision ?? -1)) this.#info = info;
+    for (const member of members) this.#heard(member.userId, { revision, member });
   }
 
   #heard(userId: string, membership: Membership): void {

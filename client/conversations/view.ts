@@ -1,4 +1,5 @@
 import type { ClientEvent } from "../events.ts";
+import type { ListedConversation } from "./lookups.ts";
 import { SeenConversation } from "./seen-conversation.ts";
 
 /** Messages that a view keeps of each conversation unless it is told otherwise. */
@@ -58,6 +59,17 @@ export class ConversationView {
       default:
         return undefined;
     }
+  }
+
+  /**
+   * What a service has answered of a conversation that the user is in. Its counts are the service's
+   * own: a view derives those of what it has seen.
+   */
+  learn({ info, role, visibleFrom }: ListedConversation): SeenConversation {
+    const conversation = this.#of(info.conversationId);
+    const members = [{ userId: this.userId, role, visibleFrom }];
+    conversation.learned(info, { members, revision: info.revision });
+    return conversation;
   }
 
   /** Whether the user hides what it has read and got. */
