@@ -1,6 +1,7 @@
-import { lookUp } from "../client/secure/directory.ts";
+import { lookUp, verified } from "../client/secure/directory.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { USER_ID_PATTERN } from "../protocol/limits.ts";
+import { JudgedCertificates } from "../protocol/secure/judged-certificates.ts";
 import { readArguments } from "./arguments.ts";
 import { ASKING_HELP, asking } from "./asking.ts";
 import { type Command, type CommandIo, EXIT, UsageError } from "./command.ts";
@@ -33,9 +34,11 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
     throw new UsageError(`${JSON.stringify(user)} is nobody's name`);
   }
   const listed = await asking(values, (client, own) =>
-    lookUp(client, NATIVE_CRYPTO, { userId: user ?? own, nowMs: Date.now() }),
+    lookUp(client, NATIVE_CRYPTO, { userId: user ?? own }),
   );
-  for (const { userId, deviceId, createdMs, expiresMs } of listed?.devices ?? []) {
+  if (listed === undefined) return EXIT.done;
+  const vouchedFor = verified(listed, new JudgedCertificates(NATIVE_CRYPTO), Date.now()).devices;
+  for (const { userId, deviceId, createdMs, expiresMs } of vouchedFor) {
     const shown = { userId, deviceId, createdMs, expiresMs };
     const since = new Date(createdMs).toISOString().slice(0, 10);
     const line = values.json ? JSON.stringify(shown) : `${userId}/${deviceId}, since ${since}`;

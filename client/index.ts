@@ -90,9 +90,18 @@ export {
   type PeerTrust,
 } from "./secure/known-peers.ts";
 export { SecureMessenger } from "./secure/messenger.ts";
-export { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./secure/options.ts";
+export {
+  type PublishOptions,
+  SECURE_PARAMETERS_DEFAULT,
+  type SecureMessengerOptions,
+} from "./secure/options.ts";
 export type { SafetyNumber } from "./secure/peers.ts";
-export { type SecureVault, type VaultPlace, wrappedVault } from "./secure/vault.ts";
+export {
+  type SecureVault,
+  type TakenVault,
+  type VaultChanges,
+  wrappedVault,
+} from "./secure/vault.ts";
 export {
   ServiceEnvelope,
   type ServiceEnvelopeOptions,

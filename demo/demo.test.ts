@@ -37,6 +37,21 @@ test("[ENV-16] [ENV-44] the same over sealed links, which come back by ticket", 
   assert.deepEqual({ lost, duplicated, misordered, submitted, envelope }, wanted);
 });
 
+test("[CNV-19] [CNV-22] [CNV-26] fifty users in groups see the same, while they come and go and servers die", {
+  timeout: 120_000,
+}, async () => {
+  const args = [MAIN, "--scenario", "group", "--json", "--seed", "13", "--messages", "600"];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  const result = JSON.parse(stdout.trim().split("\n").at(-1) as string);
+  const { lost, duplicated, misordered, leaked_after_recall, missed_mentions } = result;
+  assert.deepEqual(
+    { lost, duplicated, misordered, leaked_after_recall, missed_mentions },
+    { lost: 0, duplicated: 0, misordered: 0, leaked_after_recall: 0, missed_mentions: 0 },
+  );
+  assert.ok(result.views >= 83 && result.edits > 20 && result.recalls > 10, JSON.stringify(result));
+  assert.deepEqual([result.kills, result.moves], [4, 25]);
+});
+
 test("a seed repeats its faults", () => {
   const plan = (seed: number) => planFaults(new SeededRandom(seed), 4);
   assert.deepEqual(plan(5), plan(5));

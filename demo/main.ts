@@ -6,21 +6,30 @@ import { parseArgs } from "node:util";
 import { openIdentities } from "../server/envelope/identity-file.ts";
 import { DemoDevice } from "./device.ts";
 import { type Fault, planFaults } from "./faults.ts";
+import { isGood } from "./group/judge.ts";
+import { groupDemo } from "./group/scenario.ts";
 import { SeededRandom } from "./random.ts";
 import { ServerProcess } from "./server-process.ts";
 import { demoTexts } from "./texts.ts";
 import { judgeTranscripts } from "./transcripts.ts";
 
-const HELP = `npm run demo -- [--json] [--seed N] [--messages N] [--file FILE] [--envelope MODE]
+const HELP = `npm run demo -- [--scenario NAME] [--json] [--seed N] [--messages N] [--file FILE]
+                [--envelope MODE]
 
-Two users with two devices each talk over all three transports at once, through proxies that cut
-their links at random bytes, while the server is killed and restarted and devices move between
+pair: two users with two devices each talk over all three transports at once, through proxies that
+cut their links at random bytes, while the server is killed and restarted and devices move between
 transports. At the end every transcript is compared with what was sent. Exit status 1 if anything is
 lost, doubled or out of order.
 
+group: fifty users in three groups write, call each other, edit and take back, while half of their
+devices go away and come back on other transports and the server is killed. At the end every view
+is compared with what was meant. Exit status 1 if anything is lost, doubled, out of order, seen
+after it was taken back, or if somebody who was called has not heard of it.
+
+  --scenario N pair, or group [pair]
   --json       one JSON line as the last line
   --seed N     the faults of an earlier run (printed at its start)
-  --messages N how many messages [8000]
+  --messages N how many messages; of a group with edits and recalls [8000; group 2000]
   --envelope M off, or required: every link is sealed to the server's pin, and comes back by ticket
                when it changes transports [off]
   --file FILE  text to send instead of the specification and the README
@@ -28,7 +37,8 @@ lost, doubled or out of order.
 const OPTIONS = {
   json: { type: "boolean" },
   seed: { type: "string" },
-  messages: { type: "string", default: "8000" },
+  messages: { type: "string" },
+  scenario: { type: "string", default: "pair" },
   file: { type: "string" },
   envelope: { type: "string", default: "off" },
   help: { type: "boolean" },
@@ -36,16 +46,47 @@ const OPTIONS = {
 
 const { values } = parseArgs({ options: OPTIONS });
 
+const MESSAGES = { pair: 8_000, group: 2_000 } as const;
+
 async function demo(): Promise<number> {
   const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
-  const messageCount = Number(values.messages);
+  const { scenario, envelope } = values;
+  if (scenario !== "pair" && scenario !== "group") throw new TypeError("--scenario pair, or group");
+  const messageCount = Number(values.messages ?? MESSAGES[scenario]);
   if (!Number.isInteger(seed) || !(messageCount > 0)) throw new TypeError("--seed, --messages");
+  if (envelope !== "required" && envelope !== "off") {
+    throw new TypeError("--envelope off, or required");
+  }
   const random = new SeededRandom(seed);
   process.stderr.write(`seed ${seed}\n`);
+  if (scenario === "pair") return await pairDemo({ random, seed, messageCount });
+  const options = { random, actionCount: messageCount, envelope, file: values.file };
+  return reportGroup(await groupDemo(options), seed);
+}
+
+function reportGroup(result: Awaited<ReturnType<typeof groupDemo>>, seed: number): number {
+  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else {
+    for (const [name, value] of Object.entries(result)) {
+      process.stdout.write(`  ${name.padEnd(20)} ${value}\n`);
+    }
+    process.stdout.write(`  repeat with  --scenario group --seed ${seed}\n`);
+  }
+  return isGood(result) ? 0 : 1;
+}
+
+async function pairDemo({
+  random,
+  seed,
+  messageCount,
+}: {
+  readonly random: SeededRandom;
+  readonly seed: number;
+  readonly messageCount: number;
+}): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "posthorn-demo-"));
   const data = join(folder, "data");
   const isSealed = values.envelope === "required";
-  if (!isSealed && values.envelope !== "off") throw new TypeError("--envelope off, or required");
   const server = await ServerProcess.start(data, values.envelope);
   const pin = isSealed ? openIdentities(data).present.serverId : undefined;
   const devices = await startDevices({ serverPort: server.port, folder, pin });

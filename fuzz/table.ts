@@ -1,6 +1,7 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
 import { conversationView } from "./properties/conversation-view.ts";
+import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
 import { envelopeAgree, envelopeTamper } from "./properties/envelope-handshake.ts";
@@ -23,6 +24,7 @@ import { linkLongPollCut } from "./properties/link-longpoll-cut.ts";
 import { linkLongPollForms } from "./properties/link-longpoll-forms.ts";
 import { linkSession } from "./properties/link-session.ts";
 import { linkWebSocket } from "./properties/link-websocket.ts";
+import { readBitmap } from "./properties/read-bitmap.ts";
 import { secureBinding } from "./properties/secure-binding.ts";
 import {
   secureCrossing,
@@ -61,11 +63,14 @@ export const PROPERTIES: readonly Property[] = [
   hostileService,
   conversationView,
   stores,
+  conversationsModel,
+  conversationsLmdb,
   delimiting,
   frameRules,
   hotCodecsWrite,
   hotCodecsRead,
   bytePipe,
+  readBitmap,
   ...BYTE_PROPERTIES,
   envelopeAgree,
   envelopeTamper,

@@ -112,11 +112,14 @@ async function checkFormat(env: Env, folder: string, format: FolderFormat): Prom
     return;
   }
   const version = stored.length === 1 ? (stored[0] as number) : 0;
+  if (version === format.version) return;
   if (version > format.version) {
     const text = `${folder} has format ${version}; this program knows ${format.version}`;
     throw new FolderError(ErrorCode.DATA_NEWER, text);
   }
-  if (version !== format.version) throw damaged(folder, "its format version is illegible");
+  if (version === 0) throw damaged(folder, "its format version is illegible");
+  // No release has written one.
+  throw damaged(folder, `it has format ${version}, which this program does not read`);
 }
 
 function damaged(folder: string, why: string, cause?: unknown): FolderError {

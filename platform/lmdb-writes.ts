@@ -1,5 +1,10 @@
 import type { Env } from "./lmdb-folder.ts";
 
+/** The store has reached its size: nothing of a group was written. */
+export class StoreFull extends RangeError {
+  override readonly name = "StoreFull";
+}
+
 /**
  * Writes that belong together: gathered, then handed to LMDB within one turn of the event loop,
  * which makes them one transaction (lmdb's event turn batching).
@@ -31,14 +36,14 @@ export class GroupWrites {
    * Resolves when all writes are on disk together.
    *
    * @param mapBytes the most that the file may grow to; LMDB itself would grow it without end
-   * @throws when they are not: none of them is then there
+   * @throws StoreFull, or of LMDB: none of them is then there
    */
   async commit(mapBytes: number): Promise<void> {
     const { lastPageNumber, pageSize } = this.#env.getStats() as EnvStats;
     // Each value may begin a page of its own; a few more are rewritten on the way to the root.
     const neededBytes = this.#bytes + (2 * this.#puts.length + 16) * pageSize;
     if ((lastPageNumber + 1) * pageSize + neededBytes > mapBytes) {
-      throw new RangeError(`the store has reached its size of ${mapBytes} bytes`);
+      throw new StoreFull(`the store has reached its size of ${mapBytes} bytes`);
     }
     const promises = new Set<Promise<boolean>>();
     for (const { key, value } of this.#puts) promises.add(this.#env.put(key, value));

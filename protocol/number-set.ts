@@ -1,3 +1,5 @@
+import { readVarint, writeVarint } from "./varint.ts";
+
 /**
  * A set of numbers from 1 to 2^53-1, as ranges that neither touch nor overlap, in order. Read marks
  * are such sets: they only grow, and merging them in any order and any number of times comes to the
@@ -61,7 +63,7 @@ export function without(one: NumberSet, other: NumberSet): NumberSet {
 }
 
 export function count(set: NumberSet): number {
-  return set.reduce((total, { from, through }) => total + through - from + 1, 0);
+  return set.reduce((total, { from, through }) => total + (through - from + 1), 0);
 }
 
 export function has(set: NumberSet, number: number): boolean {
@@ -118,29 +120,4 @@ export function decodeNumberSet(bytes: Uint8Array): NumberSet | undefined {
     next = through + 1;
   }
   return set;
-}
-
-function writeVarint(bytes: number[], value: number): void {
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) | 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  bytes.push(rest);
-}
-
-/** In its shortest form, of eight bytes at most. */
-function readVarint(bytes: Uint8Array, start: number) {
-  let value = 0;
-  let scale = 1;
-  for (let at = start; at < bytes.length && at < start + 8; at += 1) {
-    const byte = bytes[at] as number;
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) {
-      const isShortest = byte !== 0 || at === start;
-      return isShortest && value <= Number.MAX_SAFE_INTEGER ? { value, end: at + 1 } : undefined;
-    }
-    scale *= 0x80;
-  }
-  return undefined;
 }

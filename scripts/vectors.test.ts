@@ -15,6 +15,7 @@ const validate = validatorOf(FOLDER);
 const validateIn: Readonly<Record<string, ValidateFunction>> = {
   envelope: validatorOf(join(FOLDER, "envelope")),
   secure: validatorOf(join(FOLDER, "secure")),
+  conversation: validatorOf(join(FOLDER, "conversation")),
 };
 
 function validatorOf(folder: string): ValidateFunction {
@@ -66,6 +67,12 @@ test("the schema refuses what is none", () => {
     ["secure/chat-handshake.json", (file) => delete first(file).secrets],
     ["secure/chat-messages.json", (file) => Object.assign(first(file), { keys: [] })],
     ["secure/passive-client.json", (file) => delete first(file).drawn],
+    ["conversation/ids.json", (file) => Object.assign(first(file), { user_ids: ["alice"] })],
+    ["conversation/ids.json", (file) => Object.assign(first(file), { expect: { fails: "IO" } })],
+    ["conversation/number-sets.json", (file) => delete first(file).ranges],
+    ["conversation/number-sets.json", (file) => Object.assign(first(file), { ranges: [[0, 1]] })],
+    ["conversation/read-bitmaps.json", (file) => Object.assign(first(file), { more: 1 })],
+    ["conversation/events.json", (file) => Object.assign(first(file), { means: "nothing" })],
     ["service.json", (file) => Object.assign(first(file), { steps: [{ receive: [] }] })],
     ["device.json", (file) => Object.assign(first(file), { steps: [{ sends: [], later: 1 }] })],
   ];

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Outcome } from "./command.ts";
 import type { Named } from "./vectors/builder.ts";
+import { CONVERSATION_FILES } from "./vectors/conversation/files.ts";
 import { DECODING, FRAME_RULE_VECTORS } from "./vectors/decoding.ts";
 import { DEVICE_SETUP } from "./vectors/device.ts";
 import { DEVICE_ATTACHING } from "./vectors/device-attaching.ts";
@@ -52,6 +53,7 @@ const FILES: Readonly<Record<string, VectorFile>> = {
   // Of folders with a schema of their own, which is "./schema.json" there too.
   ...filesIn("envelope", ENVELOPE_FILES),
   ...filesIn("secure", SECURE_FILES),
+  ...filesIn("conversation", CONVERSATION_FILES),
 };
 
 function filesIn(folder: string, files: Readonly<Record<string, VectorFile>>) {

@@ -101,9 +101,8 @@ async function contextOf(parts: Parts, alarms: Alarms): Promise<DriverContext> {
   };
 }
 
-function servicesOf(store: LmdbStore, config: Config): Services {
-  const { frameBytes } = config.limits;
-  const limits = { frameBytes, conversations: config.conversations };
+function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: rules }: Config) {
+  const limits = { frameBytes, conversations: rules };
   return new Services(membershipsIn(store))
     .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
     .add(HistoryService, history(store, limits))
@@ -157,6 +156,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     originRule,
     socketsMax: 2 * config.limits.linksMax,
     openingMs: config.limits.handshakeMs,
+    quietMs: Math.max(config.longPoll.idleMs, config.limits.frameMs),
     nowMs: steadyMs,
   });
   const address = await listener.listen();

@@ -1,16 +1,21 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { JournalError } from "../journal.ts";
-import { type SecureVault, type VaultPlace, wrappedVault } from "./vault.ts";
+import { type SecureVault, type TakenVault, type VaultChanges, wrappedVault } from "./vault.ts";
 
+const VERSION = 2;
 const STORE = "vault";
 const KEY_KEY = "key";
-const STATE_KEY = "state";
+/** Records by their names. */
+const RECORDS = "records";
+/** How often it was taken: what one life keeps is told from another's by that. */
+const LIFE_KEY = "life";
 
 /**
  * A vault in the browser's IndexedDB, with a key that no script can read.
  *
  * @param name of the device, within the page's origin
- * @throws JournalError DATA_UNWRITABLE, from all of its methods too
+ * @throws JournalError DATA_UNWRITABLE, from all of its methods too; DATA_LOCKED from `keep` once
+ *   another tab has taken it
  */
 export async function indexedDbVault(name: string): Promise<SecureVault> {
   const database = await opened(`posthorn-vault-${name}`);
@@ -21,43 +26,81 @@ export async function indexedDbVault(name: string): Promise<SecureVault> {
     usages,
   );
   // Whoever was first: two tabs agree on one key.
-  const key = await inStore(database, "readwrite", async (store) => {
+  const key = await inStores(database, async (store) => {
     const known = await resultOf(store.get(KEY_KEY));
     if (known === undefined) await resultOf(store.put(made, KEY_KEY));
     return (known ?? made) as CryptoKey;
   });
-  const place: VaultPlace = {
-    read: () => inStore(database, "readonly", (store) => resultOf(store.get(STATE_KEY))),
-    write: (bytes) =>
-      inStore(database, "readwrite", async (store) => {
-        await resultOf(store.put(bytes, STATE_KEY));
-      }),
-    remove: () => inStore(database, "readwrite", (store) => resultOf(store.delete(STATE_KEY))),
-  };
-  return wrappedVault(place, key);
+  return wrappedVault({ take: () => taken(database) }, key);
+}
+
+async function taken(database: IDBDatabase): Promise<TakenVault> {
+  const { life, records } = await inStores(database, async (store, kept) => {
+    const lives = await numberOf(store, LIFE_KEY);
+    // Both in the order of the names.
+    const [names, values] = await Promise.all([
+      resultOf(kept.getAllKeys()),
+      resultOf<unknown[]>(kept.getAll()),
+    ]);
+    await resultOf(store.put(lives + 1, LIFE_KEY));
+    const all = names.map((name, index) => [String(name), bytesOf(values[index])] as const);
+    return { life: lives + 1, records: new Map(all) };
+  });
+  const keep = (changes: VaultChanges) =>
+    inStores(database, async (store, kept) => {
+      if ((await numberOf(store, LIFE_KEY)) !== life) {
+        throw new JournalError(ErrorCode.DATA_LOCKED, "the vault is somebody else's by now");
+      }
+      for (const [name, record] of changes) {
+        if (record === undefined) await resultOf(kept.delete(name));
+        else await resultOf(kept.put(record, name));
+      }
+    });
+  return { records, keep };
+}
+
+/** What is none opens as none. */
+function bytesOf(value: unknown): Uint8Array {
+  return value instanceof Uint8Array ? value : new Uint8Array(0);
+}
+
+async function numberOf(store: IDBObjectStore, key: string): Promise<number> {
+  const value: unknown = await resultOf(store.get(key));
+  return typeof value === "number" ? value : 0;
 }
 
 async function opened(name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+  const request = indexedDB.open(name, VERSION);
+  request.onupgradeneeded = () => {
+    const { result: database } = request;
+    for (const store of [STORE, RECORDS]) {
+      if (!database.objectStoreNames.contains(store)) database.createObjectStore(store);
+    }
+  };
   return await resultOf(request).catch(unwritable);
 }
 
-/** Durable when it resolves. */
-async function inStore<Out>(
+/** One transaction, durable when it resolves; nothing has happened when it rejects. */
+async function inStores<Out>(
   database: IDBDatabase,
-  mode: "readonly" | "readwrite",
-  work: (store: IDBObjectStore) => Promise<Out>,
+  work: (store: IDBObjectStore, records: IDBObjectStore) => Promise<Out>,
 ): Promise<Out> {
+  const durability = { durability: "strict" } as const;
   try {
-    const transaction = database.transaction(STORE, mode, { durability: "strict" });
+    const transaction = database.transaction([STORE, RECORDS], "readwrite", durability);
     const end = new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);
     });
-    const [out] = await Promise.all([work(transaction.objectStore(STORE)), end]);
+    const [store, records] = [transaction.objectStore(STORE), transaction.objectStore(RECORDS)];
+    const done = work(store, records).catch((error: unknown) => {
+      transaction.abort();
+      throw error;
+    });
+    const [out] = await Promise.all([done, end]);
     return out;
   } catch (error) {
+    if (error instanceof JournalError) throw error;
     return unwritable(error);
   }
 }

@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { DirectoryAnswer } from "../../protocol/secure/peer.ts";
-import { type LookedUp, Lookups } from "./lookups.ts";
+import { SteadyClock } from "../steady-clock.ts";
+import { LOOKUPS_PER_MINUTE, LookupBudget } from "./lookup-budget.ts";
+import { type LookedUp, Lookups, type LookupsOptions } from "./lookups.ts";
 
 const ANSWER = { devices: [] } as unknown as DirectoryAnswer;
 
 /** A directory that answers when it is told to. */
-function directory(t: TestContext, matters = true) {
+function directory(
+  t: TestContext,
+  matters = true,
+  how: Partial<Pick<LookupsOptions, "clock" | "pause">> = {},
+) {
   const questions: { answer(found: LookedUp): void; fail(): void }[] = [];
   const answers: (DirectoryAnswer | undefined)[] = [];
   const over = new AbortController();
@@ -18,7 +24,9 @@ function directory(t: TestContext, matters = true) {
       }),
     answered: (_, answer) => void answers.push(answer),
     matters: () => matters,
+    clock: new SteadyClock(),
     over: over.signal,
+    ...how,
   });
   return { lookups, questions, answers };
 }
@@ -79,4 +87,46 @@ test("[SEC-32] where nothing hangs on it, no answer is one", async (t) => {
   questions[0]?.fail();
   await until(() => answers.length === 1);
   assert.deepEqual(answers, [undefined]);
+});
+
+test("[SEC-102] one user is asked for so often a minute, and then waits for its turn", async (t) => {
+  const time = { nowMs: 1_000 };
+  const waits: { ms: number; goOn: () => void }[] = [];
+  const pause = (ms: number) =>
+    new Promise<void>((goOn) => {
+      waits.push({ ms, goOn });
+    });
+  const clock = { nowMs: () => time.nowMs };
+  const { lookups, questions, answers } = directory(t, false, { clock, pause });
+  const askAndAnswer = async () => {
+    const count = answers.length + 1;
+    lookups.ask("eve");
+    await until(() => questions.length === count);
+    questions.at(-1)?.answer({ revision: 1, answer: ANSWER });
+    await until(() => answers.length === count);
+  };
+  for (let count = 0; count < LOOKUPS_PER_MINUTE; count += 1) {
+    time.nowMs += 100;
+    await askAndAnswer();
+  }
+  lookups.ask("eve");
+  await until(() => waits.length === 1);
+  lookups.ask("bob");
+  assert.equal(questions.length, LOOKUPS_PER_MINUTE + 1, "nobody else waits");
+  assert.equal(waits[0]?.ms, 60_000 - 1_900, "until the first of them is a minute old");
+  time.nowMs += 58_100;
+  waits[0]?.goOn();
+  await until(() => questions.length === LOOKUPS_PER_MINUTE + 2);
+});
+
+test("[SEC-102] what is known of who was asked about is forgotten", () => {
+  const budget = new LookupBudget();
+  for (let count = 0; count < LOOKUPS_PER_MINUTE; count += 1) assert.equal(budget.take("a", 0), 0);
+  assert.equal(budget.take("a", 59_999), 1);
+  assert.equal(budget.take("a", 60_000), 0);
+  // As many others as nobody could remember: the oldest go.
+  for (let count = 1; count < LOOKUPS_PER_MINUTE; count += 1) budget.take("a", 60_000);
+  assert.ok(budget.take("a", 60_001) > 0);
+  for (let user = 0; user < 10_000; user += 1) assert.equal(budget.take(`user${user}`, 60_002), 0);
+  assert.equal(budget.take("a", 60_003), 0);
 });

@@ -1,5 +1,6 @@
 import type { DirectoryAnswer } from "../../protocol/secure/peer.ts";
-import { sleep } from "../sleep.ts";
+import { type Sleep, sleep } from "../sleep.ts";
+import { LookupBudget } from "./lookup-budget.ts";
 
 /** As long as a machine waits for an answer. [SEC-32] */
 const LOOK_UP_MS = 60_000;
@@ -18,7 +19,10 @@ export interface LookupsOptions {
   readonly answered: (userId: string, answer: DirectoryAnswer | undefined) => void;
   /** Whether anything hangs on a user still. */
   readonly matters: (userId: string) => boolean;
+  readonly clock: { nowMs(): number };
   readonly over: AbortSignal;
+  /** Between questions. */
+  readonly pause?: Sleep;
 }
 
 interface Asked {
@@ -31,11 +35,12 @@ interface Asked {
 /**
  * Questions to the directory: one at a time about a user, asked again when the directory has
  * changed meanwhile, and until there is an answer: who was taken out must not stay for a fault of
- * the network. [SEC-35]
+ * the network. What is asked too often waits. [SEC-35] [SEC-102]
  */
 export class Lookups {
   readonly #options: LookupsOptions;
   readonly #asked = new Map<string, Asked>();
+  readonly #budget = new LookupBudget();
 
   constructor(options: LookupsOptions) {
     this.#options = options;
@@ -55,8 +60,10 @@ export class Lookups {
   }
 
   async #run(userId: string, asked: Asked): Promise<void> {
-    const { over, answered, matters } = this.#options;
+    const { over, answered, matters, clock, pause = sleep } = this.#options;
+    const mayAskIn = () => this.#budget.take(userId, clock.nowMs());
     for (let retryMs = RETRY_MS_MIN; !over.aborted; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
+      for (let waitMs = mayAskIn(); waitMs > 0; waitMs = mayAskIn()) await pause(waitMs, over);
       asked.isStale = false;
       const found = await this.#once(userId);
       if (over.aborted) return;
@@ -70,7 +77,7 @@ export class Lookups {
         if (!isNew) answered(userId, undefined);
         return;
       }
-      await sleep(retryMs, over);
+      await pause(retryMs, over);
     }
   }
 

@@ -174,6 +174,27 @@ describe("a messenger of secure chats", () => {
     assert.deepEqual(bob.texts, said);
   });
 
+  test("[SEC-103] nobody has a device make new keys for every message", async (t) => {
+    const often = { rekeyMessages: 7, rekeyS: 600, lifetimeS: 3600, franking: false };
+    const ann = await device(t, "tcp", { userId: user("ann") });
+    const eve = await device(t, "tcp", { userId: user("eve"), parameters: often });
+    eve.messenger.secureChat(ann.identity.device);
+    const refusal = (of: SecureDevice) =>
+      of.events.find((event) => event.kind === "secure-refused")?.code;
+    await ann.until("not refused", () => refusal(ann) !== undefined);
+    assert.equal(refusal(ann), ErrorCode.SECURE_MALFORMED);
+    assert.deepEqual(ann.messenger.chats, []);
+    // Nor by her answer; who puts up with it has the chat.
+    const bob = await device(t, "tcp", { userId: user("bob"), rekeyMessagesMin: 7 });
+    const refused = ann.messenger.secureChat(eve.identity.device);
+    const taken = bob.messenger.secureChat(eve.identity.device);
+    await taken.settled();
+    assert.equal(taken.state, "confirmed");
+    const codes = () => ann.events.filter(({ kind }) => kind === "secure-refused").length;
+    await ann.until("not refused", () => codes() === 2);
+    assert.equal(refused.state, "offered");
+  });
+
   test("[SEC-29] two devices that ask each other at once end with one chat", async (t) => {
     const ann = await device(t, "tcp", { userId: user("ann") });
     const bob = await device(t, "tcp", { userId: user("bob") });

@@ -2,6 +2,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SecureChatsEffect } from "../../protocol/secure/chat-effects.ts";
 import { SecureChats } from "../../protocol/secure/chats.ts";
 import { CHATS_ENTROPY_BYTES } from "../../protocol/secure/entropy.ts";
+import { idOf } from "../../protocol/secure/handshakes.ts";
 import type { DeviceAddress, DirectoryAnswer, SecurePeer } from "../../protocol/secure/peer.ts";
 import type { SafetyVerdict } from "../../protocol/secure/safety-number.ts";
 import { unreachable } from "../../protocol/violation.ts";
@@ -15,14 +16,19 @@ import { type PeerDevices, publish, revoke } from "./directory.ts";
 import { DisappearingMessages } from "./disappearing.ts";
 import type { SecureClientEvent } from "./events.ts";
 import { Keeper } from "./keeper.ts";
-import type { Unhandled } from "./kept-state.ts";
 import type { PeerTrust } from "./known-peers.ts";
 import { Lookups } from "./lookups.ts";
-import { SECURE_PARAMETERS_DEFAULT, type SecureMessengerOptions } from "./options.ts";
+import {
+  chatsOptionsOf,
+  type PublishOptions,
+  SECURE_PARAMETERS_DEFAULT,
+  type SecureMessengerOptions,
+} from "./options.ts";
 import { type OutgoingPacket, OutgoingPackets, type Sent } from "./outgoing.ts";
 import { type SafetyNumber, SecurePeers } from "./peers.ts";
 import { hasLostSession, Renewals } from "./renewals.ts";
 import { ToldEvents } from "./told-events.ts";
+import type { Unhandled } from "./unhandled.ts";
 
 /** How long an offer waits for a device that is away. */
 const OFFER_TTL_S = 86_400;
@@ -68,16 +74,8 @@ export class SecureMessenger {
   /** As a new one, with the chats that its vault holds. @throws what the vault throws */
   static async open(client: Client, options: SecureMessengerOptions): Promise<SecureMessenger> {
     const messenger = new SecureMessenger(client, options);
-    const kept = await messenger.#keeper.take();
-    if (kept === undefined) return messenger;
-    const restored = messenger.#chats.restore(kept.chats) ?? [];
-    kept.chats.fill(0);
-    const said = kept.unhandled.map((one) => ({ id: messenger.#newId(), one }));
-    for (const { id, one } of said) messenger.#keeper.opened(id, one);
-    // Taken out of the vault it would be lost with this process: it is put back at once.
-    messenger.#keeper.changed();
-    await messenger.#keeper.keep();
-    for (const { sessionId, peer } of restored) {
+    const kept = await messenger.#keeper.take(() => messenger.#newId());
+    for (const { sessionId, peer } of kept.chats) {
       const trust = await messenger.#peers.trustIn(peer);
       if (trust === "changed") {
         messenger.#endChanged(sessionId);
@@ -87,19 +85,17 @@ export class SecureMessenger {
       // The directory may have changed meanwhile.
       messenger.#lookups.ask(peer.userId);
     }
-    for (const { id, one } of said) messenger.#say(id, one);
+    for (const { id, said } of kept.messages) messenger.#say(id, said);
     messenger.#setTimer();
     return messenger;
   }
 
   private constructor(client: Client, options: SecureMessengerOptions) {
-    const { crypto, identity, peers: memory, parameters = SECURE_PARAMETERS_DEFAULT } = options;
-    const { userId, deviceId } = identity.device;
+    const { crypto, identity, peers: memory } = options;
     this.#client = client;
     this.#options = options;
-    const { signer } = identity;
-    this.#chats = new SecureChats(crypto, { userId, deviceId, signer, parameters });
-    this.#keeper = new Keeper(options.vault, () => this.#chats.snapshot());
+    this.#chats = new SecureChats(crypto, chatsOptionsOf(options));
+    this.#keeper = new Keeper(options.vault, this.#chats);
     this.#peers = new SecurePeers({ client, crypto, identity, memory, clock: this.#clock });
     const over = this.#over.signal;
     this.#outgoing = new OutgoingPackets({
@@ -112,6 +108,7 @@ export class SecureMessenger {
       ask: (userId, signal) => this.#peers.lookedUp(userId, signal),
       answered: (userId, answer) => this.#lookedUp(userId, answer),
       matters: (userId) => this.#isTalkedTo(userId),
+      clock: this.#clock,
       over,
     });
     this.#disappearing = new DisappearingMessages(this.#clock, (chat, id) =>
@@ -126,17 +123,17 @@ export class SecureMessenger {
    *
    * @throws RefusedError as {@link publish}
    */
-  async publish({ replaceAccount = false } = {}): Promise<void> {
+  async publish({ replaceAccount = false, signal }: PublishOptions = {}): Promise<void> {
     const { crypto, identity } = this.#options;
     const nowMs = this.#clock.nowMs();
-    await publish(this.#client, crypto, { identity, nowMs, replaceAccount });
+    const ends = AbortSignal.any([this.#over.signal, ...(signal === undefined ? [] : [signal])]);
+    await publish(this.#client, crypto, { identity, nowMs, replaceAccount, signal: ends });
   }
 
   /** Takes a device of this user out of the directory: peers end their chats with it. */
   async revoke(deviceId: string): Promise<void> {
     const { crypto, identity } = this.#options;
-    const whose = { userId: identity.device.userId, nowMs: this.#clock.nowMs() };
-    await revoke(this.#client, crypto, { ...whose, deviceId });
+    await revoke(this.#client, crypto, { userId: identity.device.userId, deviceId });
   }
 
   /** Somebody's devices, and how far their account is known; undefined where there are none. */
@@ -287,7 +284,6 @@ export class SecureMessenger {
     const { failure } = this.#told;
     if (failure !== undefined) return sent?.reject(failure);
     if (this.#over.signal.aborted) return;
-    this.#keeper.changed();
     for (const effect of effects) {
       if (effect.kind === "send" && waits !== undefined) {
         this.#work.push({ effect, sent: waits });
@@ -307,10 +303,12 @@ export class SecureMessenger {
   async #run(): Promise<void> {
     this.#isWorking = true;
     try {
-      await this.#keeper.keep();
-      for (let work = this.#work.shift(); work !== undefined; work = this.#work.shift()) {
+      for (;;) {
+        // In the same turn as the look for work: what is done was kept, whatever came meanwhile.
+        while (this.#keeper.isBehind) await this.#keeper.keep();
+        const work = this.#work.shift();
+        if (work === undefined) break;
         await this.#do(work);
-        await this.#keeper.keep();
       }
     } catch (error) {
       this.#fail(error as Error);
@@ -491,8 +489,4 @@ interface NewChat extends Pick<SecureChat, "sessionId" | "peer" | "state"> {
 
 function stateFor(trust: PeerTrust): SecureChatState {
   return trust === "verified" ? "verified" : "confirmed";
-}
-
-function idOf(sessionId: Uint8Array): string {
-  return Array.from(sessionId, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

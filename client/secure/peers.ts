@@ -1,5 +1,6 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
+import { JudgedCertificates } from "../../protocol/secure/judged-certificates.ts";
 import type { SecurePeer } from "../../protocol/secure/peer.ts";
 import {
   judgeSafetyCode,
@@ -10,7 +11,7 @@ import {
 import type { Client } from "../client.ts";
 import { RefusedError } from "../results.ts";
 import type { SteadyClock } from "../steady-clock.ts";
-import { lookUp, type PeerDevices } from "./directory.ts";
+import { type ListedDevices, lookUp, type PeerDevices, verified } from "./directory.ts";
 import type { SecureIdentity } from "./identity.ts";
 import { continuityOf, judgePeer, type PeerMemory, type PeerTrust } from "./known-peers.ts";
 import type { LookedUp } from "./lookups.ts";
@@ -38,29 +39,43 @@ export interface SecurePeersOptions {
 /** Other people: what the directory says of them, and what this device remembers. [SEC-11] */
 export class SecurePeers {
   readonly #options: SecurePeersOptions;
+  readonly #judged: JudgedCertificates;
 
   constructor(options: SecurePeersOptions) {
     this.#options = options;
+    this.#judged = new JudgedCertificates(options.crypto);
   }
 
   /** Somebody's devices, and how far their account is known; undefined where there are none. */
-  async devicesOf(
-    userId: string,
-    signal?: AbortSignal,
-  ): Promise<(PeerDevices & { trust: PeerTrust }) | undefined> {
-    const { client, crypto, memory, clock } = this.#options;
-    const found = await lookUp(client, crypto, { userId, nowMs: clock.nowMs(), signal });
+  async devicesOf(userId: string): Promise<(PeerDevices & { trust: PeerTrust }) | undefined> {
+    const found = await this.#listed(userId);
     if (found === undefined) return undefined;
-    return { ...found, trust: await judgePeer(memory, userId, found.fingerprint) };
+    const { trust, ...listed } = found;
+    return { ...verified(listed, this.#judged, this.#options.clock.nowMs()), trust };
   }
 
-  /** For the machine of the chats. @throws when nobody could be asked */
+  /**
+   * For the machine of the chats, which verifies of all certificates the one that it needs.
+   * [SEC-102]
+   *
+   * @throws when nobody could be asked
+   */
   async lookedUp(userId: string, signal: AbortSignal): Promise<LookedUp> {
-    const found = await this.devicesOf(userId, signal);
+    const found = await this.#listed(userId, signal);
     if (found === undefined) return { revision: Number.POSITIVE_INFINITY, answer: undefined };
     const { revision, account, certificates, trust } = found;
     const continuity = continuityOf(trust);
     return { revision, answer: { accountKey: account, devices: certificates, continuity } };
+  }
+
+  async #listed(
+    userId: string,
+    signal?: AbortSignal,
+  ): Promise<(ListedDevices & { trust: PeerTrust }) | undefined> {
+    const { client, crypto, memory } = this.#options;
+    const found = await lookUp(client, crypto, { userId, signal });
+    if (found === undefined) return undefined;
+    return { ...found, trust: await judgePeer(memory, userId, found.fingerprint) };
   }
 
   async trustIn({ userId, accountFingerprint }: SecurePeer): Promise<PeerTrust> {
@@ -115,7 +130,7 @@ export class SecurePeers {
 
   async #accounts(userId: string) {
     const { device, accountKey } = this.#options.identity;
-    const found = await this.devicesOf(userId);
+    const found = await this.#listed(userId);
     if (found === undefined) throw new RefusedError(ErrorCode.SECURE_PEER_UNKNOWN);
     if (accountKey === undefined) throw new RefusedError(ErrorCode.CERTIFICATE_INVALID);
     const own = { userId: device.userId, keys: accountKey };

@@ -335,4 +335,28 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     replace: "if (through > Number.MAX_SAFE_INTEGER) {",
     killedBy: "hostile-service",
   },
+  {
+    name: "bitmap-not-compacted",
+    title: "[CNV-37] leaves the watermark where it was after whole bytes of readers",
+    file: "protocol/read-bitmap.ts",
+    find: "while (bits[full] === 0xff) full += 1;",
+    replace: "while (bits[full] === 0x100) full += 1;",
+    killedBy: "read-bitmap",
+  },
+  {
+    name: "bitmap-unaligned",
+    title: "[CNV-37] merges bits as if watermarks were a byte apart",
+    file: "protocol/read-bitmap.ts",
+    find: "const shift = count % 8;",
+    replace: "const shift = 0 * count;",
+    killedBy: "read-bitmap",
+  },
+  {
+    name: "bitmap-form-unchecked",
+    title: "[CNV-38] takes a bitmap whose watermark could be higher",
+    file: "protocol/read-bitmap.ts",
+    find: "last !== 0 && !hasRead(bitmap, head.value) &&",
+    replace: "last !== 0 &&",
+    killedBy: "read-bitmap",
+  },
 ];

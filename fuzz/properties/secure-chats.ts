@@ -224,7 +224,7 @@ type Flooded = ReturnType<typeof makeFlood>;
 /** The victim as it was when it began. */
 function freshVictim({ net, victim: { own } }: Flooded): ChatNode {
   const chats = new SecureChats(NATIVE_CRYPTO, { ...own, parameters: PARAMETERS });
-  const node: ChatNode = { own, chats, told: [], skewMs: 0 };
+  const node: ChatNode = { own, chats, told: [], stored: new Map(), skewMs: 0 };
   net.nodes.set("victim/phone", node);
   net.packets = [];
   return node;

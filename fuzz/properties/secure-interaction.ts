@@ -155,7 +155,13 @@ class World {
   /** The device has lost everything but its identity. */
   #restart({ own, skewMs }: ChatNode, index: number): void {
     const options = { ...own, parameters: PARAMETERS };
-    const node = { own, chats: new SecureChats(NATIVE_CRYPTO, options), told: [], skewMs };
+    const node = {
+      own,
+      chats: new SecureChats(NATIVE_CRYPTO, options),
+      told: [],
+      stored: new Map(),
+      skewMs,
+    };
     this.nodes[index] = node;
     this.net.nodes.set(nameOf(own), node);
   }

@@ -1,9 +1,11 @@
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { equalBytes } from "../../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import type { SecureChatsEffect } from "../../protocol/secure/chat-effects.ts";
 import { SecureChats, type SecureChatsResult } from "../../protocol/secure/chats.ts";
 import { CHATS_ENTROPY_BYTES } from "../../protocol/secure/entropy.ts";
 import type { Moment, OwnDevice } from "../../protocol/secure/handshake.ts";
+import { idOf } from "../../protocol/secure/handshakes.ts";
 import type { DeviceAddress } from "../../protocol/secure/peer.ts";
 import { assert } from "../../protocol/violation.ts";
 import { drawn } from "../envelope/drawn.ts";
@@ -25,6 +27,8 @@ export interface ChatNode {
   readonly own: OwnDevice;
   readonly chats: SecureChats;
   readonly told: SecureChatsEffect[];
+  /** What a store of this device holds, session by session. */
+  readonly stored: Map<string, Uint8Array>;
   /** Added to the clock. */
   skewMs: number;
 }
@@ -48,21 +52,31 @@ export class ChatNet {
   }
 
   /** A device with nothing open; of a new user where there is none yet. */
-  add(userId: string, deviceId: string, parameters = PARAMETERS): ChatNode {
+  add(userId: string, deviceId: string, parameters = PARAMETERS, rekeyMessagesMin = 1): ChatNode {
     const account = this.accounts.get(userId) ?? new TestAccount(userId);
     this.accounts.set(userId, account);
     const own = account.add(deviceId, this.nowMs);
-    const chats = new SecureChats(this.#crypto, { ...own, parameters });
-    const node: ChatNode = { own, chats, told: [], skewMs: 0 };
+    const chats = new SecureChats(this.#crypto, { ...own, parameters, rekeyMessagesMin });
+    const node: ChatNode = { own, chats, told: [], stored: new Map(), skewMs: 0 };
     this.nodes.set(`${userId}/${deviceId}`, node);
     return node;
+  }
+
+  /** The same device after a restart, with what it has stored. */
+  resume(node: ChatNode): ChatNode {
+    const fresh = this.restart(node);
+    for (const [id, state] of node.stored) {
+      assert(fresh.chats.restore(state) !== undefined, "what is stored is a session [SEC-70]");
+      fresh.stored.set(id, state);
+    }
+    return fresh;
   }
 
   /** The same device with nothing open; what it was told is forgotten. */
   restart(node: ChatNode): ChatNode {
     const { own, skewMs } = node;
     const chats = new SecureChats(this.#crypto, { ...own, parameters: PARAMETERS });
-    const fresh: ChatNode = { own, chats, told: [], skewMs };
+    const fresh: ChatNode = { own, chats, told: [], stored: new Map(), skewMs };
     this.nodes.set(`${own.userId}/${own.deviceId}`, fresh);
     return fresh;
   }
@@ -74,8 +88,9 @@ export class ChatNet {
     return { nowMs: this.nowMs + skewMs, entropy };
   }
 
-  /** Does what a machine says. */
+  /** Does what a machine says, once its store has what has changed. */
   run(node: ChatNode, effects: readonly SecureChatsEffect[]): void {
+    store(node, effects);
     for (const effect of effects) {
       node.told.push(effect);
       if (effect.kind === "send") {
@@ -134,6 +149,23 @@ export class ChatNet {
     for (let packet = this.packets.shift(); packet; packet = this.packets.shift()) {
       this.arrive(packet);
     }
+  }
+}
+
+/** Stores what is said to have changed; then the store has everything as it is. [SEC-69] */
+function store({ chats, stored }: ChatNode, effects: readonly SecureChatsEffect[]): void {
+  for (const id of chats.takeChanged()) {
+    const state = chats.snapshot(id);
+    if (state === undefined) stored.delete(id);
+    else stored.set(id, state);
+  }
+  for (const [id, state] of stored) {
+    const fresh = chats.snapshot(id);
+    assert(fresh !== undefined && equalBytes(fresh, state), "it stores the newest state [SEC-71]");
+  }
+  for (const effect of effects) {
+    if (effect.kind !== "open" || chats.stateOf(effect.sessionId) !== "open") continue;
+    assert(stored.has(idOf(effect.sessionId)), "a new session is stored [SEC-69]");
   }
 }
 

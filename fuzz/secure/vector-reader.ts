@@ -10,7 +10,7 @@ import type { SecureParametersPlain } from "../../protocol/secure/established.ts
 import type { SecureKeys } from "../../protocol/secure/identity.ts";
 import type { Violation } from "../../protocol/violation.ts";
 
-// Reads the vectors of secure chat as a stranger would: nothing of the generator is used.
+// Reads the vectors that have kinds as a stranger would: nothing of the generator is used.
 
 interface Case {
   readonly name: string;
@@ -19,7 +19,7 @@ interface Case {
   readonly expect: "valid" | { readonly fails: string };
 }
 
-const FOLDER = join(import.meta.dirname, "../../spec/vectors/secure");
+const FOLDER = join(import.meta.dirname, "../../spec/vectors");
 
 /** Members of a case, or of an object in it. */
 export class Members {
@@ -59,6 +59,11 @@ export class Members {
   number(name: string): number {
     assert.equal(typeof this.#of[name], "number", name);
     return this.#of[name] as number;
+  }
+
+  /** JSON as it is. */
+  json(name: string): unknown {
+    return this.#of[name];
   }
 
   flag(name: string): boolean {
@@ -121,9 +126,10 @@ export function testVectors(
   files: readonly string[],
   checks: Readonly<Record<string, VectorCheck>>,
   providers: readonly CryptoProvider[] = [NATIVE_CRYPTO, NOBLE_CRYPTO],
+  folder = "secure",
 ): void {
   for (const file of files) {
-    const text = readFileSync(join(FOLDER, `${file}.json`), "utf8");
+    const text = readFileSync(join(FOLDER, folder, `${file}.json`), "utf8");
     const { cases } = JSON.parse(text) as { readonly cases: readonly Case[] };
     for (const one of cases) {
       const check = checks[one.kind];

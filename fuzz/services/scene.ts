@@ -114,6 +114,11 @@ export class ServiceScene {
     return join(this.folder, "data");
   }
 
+  /** What its certificate is checked with. */
+  get ca(): string {
+    return readFileSync(cert, "utf8");
+  }
+
   get port(): number {
     return (this.#server as PosthornServer).address.port;
   }
@@ -145,11 +150,17 @@ export class ServiceScene {
   }
 
   /** @param user perhaps with its tenant: tenant/user */
-  tokenOf(user: string, expiresInMs = 600_000): Promise<string> {
+  tokenOf(user: string, expiresInMs = 600_000, deviceId?: string): Promise<string> {
     const [userId = "", tenant] = user.split("/").reverse();
     const signer = secretFrom({ key: "secret", bytes: this.#secret });
     const nowMs = Date.now();
-    const claims = { userId, tenant, issuedAtMs: nowMs, expiresAtMs: nowMs + expiresInMs };
+    const claims = {
+      userId,
+      tenant,
+      deviceId,
+      issuedAtMs: nowMs,
+      expiresAtMs: nowMs + expiresInMs,
+    };
     return signToken(signer, claims);
   }
 
@@ -160,7 +171,7 @@ export class ServiceScene {
         return next(request);
       },
     ];
-    const ca = readFileSync(cert, "utf8");
+    const { ca } = this;
     return {
       clear: { baseUrl: `http://127.0.0.1:${this.port}`, interceptors },
       tls: { baseUrl: `https://localhost:${this.port}`, interceptors, nodeOptions: { ca } },

@@ -6,6 +6,7 @@ import { ConversationsService } from "../../gen/posthorn/v1/conversations_pb.ts"
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type HistoryEntry, HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
+import { decodeReadBitmap, hasRead } from "../../protocol/read-bitmap.ts";
 import { refusalOf } from "./refusal.ts";
 import { ServiceScene, WAYS } from "./scene.ts";
 import { settle, type Town } from "./town.ts";
@@ -227,9 +228,8 @@ const SUITE: Readonly<Record<string, (as: AskingAs) => Promise<void>>> = {
     const { members } = await conversations.listMembers({ conversationId });
     const readersOf = async (conversationSeq: bigint) => {
       const { readers } = await conversations.listReaders({ conversationId, conversationSeq });
-      return members
-        .filter(({ ordinal }) => ((readers[ordinal >> 3] ?? 0) >> (ordinal & 7)) & 1)
-        .map(({ userId }) => userId);
+      const bitmap = decodeReadBitmap(readers) ?? assert.fail("no bitmap");
+      return members.filter(({ ordinal }) => hasRead(bitmap, ordinal)).map(({ userId }) => userId);
     };
     assert.deepEqual(await readersOf(8n), ["ann", "bob"]);
     assert.deepEqual(await readersOf(9n), ["ann"]);

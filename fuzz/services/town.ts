@@ -7,9 +7,9 @@ import {
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import type { MentionsSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
-import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { madeConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet } from "../../protocol/number-set.ts";
+import { sha256 } from "../../protocol/sha256.ts";
 import type { ServiceScene } from "./scene.ts";
 
 type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -113,7 +113,7 @@ class Mayor {
     const value = { nonce, kind, settings, members: membersOf(members) };
     await this.does(user, { case: "createConversation", value });
     const userId = user.split("/").at(-1) as string;
-    return madeConversationId(NATIVE_CRYPTO.sha256, userId, nonce) as string;
+    return madeConversationId(sha256, userId, nonce) as string;
   }
 
   async says(

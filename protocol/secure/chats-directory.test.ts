@@ -10,6 +10,7 @@ import {
 import { TestAccount } from "../../fuzz/secure/devices.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { JUDGED_MAX, JudgedCertificates } from "./judged-certificates.ts";
 
 function pair(net = new ChatNet()) {
   const [alice, bob] = [net.add("alice", "phone"), net.add("bob", "laptop")];
@@ -72,23 +73,75 @@ test("[SEC-35] only a certificate that holds keeps a device listed", () => {
   });
 });
 
-test("[SEC-32] of a directory, one certificate is verified, and of an answer each once", () => {
-  let count = 0;
+/** Counts how many signatures are verified: ML-DSA's, the dear half of each. */
+function counting() {
+  const seen = { count: 0 };
   const mlDsa65Verify: typeof NATIVE_CRYPTO.mlDsa65Verify = (...input) => {
-    count += 1;
+    seen.count += 1;
     return NATIVE_CRYPTO.mlDsa65Verify(...input);
   };
-  const { net, alice, bob } = pair(new ChatNet({ ...NATIVE_CRYPTO, mlDsa65Verify }));
+  return { seen, crypto: { ...NATIVE_CRYPTO, mlDsa65Verify } };
+}
+
+test("[SEC-102] of a directory, one certificate is verified, and once", () => {
+  const { seen, crypto } = counting();
+  const { net, alice, bob } = pair(new ChatNet(crypto));
   for (let index = 0; index < 20; index += 1) net.add("alice", `other${index}`);
   net.accounts.get("alice")?.devices.reverse();
   net.offer(alice, bob);
-  count = 0;
+  seen.count = 0;
   net.arrive(net.packets.shift() as Packet);
-  assert.equal(count, 2, "the certificate of the device that is named, and its offer");
+  assert.equal(seen.count, 2, "the certificate of the device that is named, and its offer");
   net.settle();
   net.offer(alice, bob);
+  seen.count = 0;
+  net.arrive(net.packets.shift() as Packet);
+  assert.equal(seen.count, 1, "the offer");
   net.settle();
-  count = 0;
+  seen.count = 0;
   net.resolve(bob, "alice");
-  assert.equal(count, 1, "two sessions, one device");
+  assert.equal(seen.count, 0, "nothing is new");
+});
+
+test("[SEC-9] [SEC-102] a certificate that was good is looked at again when it has ended", () => {
+  const { net, alice, bob } = pair();
+  const account = net.accounts.get("bob") as TestAccount;
+  account.devices.splice(0);
+  account.add("laptop", START_MS, START_MS + 1_000);
+  const sessionId = net.offer(alice, bob);
+  net.settle();
+  assert.equal(alice.chats.stateOf(sessionId), "open");
+  net.resolve(alice, "bob");
+  assert.equal(alice.chats.stateOf(sessionId), "open");
+  net.nowMs += 301_001;
+  net.resolve(alice, "bob");
+  assert.equal(alice.chats.stateOf(sessionId), "none");
+});
+
+test("[SEC-8] [SEC-102] what is remembered is of these bytes and this account, and bounded", () => {
+  const { seen, crypto } = counting();
+  const judged = new JudgedCertificates(crypto);
+  const account = new TestAccount("bob");
+  const [phone, laptop] = ["phone", "laptop"].map((deviceId) => {
+    account.add(deviceId, START_MS);
+    return account.devices.at(-1);
+  });
+  assert.ok(phone && laptop);
+  const expected = { account: account.key.keys, userId: "bob", nowMs: START_MS };
+  const isGood = (one: typeof phone, change: Partial<typeof expected> = {}) =>
+    !("code" in judged.read(one, { ...expected, ...change }));
+  assert.deepEqual([isGood(phone), isGood(phone), seen.count], [true, true, 1]);
+  const forged = { core: laptop.core, signature: phone.signature };
+  assert.deepEqual([isGood(forged), isGood(forged)], [false, false]);
+  assert.equal(isGood(laptop), true);
+  assert.equal(isGood(phone, { account: new TestAccount("bob", "other").key.keys }), false);
+  assert.equal(isGood(phone, { userId: "carol" }), false);
+  // So many others, signed by nobody, that the first is forgotten.
+  for (let index = 0; index < JUDGED_MAX; index += 1) {
+    const signature = Uint8Array.from(phone.signature);
+    new DataView(signature.buffer).setUint32(0, index);
+    judged.read({ core: phone.core, signature }, expected);
+  }
+  seen.count = 0;
+  assert.deepEqual([isGood(phone), seen.count], [true, 1]);
 });

@@ -11,6 +11,7 @@ import {
   type Moment,
   OFFER_TTL_S_MAX,
   parametersFault,
+  REKEY_MESSAGES_MIN_MAX,
   type ReadPacket,
   readPacket,
 } from "./handshake.ts";
@@ -24,7 +25,9 @@ import {
   unknownSession,
 } from "./handshakes.ts";
 import { deviceFingerprint, encodeDevice, type SecureSigner } from "./identity.ts";
+import { JudgedCertificates } from "./judged-certificates.ts";
 import { SESSION_ID_BYTES, sessionIdOf } from "./message.ts";
+import { OpenChats } from "./open-chats.ts";
 import {
   addressOf,
   type DeviceAddress,
@@ -34,7 +37,7 @@ import {
   type SecurePeer,
 } from "./peer.ts";
 import { SESSION_ENTROPY_BYTES, SecureSession } from "./session.ts";
-import { type OpenChat, restoreChats, storeChats } from "./stored-chats.ts";
+import { type OpenChat, restoreChat, storeChat } from "./stored-chats.ts";
 
 /** Open with one device at a time; one more ends the oldest. [SEC-34] */
 export const SESSIONS_PER_PEER_MAX = 4;
@@ -56,6 +59,11 @@ export interface SecureChatsOptions {
   readonly signer: SecureSigner;
   /** What offers of others are agreed to at most. */
   readonly parameters: SecureParametersPlain;
+  /**
+   * Messages between new keys, below which nothing is agreed to: 1 to REKEY_MESSAGES_MIN_MAX, or
+   * what this device itself asks for where that is less. 1 unless it is given. [SEC-103]
+   */
+  readonly rekeyMessagesMin?: number;
 }
 
 /** How a session is offered. */
@@ -89,39 +97,58 @@ export type SecureChatState = "half-open" | "open" | "none";
 export class SecureChats {
   readonly #crypto: CryptoProvider;
   readonly #own: DeviceAddress;
+  readonly #judged: JudgedCertificates;
   readonly #handshakes: Handshakes;
-  /** By session id; the oldest first. */
-  readonly #open = new Map<string, OpenChat>();
+  readonly #open = new OpenChats();
 
   constructor(crypto: CryptoProvider, options: SecureChatsOptions) {
-    const { userId, deviceId, signer, parameters } = options;
+    const { userId, deviceId, signer, parameters, rekeyMessagesMin = 1 } = options;
     assertParameters(parameters);
+    if (!(rekeyMessagesMin >= 1 && rekeyMessagesMin <= REKEY_MESSAGES_MIN_MAX)) {
+      throw new RangeError(`rekeyMessagesMin ${rekeyMessagesMin}`);
+    }
     const device = encodeDevice({ userId, deviceId, keys: signer.keys });
     const own = { userId, deviceId, signer, fingerprint: deviceFingerprint(crypto, device) };
     this.#crypto = crypto;
     this.#own = { userId, deviceId };
-    this.#handshakes = new Handshakes(crypto, own, parameters);
+    this.#judged = new JudgedCertificates(crypto);
+    const terms = { parameters, rekeyMessagesMin, judged: this.#judged };
+    this.#handshakes = new Handshakes(crypto, own, terms);
   }
 
   /**
-   * Takes what {@link snapshot} gave, once, as the first thing: a state that was used before seals
-   * other messages under keys that were used. [SEC-71]
+   * Takes what {@link snapshot} gave last of a session, once, before anything else happens: a state
+   * that was used before seals other messages under keys that were used. [SEC-71]
    *
-   * @returns the sessions that go on; undefined when it is none, and nothing goes on
+   * @returns the session that goes on; undefined when it is none, and none goes on
    */
-  restore(state: Uint8Array): readonly { sessionId: Uint8Array; peer: SecurePeer }[] | undefined {
-    assert(this.#open.size === 0, "restored before anything else");
-    const chats = restoreChats(this.#crypto, state);
-    for (const chat of chats ?? []) this.#open.set(idOf(chat.session.sessionId), chat);
-    return chats?.map(({ session, peer }) => ({ sessionId: copyOf(session.sessionId), peer }));
+  restore(state: Uint8Array): { sessionId: Uint8Array; peer: SecurePeer } | undefined {
+    const chat = restoreChat(this.#crypto, state);
+    if (chat === undefined || this.#open.size >= SESSIONS_MAX) return undefined;
+    const { sessionId } = chat.session;
+    if (this.#open.has(idOf(sessionId))) return undefined;
+    this.#open.restore(idOf(sessionId), chat);
+    return { sessionId: copyOf(sessionId), peer: chat.peer };
+  }
+
+  /** Whether {@link takeChanged} has any. */
+  get hasChanged(): boolean {
+    return this.#open.hasChanged;
   }
 
   /**
-   * All open sessions, to be durable before what an input's effects send leaves, and before what
-   * they deliver is acknowledged. Handshakes are not in it. [SEC-69]
+   * The sessions, by {@link idOf}, that have changed since this was asked last. Their snapshots are
+   * to be durable, together, before what an input's effects send leaves, and before what they
+   * deliver is acknowledged. Handshakes are not among them. [SEC-69]
    */
-  snapshot(): Uint8Array {
-    return storeChats(this.#open.values());
+  takeChanged(): readonly string[] {
+    return this.#open.takeChanged();
+  }
+
+  /** A session as it is, full of secrets; undefined when it is over, and nothing is to be left. */
+  snapshot(id: string): Uint8Array | undefined {
+    const chat = this.#open.look(id);
+    return chat && storeChat(chat);
   }
 
   /**
@@ -190,7 +217,7 @@ export class SecureChats {
       const { established, peer } = effect;
       const { sessionId, role, parameters, establishedMs } = established;
       const ended = this.#makeRoom(peer, turn);
-      this.#open.set(idOf(sessionId), {
+      this.#open.add(idOf(sessionId), {
         session: new SecureSession(this.#crypto, established),
         peer,
         expiresMs: establishedMs + parameters.lifetimeS * 1000,
@@ -201,7 +228,7 @@ export class SecureChats {
 
   /** A device that has lost its sessions begins new ones: the oldest make room. [SEC-34] */
   #makeRoom(peer: SecurePeer, turn: Turn): SecureChatsEffect[] {
-    const held = [...this.#open].map(([id, chat]) => ({ id, peer: chat.peer }));
+    const held = this.#open.all().map(([id, chat]) => ({ id, peer: chat.peer }));
     const detail = "newer sessions take its place";
     const because = violation(ErrorCode.SECURE_EXPIRED, "SEC-34", detail);
     return makingRoom(held, peer, SESSION_BOUNDS).flatMap((id) => this.#end(id, because, turn));
@@ -213,12 +240,13 @@ export class SecureChats {
       return violation(ErrorCode.SECURE_MALFORMED, "SEC-44", "not a message");
     }
     const id = idOf(sessionId);
-    const chat = this.#open.get(id);
-    if (chat === undefined) {
+    const found = this.#open.look(id);
+    if (found === undefined) {
       return this.#handshakes.has(id) ? notOpen() : unknownSession();
     }
+    if (nameOf(found.peer) !== nameOf(from)) return otherSender();
+    const chat = this.#open.use(id) ?? found;
     const { session, peer } = chat;
-    if (nameOf(peer) !== nameOf(from)) return otherSender();
     const opened = session.receive(message, momentOf(turn));
     const effects: SecureChatsEffect[] = [];
     if (opened.kind === "refused") {
@@ -242,8 +270,8 @@ export class SecureChats {
     at: Moment,
   ): readonly SecureChatsEffect[] {
     return this.#turn(at, (turn) => {
-      const judge = answer && listingJudge(this.#crypto, answer, turn.nowMs);
-      const ended = [...this.#open].flatMap(([id, { peer }]) => {
+      const judge = answer && listingJudge(this.#crypto, answer, turn.nowMs, this.#judged);
+      const ended = this.#open.all().flatMap(([id, { peer }]) => {
         const because = peer.userId === userId ? judge?.(peer) : undefined;
         return because === undefined ? [] : this.#end(id, because, turn);
       });
@@ -255,7 +283,7 @@ export class SecureChats {
   send(sessionId: Uint8Array, content: SecureContentPlain, at: Moment): SecureChatsResult {
     return this.#turn(at, (turn) => {
       const id = idOf(sessionId);
-      const chat = this.#open.get(id);
+      const chat = this.#open.use(id);
       if (chat === undefined) return refusedBy(notOpen());
       const sent = chat.session.send(content, momentOf(turn));
       if (sent.kind === "refused") {
@@ -274,7 +302,9 @@ export class SecureChats {
   /** Ends everything: the device is logged out, or the user wants all of it gone. */
   closeAll(at: Moment): readonly SecureChatsEffect[] {
     return this.#turn(at, (turn) =>
-      [...this.#open.keys(), ...this.#handshakes.ids()].flatMap((id) => this.#close(id, turn)),
+      [...this.#open.all().map(([id]) => id), ...this.#handshakes.ids()].flatMap((id) =>
+        this.#close(id, turn),
+      ),
     );
   }
 
@@ -288,8 +318,9 @@ export class SecureChats {
   elapsed(at: Moment): readonly SecureChatsEffect[] {
     return this.#turn(at, (turn) => {
       const effects: SecureChatsEffect[] = this.#handshakes.elapsed(turn.nowMs);
-      for (const [id, chat] of [...this.#open]) {
-        if (turn.nowMs < chat.session.deadlineMs()) continue;
+      for (const [id, { session }] of this.#open.all()) {
+        const chat = turn.nowMs < session.deadlineMs() ? undefined : this.#open.use(id);
+        if (chat === undefined) continue;
         for (const effect of chat.session.elapsed(momentOf(turn))) {
           if (effect.kind === "send") effects.push(this.#send(chat, effect.message, turn.nowMs));
         }
@@ -301,7 +332,7 @@ export class SecureChats {
 
   /** When {@link elapsed} has something to do; Infinity when nothing waits. */
   deadlineMs(): number {
-    const sessions = [...this.#open.values()].map(({ session }) => session.deadlineMs());
+    const sessions = this.#open.all().map(([, { session }]) => session.deadlineMs());
     return Math.min(this.#handshakes.deadlineMs(), ...sessions);
   }
 
@@ -313,7 +344,7 @@ export class SecureChats {
 
   /** The other device of an open session. */
   peerOf(sessionId: Uint8Array): SecurePeer | undefined {
-    return this.#open.get(idOf(sessionId))?.peer;
+    return this.#open.look(idOf(sessionId))?.peer;
   }
 
   #turn<Result>(at: Moment, input: (turn: Turn) => Result): Result {
@@ -336,19 +367,19 @@ export class SecureChats {
   }
 
   #end(id: string, because: Violation, turn: Turn): SecureChatsEffect[] {
-    const chat = this.#open.get(id);
+    const chat = this.#open.use(id);
     assert(chat !== undefined, "what ends is open");
     const message = chat.session.close(momentOf(turn));
-    this.#open.delete(id);
+    this.#open.remove(id);
     const sent = message === undefined ? [] : [this.#send(chat, message, turn.nowMs)];
     return [...sent, closed(chat, because)];
   }
 
   #forgetIfOver(id: string): SecureChatsEffect[] {
-    const chat = this.#open.get(id);
+    const chat = this.#open.look(id);
     const code = chat?.session.endedBy;
     if (chat === undefined || code === undefined) return [];
-    this.#open.delete(id);
+    this.#open.remove(id);
     return [closed(chat, violation(code, "", "the session has ended"))];
   }
 }

@@ -47,6 +47,9 @@ export const PARAMETERS_MAX: SecureParametersPlain = {
   franking: true,
 };
 
+/** What no device may refuse: so many messages between new keys, or more. [SEC-103] */
+export const REKEY_MESSAGES_MIN_MAX = 8;
+
 /** This device, which signs. */
 export interface OwnDevice {
   readonly userId: string;
@@ -229,6 +232,21 @@ export function areNoMoreThan(
     answered.lifetimeS === lifetimeS &&
     answered.franking === franking
   );
+}
+
+/**
+ * Whether others have us make new keys more often than we put up with. Who wants that himself puts
+ * up with it. [SEC-103]
+ *
+ * @param own what this device wants at most
+ * @param rekeyMessagesMin messages between new keys, at least
+ */
+export function rekeysTooOften(
+  { rekeyMessages }: SecureParametersPlain,
+  own: SecureParametersPlain,
+  rekeyMessagesMin: number,
+): boolean {
+  return rekeyMessages < Math.min(rekeyMessagesMin, own.rekeyMessages);
 }
 
 /** Until when the receiver of an offer has to do with it, by its own clock. [SEC-22] */

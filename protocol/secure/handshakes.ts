@@ -14,7 +14,14 @@ import {
   judgeHalfOpen,
   tooManyHalfOpen,
 } from "./half-open.ts";
-import type { OwnDevice, ReadAccept, ReadConfirm, ReadOffer } from "./handshake.ts";
+import {
+  type OwnDevice,
+  type ReadAccept,
+  type ReadConfirm,
+  type ReadOffer,
+  rekeysTooOften,
+} from "./handshake.ts";
+import type { JudgedCertificates } from "./judged-certificates.ts";
 import { CONFIRM_ENTROPY_BYTES, OFFER_ENTROPY_BYTES, Offering } from "./offering.ts";
 import {
   addressOf,
@@ -23,6 +30,7 @@ import {
   findPeer,
   listingJudge,
   nameOf,
+  type PeerQuery,
   type SecurePeer,
 } from "./peer.ts";
 
@@ -64,11 +72,17 @@ export interface NewSession {
   readonly peer: SecurePeer;
 }
 
+export interface HandshakeTerms {
+  readonly parameters: SecureParametersPlain;
+  readonly rekeyMessagesMin: number;
+  readonly judged: JudgedCertificates;
+}
+
 /** All handshakes of a device, before there are sessions. [SEC-27] to [SEC-33] */
 export class Handshakes {
   readonly #crypto: CryptoProvider;
   readonly #own: OwnDevice;
-  readonly #parameters: SecureParametersPlain;
+  readonly #terms: HandshakeTerms;
   readonly #answered = new AnsweredOffers();
   readonly #offerings = new Map<string, HalfOpen<Offering>>();
   readonly #acceptings = new Map<string, HalfOpen<Accepting>>();
@@ -76,11 +90,11 @@ export class Handshakes {
   #wanted: WantedOffer[] = [];
   #received: ReceivedOffer[] = [];
 
-  /** @param parameters what is agreed to at most */
-  constructor(crypto: CryptoProvider, own: OwnDevice, parameters: SecureParametersPlain) {
+  /** @param terms `parameters`: what is agreed to at most */
+  constructor(crypto: CryptoProvider, own: OwnDevice, terms: HandshakeTerms) {
     this.#crypto = crypto;
     this.#own = own;
-    this.#parameters = parameters;
+    this.#terms = terms;
   }
 
   /** Whether a session id belongs to a handshake, or to one that was. */
@@ -102,7 +116,7 @@ export class Handshakes {
 
   /** An offer came: the directory is asked before anything is believed. [SEC-17] */
   received(offer: ReadOffer, from: DeviceAddress, nowMs: number): HandshakeEffect[] | Violation {
-    const fault = judgeOffer(offer, this.#own, nowMs);
+    const fault = judgeOffer(offer, this.#own, nowMs) ?? this.#judgeTerms(offer);
     if (fault !== undefined) return fault;
     const answered = this.#answerAgain(offer, from, nowMs);
     if (answered !== undefined) return answered;
@@ -110,6 +124,13 @@ export class Handshakes {
     if (second !== undefined) return second;
     this.#received.push({ offer, from, untilMs: nowMs + LOOK_UP_MS });
     return this.#ask(from.userId);
+  }
+
+  /** What we cannot agree to costs us nothing: the directory is not even asked. [SEC-103] */
+  #judgeTerms({ core }: ReadOffer): Violation | undefined {
+    const { parameters, rekeyMessagesMin } = this.#terms;
+    if (!rekeysTooOften(core.parameters, parameters, rekeyMessagesMin)) return undefined;
+    return violation(ErrorCode.SECURE_MALFORMED, "SEC-103", "new keys too often");
   }
 
   /** The other device may not have the answer: it has what it had, the same bytes. [SEC-28] */
@@ -170,10 +191,11 @@ export class Handshakes {
   #make(wanted: WantedOffer, answer: DirectoryAnswer | undefined, turn: Turn): HandshakeEffect[] {
     const { sessionId, to, ttlS } = wanted;
     const { nowMs } = turn;
-    const peer = answer ? findPeer(this.#crypto, answer, { ...to, nowMs }) : noAnswer();
+    const peer = answer ? this.#findPeer(answer, { ...to, nowMs }) : noAnswer();
     if ("code" in peer) return [{ kind: "closed", sessionId, peer: to, because: peer }];
     const entropy = turn.entropy.draw(OFFER_ENTROPY_BYTES);
-    const machine = new Offering(this.#crypto, this.#own, { ...wanted, peer }, { nowMs, entropy });
+    const input = { ...wanted, peer, rekeyMessagesMin: this.#terms.rekeyMessagesMin };
+    const machine = new Offering(this.#crypto, this.#own, input, { nowMs, entropy });
     this.#offerings.set(idOf(sessionId), { machine, peer });
     const { packet } = machine;
     return [
@@ -208,7 +230,7 @@ export class Handshakes {
   ): HandshakeEffect[] {
     const { sessionId, fromDevice: fingerprint } = offer.core;
     const query = { ...from, fingerprint, nowMs };
-    const peer = answer ? findPeer(this.#crypto, answer, query) : noAnswer();
+    const peer = answer ? this.#findPeer(answer, query) : noAnswer();
     if ("code" in peer) return [refusedOffer(from, peer)];
     const own = this.#offersTo(from);
     const standing = this.#goesBefore(fingerprint) ? this.#standing(own) : [];
@@ -217,7 +239,7 @@ export class Handshakes {
       return [refusedOffer(from, crossing()), ...repeated];
     }
     const at = { nowMs, entropy: entropy.draw(ACCEPT_ENTROPY_BYTES) };
-    const input = { offer, peer, parameters: this.#parameters };
+    const input = { offer, peer, parameters: this.#terms.parameters };
     const machine = acceptOffer(this.#crypto, this.#own, input, at);
     if ("code" in machine) return [refusedOffer(from, machine)];
     // Only now: an offer that nobody signed must not end ours.
@@ -225,6 +247,10 @@ export class Handshakes {
     this.#answered.add(idOf(sessionId), nameOf(from), machine.expiresMs);
     this.#acceptings.set(idOf(sessionId), { machine, peer });
     return [...ended, { kind: "accepted", sessionId, peer }, sending(peer, machine, nowMs)];
+  }
+
+  #findPeer(answer: DirectoryAnswer, query: PeerQuery): SecurePeer | Violation {
+    return findPeer(this.#crypto, answer, query, this.#terms.judged);
   }
 
   #offersTo(device: DeviceAddress): string[] {
@@ -236,7 +262,7 @@ export class Handshakes {
 
   /** What waits for a device that is no longer one of this user's is over. [SEC-35] */
   #dropUnlisted(userId: string, answer: DirectoryAnswer, { nowMs }: Turn): HandshakeEffect[] {
-    const judge = listingJudge(this.#crypto, answer, nowMs);
+    const judge = listingJudge(this.#crypto, answer, nowMs, this.#terms.judged);
     return [...this.#offerings, ...this.#acceptings].flatMap(([id, { peer }]) => {
       const because = peer.userId === userId ? judge(peer) : undefined;
       return because === undefined ? [] : this.close(id, because);

@@ -177,7 +177,7 @@ export interface CertifiedDevice extends SecureDevice {
 export function readCertificate(
   crypto: CryptoProvider,
   certificate: Plain<DeviceCertificate>,
-  { account, userId, nowMs }: CertificateExpectation,
+  { account, userId, nowMs, isSigned }: CertificateExpectation,
 ): CertifiedDevice | Violation {
   const named = nameOfCertificate(crypto, certificate);
   if (named === undefined) return invalid("SEC-8", "not a certificate");
@@ -186,16 +186,26 @@ export function readCertificate(
   if (named.expiresMs !== 0 && named.expiresMs + CLOCK_SKEW_MS < nowMs) {
     return violation(ErrorCode.SECURE_EXPIRED, "SEC-9", "the certificate has expired");
   }
-  const { core, signature } = certificate;
-  const meant = certificateHash(crypto, core);
-  const isSigned = isComposite(crypto, account, { purpose: "certificate", meant, signature });
-  return isSigned ? named : invalid("SEC-8", "not signed by this account");
+  const isRight = isSigned?.(account) ?? isCertificateSigned(crypto, certificate, account);
+  return isRight ? named : invalid("SEC-8", "not signed by this account");
 }
 
 export interface CertificateExpectation {
   readonly account: SecureKeys;
   readonly userId: string;
   readonly nowMs: number;
+  /** Says what {@link isCertificateSigned} has said before. */
+  readonly isSigned?: (account: SecureKeys) => boolean;
+}
+
+/** Whether an account has signed a certificate, whatever it says. [SEC-8] */
+export function isCertificateSigned(
+  crypto: CryptoProvider,
+  { core, signature }: Plain<DeviceCertificate>,
+  account: SecureKeys,
+): boolean {
+  const meant = certificateHash(crypto, core);
+  return isComposite(crypto, account, { purpose: "certificate", meant, signature });
 }
 
 /** What a certificate says, whoever signed it: to find the one whose signature is worth a look. */

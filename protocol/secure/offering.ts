@@ -15,6 +15,7 @@ import {
   parametersFault,
   RATCHET_SEED_BYTES,
   type ReadAccept,
+  rekeysTooOften,
   SECURE_SUITE,
   SECURE_VERSION,
 } from "./handshake.ts";
@@ -36,6 +37,8 @@ export interface OfferInput {
   readonly sessionId: Uint8Array;
   readonly peer: CertifiedDevice;
   readonly parameters: SecureParametersPlain;
+  /** Of an answer, unless the parameters want less. [SEC-103] */
+  readonly rekeyMessagesMin?: number;
   /** How long the offer holds. */
   readonly ttlS: number;
 }
@@ -51,6 +54,7 @@ export class Offering {
   readonly #crypto: CryptoProvider;
   readonly #own: OwnDevice;
   readonly #parameters: SecureParametersPlain;
+  readonly #rekeyMessagesMin: number;
   readonly #core: Uint8Array;
   readonly #signature: Uint8Array;
   #seed: Uint8Array | undefined;
@@ -58,7 +62,7 @@ export class Offering {
 
   /** Erases the entropy, OFFER_ENTROPY_BYTES: it holds a key. [SEC-16] */
   constructor(crypto: CryptoProvider, own: OwnDevice, input: OfferInput, at: Moment) {
-    const { sessionId, peer, parameters, ttlS } = input;
+    const { sessionId, peer, parameters, rekeyMessagesMin = 1, ttlS } = input;
     const fault = parametersFault(parameters);
     if (fault !== undefined) throw new RangeError(`parameters: ${fault}`);
     if (!(ttlS >= 1 && ttlS <= OFFER_TTL_S_MAX)) throw new RangeError(`ttlS ${ttlS}`);
@@ -67,6 +71,7 @@ export class Offering {
     this.#crypto = crypto;
     this.#own = own;
     this.#parameters = parameters;
+    this.#rekeyMessagesMin = rekeyMessagesMin;
     this.sessionId = copyOf(sessionId);
     this.peer = peer;
     this.expiresMs = at.nowMs + ttlS * 1000;
@@ -145,6 +150,9 @@ export class Offering {
     }
     if (!areNoMoreThan(core.parameters, this.#parameters)) {
       return violation(ErrorCode.SECURE_MALFORMED, "SEC-18", "parameters above the offer's");
+    }
+    if (rekeysTooOften(core.parameters, this.#parameters, this.#rekeyMessagesMin)) {
+      return violation(ErrorCode.SECURE_MALFORMED, "SEC-103", "new keys too often");
     }
     const items = [this.#core, this.#signature, coreBytes];
     const meant = secureHash(this.#crypto, SECURE_LABEL, items);

@@ -8,9 +8,9 @@ import {
   accountFingerprint,
   type CertifiedDevice,
   nameOfCertificate,
-  readCertificate,
   type SecureKeys,
 } from "./identity.ts";
+import { JudgedCertificates } from "./judged-certificates.ts";
 
 /** A device as the service addresses it. */
 export interface DeviceAddress {
@@ -41,18 +41,22 @@ export interface PeerQuery extends DeviceAddress {
   readonly nowMs: number;
 }
 
-/** The device that was asked for, if its account vouches for it; never throws. [SEC-31] [SEC-32] */
+/**
+ * The device that was asked for, if its account vouches for it; never throws. Of all certificates
+ * its own alone is verified. [SEC-31] [SEC-32] [SEC-102]
+ */
 export function findPeer(
   crypto: CryptoProvider,
   { accountKey, devices, continuity }: DirectoryAnswer,
   { userId, deviceId, fingerprint, nowMs }: PeerQuery,
+  judged: JudgedCertificates = new JudgedCertificates(crypto),
 ): SecurePeer | Violation {
   if (continuity === "changed") return changedIdentity();
   for (const certificate of devices) {
     const named = nameOfCertificate(crypto, certificate);
     if (named?.deviceId !== deviceId) continue;
     if (fingerprint !== undefined && !equalBytes(named.fingerprint, fingerprint)) continue;
-    const certified = readCertificate(crypto, certificate, { account: accountKey, userId, nowMs });
+    const certified = judged.read(certificate, { account: accountKey, userId, nowMs });
     if ("code" in certified) return certified;
     const ofAccount = accountFingerprint(crypto, accountKey);
     return { ...certified, accountFingerprint: ofAccount, continuity };
@@ -69,6 +73,7 @@ export function listingJudge(
   crypto: CryptoProvider,
   answer: DirectoryAnswer,
   nowMs: number,
+  judged: JudgedCertificates = new JudgedCertificates(crypto),
 ): (peer: SecurePeer) => Violation | undefined {
   const ofAccount = accountFingerprint(crypto, answer.accountKey);
   const listed = new Map<string, boolean>();
@@ -80,7 +85,7 @@ export function listingJudge(
     const key = `${nameOf(peer)} ${fingerprint.join()}`;
     const isListed =
       listed.get(key) ??
-      !("code" in findPeer(crypto, answer, { userId, deviceId, fingerprint, nowMs }));
+      !("code" in findPeer(crypto, answer, { userId, deviceId, fingerprint, nowMs }, judged));
     listed.set(key, isListed);
     if (isListed) return undefined;
     return violation(ErrorCode.SECURE_PEER_UNKNOWN, "SEC-35", "the device was taken out");

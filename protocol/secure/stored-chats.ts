@@ -12,42 +12,33 @@ export interface OpenChat {
 }
 
 const STATE_VERSION = 1;
-/** More than a device ever has open. */
-const STORED_MAX = 1_024;
 
 /**
- * Everything that is open, to be stored under a key that the platform does not hand out. Nobody but
- * this device reads it. [SEC-69]
+ * An open chat, to be stored under a key that the platform does not hand out. Nobody but this
+ * device reads it. [SEC-69]
  */
-export function storeChats(chats: Iterable<OpenChat>): Uint8Array {
+export function storeChat({ session, peer, expiresMs }: OpenChat): Uint8Array {
   const into = new StateWriter();
   into.u32(STATE_VERSION);
-  into.list([...chats], ({ session, peer, expiresMs }) => {
-    into.maybe(session.snapshot(), (state) => {
-      into.bytes(state);
-      state.fill(0);
-    });
-    storePeer(into, peer);
-    into.u64(expiresMs);
+  into.maybe(session.snapshot(), (state) => {
+    into.bytes(state);
+    state.fill(0);
   });
+  storePeer(into, peer);
+  into.u64(expiresMs);
   return into.finish();
 }
 
 /** What was stored; undefined when it is none, or of another version. Never throws. [SEC-70] */
-export function restoreChats(crypto: CryptoProvider, state: Uint8Array): OpenChat[] | undefined {
+export function restoreChat(crypto: CryptoProvider, state: Uint8Array): OpenChat | undefined {
   const from = new StateReader(state);
   if (from.u32() !== STATE_VERSION) return undefined;
-  const stored = from.list(STORED_MAX, () => ({
-    session: from.maybe(() => from.bytes()),
-    peer: restorePeer(from),
-    expiresMs: from.u64(),
-  }));
-  if (!from.isWhole) return undefined;
-  return stored.flatMap(({ session, ...rest }) => {
-    const restored = session && SecureSession.restore(crypto, session);
-    session?.fill(0);
-    return restored === undefined ? [] : [{ ...rest, session: restored }];
-  });
+  const session = from.maybe(() => from.bytes());
+  const stored = { peer: restorePeer(from), expiresMs: from.u64() };
+  const restored =
+    session !== undefined && from.isWhole ? SecureSession.restore(crypto, session) : undefined;
+  session?.fill(0);
+  return restored && { ...stored, session: restored };
 }
 
 function storePeer(into: StateWriter, peer: SecurePeer): void {

@@ -1,5 +1,6 @@
 import type { RequestListener } from "node:http";
 import {
+  constants,
   createServer,
   type Http2Server,
   type ServerHttp2Session,
@@ -11,13 +12,20 @@ import type { Duplex } from "node:stream";
 export const STREAMS_MAX = 100;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** A connection without a request for this long is closed. [SVC-10] */
-const IDLE_MS = 60_000;
+export const HTTP2_IDLE_MS = 60_000;
+
+export interface Http2Times {
+  /** Without a request. */
+  readonly idleMs?: number;
+  /** Without anything moving on a request. */
+  readonly quietMs: number;
+}
 
 /** Serves HTTP/2 on sockets that others have opened. [LNK-3] */
 export class Http2Entrance {
   readonly #server: Http2Server;
 
-  constructor(answer: RequestListener) {
+  constructor(answer: RequestListener, { idleMs = HTTP2_IDLE_MS, quietMs }: Http2Times) {
     this.#server = createServer({
       settings: {
         maxConcurrentStreams: STREAMS_MAX,
@@ -32,7 +40,10 @@ export class Http2Entrance {
     });
     // Node gives HTTP/2's requests the form of HTTP/1.1's (its Compatibility API).
     this.#server.on("request", answer as never);
-    this.#server.on("session", watchIdle);
+    this.#server.on("session", (session) => watchIdle(session, idleMs));
+    this.#server.on("stream", (stream) => {
+      stream.setTimeout(quietMs, () => stream.close(constants.NGHTTP2_CANCEL));
+    });
     // A peer that breaks its own connection has nobody to be told but itself.
     this.#server.on("sessionError", () => {});
   }
@@ -49,11 +60,11 @@ export class Http2Entrance {
 }
 
 /** Closes a connection that has no streams for some time. */
-function watchIdle(session: ServerHttp2Session): void {
+function watchIdle(session: ServerHttp2Session, idleMs: number): void {
   let count = 0;
   let idle: NodeJS.Timeout | undefined;
   const wait = () => {
-    idle = setTimeout(() => session.close(), IDLE_MS);
+    idle = setTimeout(() => session.close(), idleMs);
     idle.unref();
   };
   wait();

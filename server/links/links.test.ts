@@ -62,6 +62,7 @@ class Doors {
       originRule: anyOrigin,
       socketsMax: 1_000,
       openingMs: 1_000,
+      quietMs: 10_000,
       nowMs: () => this.nowMs(),
     });
   }

@@ -35,6 +35,8 @@ export interface ListenerOptions {
   readonly socketsMax: number;
   /** From accepting a socket to its preface, TLS handshake or HTTP request head. [LNK-6] */
   readonly openingMs: number;
+  /** An HTTP/2 request on which nothing moves for this long is cut: longer than a poll hangs. */
+  readonly quietMs: number;
   /** The node's clock. */
   readonly nowMs: () => number;
 }
@@ -100,7 +102,7 @@ export class Listener {
       if (!socket.writable) return void socket.destroy();
       endWith(socket, brokenRequestAnswer(error.code));
     });
-    this.#http2 = new Http2Entrance(options.http);
+    this.#http2 = new Http2Entrance(options.http, options);
     this.#tls = options.tls && this.#tlsServer(options.tls);
     this.#net = createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
       this.#accepted(socket),

@@ -9,7 +9,11 @@ import {
   MemberSchema,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { directUsers, isMadeConversationId } from "../../protocol/conversation-id.ts";
+import {
+  directUsers,
+  isConversationId,
+  isMadeConversationId,
+} from "../../protocol/conversation-id.ts";
 import { documentsIn } from "../store/documents.ts";
 import {
   type DocumentRef,
@@ -66,6 +70,13 @@ export function directsRef(tenant: string, userId: string): DocumentRef {
 /** Where a conversation's messages are, under the numbers that are told. */
 export function messageLog(tenant: string, conversationId: string): LogRef {
   return logRefOf(tenant, conversationId);
+}
+
+/** What has to be read to know a conversation's newest number. */
+export function headReads({ tenant }: Sender, conversationId: string): PlanningReads {
+  // Whatever a device makes up is no name of a log: a store could not even look for it.
+  const isName = isConversationId(conversationId);
+  return isName ? { users: [], heads: [messageLog(tenant, conversationId)] } : { users: [] };
 }
 
 /** Where everything else is that its members are told: nobody is told its numbers. */
@@ -162,6 +173,18 @@ export function membershipOf(
 export function mayWrite({ conversation, own }: Membership): boolean {
   const isChannel = conversation.record.kind === ConversationKind.CHANNEL;
   return own.role >= (isChannel ? MemberRole.ADMIN : MemberRole.MEMBER);
+}
+
+/** Those of some users who may read a message, and not those who came after it. [CNV-7] */
+export function readersOf(
+  { conversation: { members } }: Membership,
+  userIds: Iterable<string>,
+  conversationSeq: bigint,
+): readonly string[] {
+  return [...userIds].filter((userId) => {
+    const member = members.get(userId);
+    return member !== undefined && member.visibleFrom <= conversationSeq;
+  });
 }
 
 /** The timelines of members, and of others. */

@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
+import { isConversationId } from "../../protocol/conversation-id.ts";
 import {
   type EntryContent,
   type EntryRef,
@@ -68,6 +69,6 @@ function entryOf(
   { conversationId, conversationSeq }: Named,
 ): EntryRef | undefined {
   const seq = Number(conversationSeq);
-  if (seq < 1 || !Number.isSafeInteger(seq)) return undefined;
+  if (seq < 1 || !Number.isSafeInteger(seq) || !isConversationId(conversationId)) return undefined;
   return { log: messageLog(tenant, conversationId), seq };
 }

@@ -18,6 +18,7 @@ import {
 } from "../store/store.ts";
 import {
   happeningsLog,
+  headReads,
   joinedReads,
   type Membership,
   membershipOf,
@@ -32,8 +33,8 @@ import { deliveredRef, preferencesRef, readRef } from "./read-state.ts";
 export function markReads({ conversationId }: Mark, sender: Sender): PlanningReads {
   const { tenant, userId } = sender;
   const preferences = { users: [], documents: [preferencesRef(tenant, userId)] };
-  const heads = [messageLog(tenant, conversationId)];
-  return { ...joinedReads(membershipReads(sender, conversationId), preferences), heads };
+  const heads = headReads(sender, conversationId);
+  return joinedReads(membershipReads(sender, conversationId), preferences, heads);
 }
 
 /** More that was read, or came. Sets only grow, so that marks of several devices merge. [CNV-30] */
@@ -47,7 +48,10 @@ export function planMark(
   const { tenant, userId } = sender;
   const membership = membershipOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
-  const { requires } = membership;
+  const preferred = preferencesRef(tenant, userId);
+  const preferences = documentsIn(state.documents)(preferred);
+  // Who hides its receipts meanwhile shows none any more. [CNV-35]
+  const requires = [...membership.requires, { ref: preferred, revision: preferences.revision }];
   const head = state.heads.get(messageLog(tenant, conversationId)) ?? 0;
   const read = decodeNumberSet(operation.read);
   const deliveredThrough = Number(operation.deliveredThrough);
@@ -62,8 +66,7 @@ export function planMark(
     deliveredThrough: operation.deliveredThrough,
   };
   const event = create(EventSchema, { kind: { case: "marksChanged", value } });
-  const preferences = preferencesIn(documentsIn(state.documents)(preferencesRef(tenant, userId)));
-  const isShown = !preferences.receiptsHidden && isShownIn(membership, rules);
+  const isShown = !preferencesIn(preferences).receiptsHidden && isShownIn(membership, rules);
   const told = isShown ? membership.conversation.members.keys() : [userId];
   return {
     kind: "append",

@@ -39,6 +39,7 @@ import {
   conversationRef,
   conversationsRef,
   happeningsLog,
+  headReads,
   joinedReads,
   type Membership,
   membershipOf,
@@ -116,8 +117,7 @@ export function planCreateConversation(
 export function changeMembersReads(operation: ChangeMembers, sender: Sender): PlanningReads {
   const { conversationId, set } = operation;
   const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  return { ...joinedReads(reads, newcomerReads(set, sender)), heads };
+  return joinedReads(reads, newcomerReads(set, sender), headReads(sender, conversationId));
 }
 
 /** Others come in, go out, and get other roles. [CNV-42] to [CNV-46] */
@@ -179,8 +179,7 @@ function isBelow({ own, conversation }: Membership, userId: string): boolean {
 export function joinReads(operation: JoinConversation, sender: Sender): PlanningReads {
   const { conversationId } = operation;
   const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  return { ...joinedReads(reads, newcomerReads([sender], sender)), heads };
+  return joinedReads(reads, newcomerReads([sender], sender), headReads(sender, conversationId));
 }
 
 /** The sender comes in by itself. One that is in already is accepted. [CNV-47] */
@@ -190,16 +189,20 @@ export function planJoinConversation(
   state: PlanningState,
   rules: OperationRules,
 ): Plan {
+  if (!isConversationId(id)) return { kind: "refuse", code: ErrorCode.CONVERSATION_UNKNOWN };
   const { tenant, userId } = sender;
   const ref = conversationRef(tenant, id);
   const document = documentsIn(state.documents)(ref);
-  const conversation = isConversationId(id) ? conversationIn(id, document) : undefined;
+  const conversation = conversationIn(id, document);
   const requires = [{ ref, revision: document.revision }];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
   if (conversation?.members.has(userId)) return nothingPlan(id, sender, requires);
   const { kind, settings } = conversation?.record ?? {};
   const isOpen = kind !== ConversationKind.DIRECT && settings?.join === JoinRule.OPEN;
-  if (conversation === undefined || !isOpen) return refuse(ErrorCode.CONVERSATION_UNKNOWN);
+  // All have left: whoever came in now would own nothing, and nobody could give it anything.
+  const isLeft = conversation?.members.size === 0;
+  if (conversation === undefined || !isOpen || isLeft)
+    return refuse(ErrorCode.CONVERSATION_UNKNOWN);
   const role = kind === ConversationKind.CHANNEL ? MemberRole.READER : MemberRole.MEMBER;
   const who = { userId, role };
   const refused = newcomersRefusal([who], sender, state, rules);

@@ -29,6 +29,11 @@ export function mentionsRefusal(
   return needsAdmin && own.role < MemberRole.ADMIN ? ErrorCode.NOT_PERMITTED : undefined;
 }
 
+/** Whether a message calls no more than it may, with those whom it has called before. [CNV-20] */
+export function areFew(mentions: Mentions | undefined): boolean {
+  return (mentions?.userIds.length ?? 0) <= MENTIONED_USERS_MAX;
+}
+
 /** Each once; undefined where nobody is called. */
 export function distinctMentions(...parts: (Mentions | undefined)[]): Mentions | undefined {
   const userIds = new Set(parts.flatMap((part) => part?.userIds ?? []));

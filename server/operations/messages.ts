@@ -17,20 +17,34 @@ import type {
 import { directConversationId, directUsers } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { numbersFrom } from "../../protocol/number-set.ts";
-import type { NameAddition, Plan, PlanningReads, PlanningState } from "../store/store.ts";
+import type {
+  NameAddition,
+  Plan,
+  PlanningReads,
+  PlanningState,
+  RefusePlan,
+} from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import {
   directsRef,
+  headReads,
   joinedReads,
   type Membership,
   mayWrite,
   membershipOf,
   membershipReads,
   messageLog,
+  readersOf,
   timelinesOf,
 } from "./conversations.ts";
-import { messageOf, messageReads } from "./entries.ts";
-import { distinctMentions, mentionedIn, mentionMarks, mentionsRefusal } from "./mentions.ts";
+import { type FoundMessage, messageOf, messageReads } from "./entries.ts";
+import {
+  areFew,
+  distinctMentions,
+  mentionedIn,
+  mentionMarks,
+  mentionsRefusal,
+} from "./mentions.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
 
@@ -68,11 +82,10 @@ function asSendMessage({ toUserId, content }: SendDirect, { userId }: Sender): S
 
 export function sendMessageReads(operation: Sent, sender: Sender): PlanningReads {
   const { conversationId, reference } = operation;
-  const reads = membershipReads(sender, conversationId);
-  const heads = [messageLog(sender.tenant, conversationId)];
-  if (reference === undefined) return { ...reads, heads };
+  const reads = [membershipReads(sender, conversationId), headReads(sender, conversationId)];
+  if (reference === undefined) return joinedReads(...reads);
   const named = { conversationId, conversationSeq: reference.conversationSeq };
-  return { ...joinedReads(reads, messageReads(sender, named)), heads };
+  return joinedReads(...reads, messageReads(sender, named));
 }
 
 /** A message into a conversation. [CNV-10] to [CNV-16] */
@@ -94,8 +107,8 @@ export function planSendMessage(
   if (!mayWrite(membership)) return refuse(ErrorCode.NOT_PERMITTED);
   const notCalled = mentionsRefusal(called, membership, rules.conversations);
   if (notCalled !== undefined) return refuse(notCalled);
-  const unknown = referenceRefusal(operation, sender, membership, state);
-  if (unknown !== undefined) return unknown;
+  const referred = referredTo(operation, sender, membership, state);
+  if ("kind" in referred) return referred;
   const mentions = distinctMentions(called);
   const event = eventOf({
     conversationId,
@@ -115,6 +128,8 @@ export function planSendMessage(
       told(membership, [...mentionedIn(mentions, membership), userId], rules),
     ),
     requires,
+    // What is recalled meanwhile cannot be referred to any more.
+    requiresEntries: referred.requiresEntries,
     adds: directListings(sender, conversationId, state),
     marks: [
       // What somebody says it has read. [CNV-33]
@@ -125,17 +140,16 @@ export function planSendMessage(
 }
 
 /** Only a message that the sender may read can be referred to. [CNV-13] */
-function referenceRefusal(
+function referredTo(
   { conversationId, reference }: Sent,
   sender: Sender,
   membership: Membership,
   state: PlanningState,
-): Plan | undefined {
-  if (reference === undefined) return undefined;
+): Pick<FoundMessage, "requiresEntries"> | RefusePlan {
+  if (reference === undefined) return { requiresEntries: [] };
   if (!isReference(reference)) return { kind: "refuse", code: ErrorCode.CONTENT_INVALID };
   const named = { conversationId, conversationSeq: reference.conversationSeq };
-  const found = messageOf(sender, named, membership, state);
-  return "kind" in found ? found : undefined;
+  return messageOf(sender, named, membership, state);
 }
 
 function isReference({ kind }: Reference): boolean {
@@ -192,6 +206,7 @@ export function planEditMessage(
   if (notCalled !== undefined) return refuse(notCalled);
   // Nobody who was called is not called any more. [CNV-22]
   const mentions = distinctMentions(message.mentions, operation.mentions);
+  if (!areFew(mentions)) return refuse(ErrorCode.MEMBER_UNKNOWN);
   const event = eventOf({
     ...message,
     content,
@@ -200,15 +215,13 @@ export function planEditMessage(
     editedMs: BigInt(state.nowMs),
   });
   const { tenant, userId } = sender;
-  const called = mentionedIn(mentions, membership).filter((one) =>
-    membership.conversation.members.has(one),
-  );
+  const reached = told(membership, [...mentionedIn(mentions, membership), userId], rules);
   const seq = Number(conversationSeq);
   return {
     kind: "repeat",
     entry,
     replaces: [{ ...entry, event }],
-    timelines: timelinesOf(tenant, told(membership, [...called, userId], rules)),
+    timelines: timelinesOf(tenant, readersOf(membership, reached, conversationSeq)),
     requires,
     requiresEntries,
     marks: mentionMarks(mentions, sender, conversationId, numbersFrom(seq, seq)),

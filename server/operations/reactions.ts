@@ -15,7 +15,13 @@ import {
 import { documentsIn } from "../store/documents.ts";
 import type { Plan, PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import { isWithin } from "./content.ts";
-import { happeningsLog, joinedReads, membershipOf, timelinesOf } from "./conversations.ts";
+import {
+  happeningsLog,
+  joinedReads,
+  membershipOf,
+  readersOf,
+  timelinesOf,
+} from "./conversations.ts";
 import { messageOf, messageReads } from "./entries.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { reactionsRef } from "./read-state.ts";
@@ -67,12 +73,12 @@ export function planReact(
   const value = { conversationId, conversationSeq, userId, reaction, removed: remove };
   const kind = { case: "reactionChanged" as const, value };
   const isSmall = conversation.members.size <= rules.conversations.fanOutMembersMax;
-  const some = [userId, found.message.senderUserId].filter((one) => conversation.members.has(one));
+  const reached = isSmall ? conversation.members.keys() : [userId, found.message.senderUserId];
   return {
     kind: "append",
     log,
     event: toBinary(EventSchema, create(EventSchema, { kind })),
-    timelines: timelinesOf(tenant, isSmall ? conversation.members.keys() : some),
+    timelines: timelinesOf(tenant, readersOf(membership, reached, conversationSeq)),
     requires,
     requiresEntries,
     puts: [{ ref, bytes: recordOf(tallies) }],

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { TLSSocket } from "node:tls";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { OriginRule } from "../links/origin.ts";
@@ -55,7 +56,7 @@ export function httpCalls(options: HttpCallOptions, otherwise: RequestListener):
     const connection = connectionOf(request);
     const count = (counts.get(connection) ?? 0) + 1;
     counts.set(connection, count);
-    const cut = setTimeout(() => response.destroy(), options.callMs);
+    const cut = setTimeout(() => end(request, response), options.callMs);
     const gone = new AbortController();
     response.once("close", () => {
       gone.abort();
@@ -166,8 +167,19 @@ async function within<Result>(timeoutMs: number, work: Promise<Result>): Promise
 
 /** All requests of one connection have this in common: in HTTP/2 their session. */
 function connectionOf(request: IncomingMessage): object {
-  const { stream } = request as { readonly stream?: { readonly session?: object } };
-  return stream?.session ?? request.socket;
+  return streamOf(request)?.session ?? request.socket;
+}
+
+/** Undefined in HTTP/1.1. */
+function streamOf(request: IncomingMessage): Partial<ServerHttp2Stream> | undefined {
+  return (request as { readonly stream?: ServerHttp2Stream }).stream;
+}
+
+/** Ends a call that nobody reads: its stream, or in HTTP/1.1 its connection. */
+function end(request: IncomingMessage, response: ServerResponse): void {
+  const stream = streamOf(request);
+  if (stream?.close === undefined) response.destroy();
+  else stream.close(constants.NGHTTP2_CANCEL);
 }
 
 function preflight(response: ServerResponse): void {

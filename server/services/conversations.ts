@@ -5,6 +5,7 @@ import type {
 } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { has } from "../../protocol/number-set.ts";
+import { addReader, encodeReadBitmap, NO_READERS } from "../../protocol/read-bitmap.ts";
 import {
   type ConversationRules,
   conversationsRef,
@@ -71,7 +72,9 @@ export function conversations(
       const place = await placeIn(store, caller, conversationId);
       const seq = visibleSeq(place, conversationSeq);
       if (!isShownIn(place, limits)) throw new CallRefused(ErrorCode.NOT_PERMITTED);
-      return { readers: bitmapOf(await readersOf(store, caller, { place, seq })) };
+      const readers = await readersOf(store, caller, { place, seq });
+      const ordinals = readers.map(({ ordinal }) => ordinal);
+      return { readers: encodeReadBitmap(ordinals.reduce(addReader, NO_READERS)) };
     },
   };
 }
@@ -126,14 +129,4 @@ async function readersOf(
       (userId === callerId || !hides) && has(numbersIn(read(readRef(tenant, id, userId))), seq)
     );
   });
-}
-
-/** A bit for each ordinal, the lowest of the first byte for 0. */
-function bitmapOf(members: readonly Member[]): Uint8Array {
-  const highest = members.reduce((most, { ordinal }) => Math.max(most, ordinal + 1), 0);
-  const bitmap = new Uint8Array(Math.ceil(highest / 8));
-  for (const { ordinal } of members) {
-    bitmap[ordinal >> 3] = (bitmap[ordinal >> 3] as number) | (1 << (ordinal & 7));
-  }
-  return bitmap;
 }

@@ -22,4 +22,8 @@ export class BoundedCache<Key, Value> {
     const oldest = this.#entries.keys().next();
     if (!oldest.done) this.#entries.delete(oldest.value);
   }
+
+  delete(key: Key): void {
+    this.#entries.delete(key);
+  }
 }

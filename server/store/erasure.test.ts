@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { createCipheriv } from "node:crypto";
 import { once } from "node:events";
-import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,12 +13,12 @@ import { attach, prepareRequest } from "./contract.ts";
 import { perishableKey } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { unnumberedLogRefOf, userRefOf } from "./store.ts";
+import { RawFolder } from "./testdata/raw-folder.ts";
 
 const KEEP = join(import.meta.dirname, "testdata", "keep-perishables.ts");
 const BOB = userRefOf("", "bob");
 const TABLET = { user: BOB, deviceId: "tablet" };
 const KEY_BYTES = 32;
-const NO_KEY = Buffer.alloc(KEY_BYTES);
 /** Long, so that each has pages of its own to be left behind in. */
 const TEXTS = [1, 2, 3, 4].map((n) => `PLAINTEXT-MARKER-${n}-${"x".repeat(5_000)}`);
 const MARKER = "PLAINTEXT-MARKER-";
@@ -47,30 +47,9 @@ async function killedAfter(step: "DURABLE" | "SWEPT", folder: string, passed: nu
   assert.ok(output.includes(step), output);
 }
 
-/** Every byte of every file of the folder, as it lies there. */
-class Disk {
-  readonly files: ReadonlyMap<string, Buffer>;
-
-  constructor(folder: string) {
-    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
-    const paths = names.filter((name) => statSync(join(folder, name)).isFile());
-    this.files = new Map(paths.map((name) => [name, readFileSync(join(folder, name))]));
-  }
-
-  /** The slots of the file of keys, behind its header. */
-  get slots(): readonly Buffer[] {
-    const file = this.files.get("perishable-keys") as Buffer;
-    return Array.from({ length: file.length / KEY_BYTES - 1 }, (_, slot) =>
-      file.subarray((slot + 1) * KEY_BYTES, (slot + 2) * KEY_BYTES),
-    );
-  }
-
+class Disk extends RawFolder {
   get keys(): readonly Buffer[] {
-    return this.slots.filter((slot) => !slot.equals(NO_KEY));
-  }
-
-  filesWith(bytes: Buffer | string): readonly string[] {
-    return [...this.files].filter(([, file]) => file.includes(bytes)).map(([name]) => name);
+    return [...this.keysIn("perishable-keys").values()];
   }
 
   /** Which texts the keys on this disk give back from the bytes on this disk. */
@@ -182,7 +161,9 @@ describe("erasure on disk", () => {
       // The note is written with the next group, and nothing is erased before the kill.
       await attach(store, prepareRequest({ user: BOB, deviceId: "other" }));
       const copy = await mkdtemp(join(tmpdir(), "posthorn-erasure-copy-"));
-      for (const name of ["store", "perishable-keys"]) cpSync(join(folder, name), join(copy, name));
+      for (const name of ["store", "perishable-keys", "log-keys"]) {
+        cpSync(join(folder, name), join(copy, name));
+      }
       await store.close();
       assert.equal(new Disk(copy).keys.length, 4);
       const next = await openStore(copy);

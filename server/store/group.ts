@@ -293,17 +293,23 @@ export class CommitGroup {
     const events = new Map<string, Uint8Array>();
     const heads = new Map<LogRef, number>();
     const headOf = (log: LogRef) => heads.get(log) ?? this.#head(log);
+    const eventOf = (ref: EntryRef) => events.get(entryName(ref)) ?? this.#event(ref);
     const isAsPlanned = (planned: EntryContent) => {
-      const event = events.get(entryName(planned)) ?? this.#event(planned);
+      const event = eventOf(planned);
       return event !== undefined && Buffer.compare(event, planned.event) === 0;
     };
     return submits.every(({ plan }) => {
       if (!documents.hold(plan) || !(plan.requiresEntries ?? []).every(isAsPlanned)) return false;
       if (plan.kind === "refuse") return true;
       if (!(plan.requiresHeads ?? []).every(({ log, head }) => headOf(log) === head)) return false;
+      if (!(plan.replaces ?? []).every((ref) => eventOf(ref) !== undefined)) return false;
       documents.apply(plan);
       for (const content of plan.replaces ?? []) events.set(entryName(content), content.event);
-      if (plan.kind === "append") heads.set(plan.log, headOf(plan.log) + 1);
+      if (plan.kind === "append") {
+        const seq = headOf(plan.log) + 1;
+        events.set(entryName({ log: plan.log, seq }), plan.event);
+        heads.set(plan.log, seq);
+      } else if (eventOf(plan.entry) === undefined) return false;
       return plan.timelines.every((user) => this.#bounds(user) !== undefined);
     });
   }

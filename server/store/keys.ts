@@ -12,6 +12,7 @@ const KIND = {
   ticket: 0x4b,
   document: 0x46,
   perishable: 0x50,
+  slots: 0x53,
 } as const;
 
 export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
@@ -57,6 +58,21 @@ export function timelineKey(user: UserRef, firstSeq: number): Buffer {
 
 export function logKey(log: LogRef, firstSeq: number): Buffer {
   return numbered(KIND.log, log, firstSeq);
+}
+
+export const SLOTS_START: Buffer = Buffer.from([KIND.slots]);
+export const SLOTS_END: Buffer = Buffer.from([KIND.slots + 1]);
+
+/** Which keys of logs are in use: the record of a range of slots. */
+export function slotsKey(range: number): Buffer {
+  const key = Buffer.from([KIND.slots, 0, 0, 0, 0]);
+  key.writeUInt32BE(range, 1);
+  return key;
+}
+
+/** The range of a key of slots. */
+export function slotRangeOf(key: Buffer): number {
+  return key.readUInt32BE(1);
 }
 
 /** The number at the end of a timeline or log key. */

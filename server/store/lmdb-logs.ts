@@ -1,81 +1,222 @@
+import { createSecretKey } from "node:crypto";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { SlotKey } from "../../platform/erasable-keys.ts";
 import type { Env } from "../../platform/lmdb-folder.ts";
+import { BoundedCache } from "./bounded-cache.ts";
+import type { CommitGroup } from "./group.ts";
 import { logKey } from "./keys.ts";
-import { type FoundRecord, lastRecord, recordsFrom } from "./lmdb-pages.ts";
-import { decodeLog, encodeLog, type LogRecord } from "./records.ts";
-import type {
-  EntryContent,
-  EntryRef,
-  LogEntry,
-  LogPage,
-  LogRange,
-  LogRef,
-  PageLimit,
+import { type FoundRecord, lastRecord, recordsFrom } from "./lmdb-ranges.ts";
+import { LogKeys } from "./log-keys.ts";
+import { logRecords } from "./record-bounds.ts";
+import { decodeLog, decodeLogHead, encodeLog, encodeLogHead, type LogRecord } from "./records.ts";
+import { openSealed, sealOnce } from "./sealing.ts";
+import {
+  type EntryRef,
+  type LogEntry,
+  type LogPage,
+  type LogRange,
+  type LogRef,
+  type PageLimit,
+  StoreError,
 } from "./store.ts";
 
-/** What a log holds under a number; undefined where it holds none. */
-export function loadEntry(env: Env, { log, seq }: EntryRef): LogEntry | undefined {
-  const found = covering(env, { log, seq });
-  if (found === undefined) return undefined;
-  const { committedMs, events } = decodeLog(found.value);
-  const event = events[seq - found.firstSeq];
-  return event && { committedMs, event };
+/** A record as it was before it was sealed. */
+export interface OpenedRecord extends LogRecord {
+  readonly firstSeq: number;
 }
 
-/** The records that hold entries, with those entries' new content. */
-export function* replacedRecords(
-  env: Env,
-  contents: Iterable<EntryContent>,
-): Generator<{ readonly key: Buffer; readonly value: Uint8Array }> {
-  const records = new Map<string, { key: Buffer; record: LogRecord & { events: Uint8Array[] } }>();
-  for (const content of contents) {
-    const found = covering(env, content);
-    if (found === undefined) throw new RangeError("what is replaced is not there");
-    const name = `${content.log}\0${found.firstSeq}`;
-    const { committedMs, events } = decodeLog(found.value);
-    const held = records.get(name) ?? {
-      key: logKey(content.log, found.firstSeq),
-      record: { committedMs, events: [...events] },
-    };
-    held.record.events[content.seq - found.firstSeq] = content.event;
-    records.set(name, held);
+/** With the bytes of each: 8 MiB of events. */
+const RECORDS_HELD_MAX = 512;
+const HELD_BYTES_MAX = 16 * 1024;
+
+/** Records of a group that are to be written: sealed, their keys on disk. */
+export interface SealedLogs {
+  readonly puts: readonly { readonly key: Buffer; readonly value: Uint8Array }[];
+  readonly records: readonly NewRecord[];
+  /** Slots of their keys. */
+  readonly taken: readonly number[];
+  /** Slots of the records that others take the place of. */
+  readonly left: readonly number[];
+}
+
+/**
+ * Logs in LMDB, whose freed pages keep what was replaced: each record is sealed under a key of its
+ * own, which stands in a file that is written over in place. [CNV-61]
+ *
+ * A key is on disk before the record that needs it, and erased after the record that takes its
+ * record's place is on disk: a crash in between leaves a key that nothing refers to, erased at the
+ * next start. [CNV-62]
+ */
+export class LmdbLogs {
+  readonly #env: Env;
+  readonly keys: LogKeys;
+  /** The newest record of a log that was read or written: most are read soon, by several. */
+  readonly #held = new BoundedCache<LogRef, OpenedRecord>(RECORDS_HELD_MAX);
+
+  /** @throws LackingKeys, or of the file system */
+  static async open(env: Env, folder: string): Promise<LmdbLogs> {
+    return new LmdbLogs(env, await LogKeys.open(env, folder));
   }
-  for (const { key, record } of records.values()) yield { key, value: encodeLog(record) };
-}
 
-/** Part of a log. @param head of the log */
-export function loadLogPage(
-  env: Env,
-  head: number,
-  asked: { readonly log: LogRef; readonly range: LogRange; readonly limit: PageLimit },
-): LogPage {
-  const { log, range, limit } = asked;
-  const entries: LogPage["entries"][number][] = [];
-  const through = Math.min(range.through, head);
-  let bytes = 0;
-  for (const entry of entriesIn(env, log, { ...range, through })) {
-    bytes += entry.event.length;
-    if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
-    entries.push(entry);
+  private constructor(env: Env, keys: LogKeys) {
+    this.#env = env;
+    this.keys = keys;
   }
-  return { head, entries: range.fromEnd ? entries.reverse() : entries };
-}
 
-function* entriesIn(env: Env, log: LogRef, { from, through, fromEnd = false }: LogRange) {
-  if (through < from) return;
-  const first = covering(env, { log, seq: from })?.firstSeq ?? from;
-  const keys = { start: logKey(log, first), end: logKey(log, through + 1) };
-  for (const { firstSeq, value } of recordsFrom(env, keys, fromEnd)) {
-    const { committedMs, events } = decodeLog(value);
-    for (let step = 0; step < events.length; step += 1) {
-      const index = fromEnd ? events.length - 1 - step : step;
-      const seq = firstSeq + index;
-      if (seq < from || seq > through) continue;
-      yield { seq, committedMs, event: Uint8Array.from(events[index] as Uint8Array) };
+  /** The number of a log's newest entry; 0: none. */
+  head(log: LogRef): number {
+    const last = lastRecord(this.#env, logKey(log, 0), logKey(log, 2 ** 53));
+    return last === undefined ? 0 : last.firstSeq - 1 + decodeLogHead(last.value).count;
+  }
+
+  /** What a log holds under a number; undefined where it holds none. */
+  entry({ log, seq }: EntryRef): LogEntry | undefined {
+    const record = this.record({ log, seq });
+    const event = record?.events[seq - record.firstSeq];
+    return record && event && { committedMs: record.committedMs, event };
+  }
+
+  /** The record that holds an entry, or the one before where none does. */
+  record({ log, seq }: EntryRef): OpenedRecord | undefined {
+    const held = this.#held.get(log);
+    if (held !== undefined && seq >= held.firstSeq && seq < held.firstSeq + held.events.length) {
+      return held;
+    }
+    const found = this.#covering({ log, seq });
+    if (found === undefined) return undefined;
+    const record = this.#opened(log, found);
+    if (held === undefined || record.firstSeq > held.firstSeq) this.#hold(log, record);
+    return record;
+  }
+
+  /** Part of a log. @param head of the log */
+  page(
+    head: number,
+    asked: { readonly log: LogRef; readonly range: LogRange; readonly limit: PageLimit },
+  ): LogPage {
+    const { log, range, limit } = asked;
+    const entries: LogPage["entries"][number][] = [];
+    const through = Math.min(range.through, head);
+    let bytes = 0;
+    for (const entry of this.#entriesIn(log, { ...range, through })) {
+      bytes += entry.event.length;
+      if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
+      entries.push(entry);
+    }
+    return { head, entries: range.fromEnd ? entries.reverse() : entries };
+  }
+
+  /** Seals what a group appends and replaces. Resolves when the keys are on disk. */
+  async seal(group: CommitGroup): Promise<SealedLogs> {
+    const { records, left } = this.#replaced(group);
+    for (const [log, append] of group.logs) {
+      for (const { firstSeq, events } of logRecords(append)) {
+        records.push({ log, firstSeq, committedMs: group.committedMs, events });
+      }
+    }
+    const taken = await this.keys.take(records.length);
+    const slots = taken.map(({ slot }) => slot);
+    const puts = records.map((record, index) => sealed(record, taken[index] as SlotKey));
+    return { puts: [...puts, ...this.keys.usedPuts(slots, left)], records, taken: slots, left };
+  }
+
+  /** What was sealed is durable. */
+  publish({ records, left }: SealedLogs): void {
+    for (const record of records) {
+      // Also where a record before it was replaced: what is held may be that one.
+      this.#held.delete(record.log);
+      this.#hold(record.log, record);
+    }
+    this.keys.leave(left);
+  }
+
+  /** What was sealed is not. @param isUnwritten nothing of it went to LMDB */
+  abandon({ taken }: SealedLogs, isUnwritten: boolean): void {
+    this.keys.abandon(taken, isUnwritten);
+  }
+
+  /** The records that hold what a group replaces, with the new content: as many as it takes. */
+  #replaced(group: CommitGroup): { records: NewRecord[]; left: number[] } {
+    const changed = new Map<
+      string,
+      { slot: number; record: NewRecord & { events: Uint8Array[] } }
+    >();
+    for (const { log, seq, event } of group.replaced.values()) {
+      const found = this.#covering({ log, seq });
+      if (found === undefined) throw new RangeError(MISSING);
+      const { firstSeq } = found;
+      const name = `${log}\0${firstSeq}`;
+      const held = changed.get(name) ?? {
+        slot: decodeLogHead(found.value).slot,
+        record: { log, ...this.#opened(log, found) },
+      };
+      if (seq - firstSeq >= held.record.events.length) throw new RangeError(MISSING);
+      changed.set(name, held);
+      held.record.events[seq - firstSeq] = event;
+    }
+    const all = [...changed.values()];
+    const records = all.flatMap(({ record: { log, committedMs, firstSeq, events } }) =>
+      [...logRecords({ firstSeq, events })].map((part) => ({ log, committedMs, ...part })),
+    );
+    return { records, left: all.map(({ slot }) => slot) };
+  }
+
+  *#entriesIn(log: LogRef, { from, through, fromEnd = false }: LogRange) {
+    if (through < from) return;
+    const first = this.#covering({ log, seq: from })?.firstSeq ?? from;
+    const keys = { start: logKey(log, first), end: logKey(log, through + 1) };
+    for (const found of recordsFrom(this.#env, keys, fromEnd)) {
+      const { committedMs, events, firstSeq } = this.#opened(log, found);
+      for (let step = 0; step < events.length; step += 1) {
+        const index = fromEnd ? events.length - 1 - step : step;
+        const seq = firstSeq + index;
+        if (seq < from || seq > through) continue;
+        yield { seq, committedMs, event: events[index] as Uint8Array };
+      }
+    }
+  }
+
+  /** The record that holds an entry, if any does. */
+  #covering({ log, seq }: EntryRef): FoundRecord | undefined {
+    return lastRecord(this.#env, logKey(log, 0), logKey(log, seq));
+  }
+
+  #hold(log: LogRef, record: OpenedRecord): void {
+    let bytes = 0;
+    for (const event of record.events) bytes += event.length;
+    if (bytes <= HELD_BYTES_MAX) this.#held.set(log, record);
+  }
+
+  /** @throws StoreError when its key is not there or another one */
+  #opened(log: LogRef, { firstSeq, value }: FoundRecord): OpenedRecord & { events: Uint8Array[] } {
+    const { slot, sealed } = decodeLogHead(value);
+    const bytes = this.keys.read(slot);
+    if (bytes === undefined) throw damaged();
+    const key = createSecretKey(bytes);
+    bytes.fill(0);
+    try {
+      return { firstSeq, ...decodeLog(openSealed(key, logKey(log, firstSeq), sealed)) };
+    } catch (cause) {
+      throw damaged(cause);
     }
   }
 }
 
-/** The record that holds an entry, if any does. */
-function covering(env: Env, { log, seq }: EntryRef): FoundRecord | undefined {
-  return lastRecord(env, logKey(log, 0), logKey(log, seq));
+const MISSING = "what is replaced is not there";
+
+interface NewRecord extends OpenedRecord {
+  readonly log: LogRef;
+}
+
+function sealed({ log, firstSeq, committedMs, events }: NewRecord, { slot, key }: SlotKey) {
+  const place = logKey(log, firstSeq);
+  const head = encodeLogHead({ slot, count: events.length });
+  const secret = createSecretKey(key);
+  key.fill(0);
+  return { key: place, value: sealOnce(secret, place, encodeLog({ committedMs, events }), head) };
+}
+
+function damaged(cause?: unknown): StoreError {
+  const why = "a record of a log does not open: its file of keys is not the one of the store";
+  return new StoreError(ErrorCode.DATA_DAMAGED, why, { cause });
 }

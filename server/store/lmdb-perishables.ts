@@ -1,8 +1,9 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createSecretKey, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { ErasableKeys, type SlotKey } from "../../platform/erasable-keys.ts";
 import type { Env } from "../../platform/lmdb-folder.ts";
 import { GroupWrites } from "../../platform/lmdb-writes.ts";
+import { SlotSet } from "../../platform/slot-set.ts";
 import { firstSeqOf, PERISHABLES_END, PERISHABLES_START, perishableKey, userOf } from "./keys.ts";
 import {
   entryOf,
@@ -11,6 +12,7 @@ import {
   Perishables,
 } from "./perishables.ts";
 import { decodePerishable, encodePerishable } from "./records.ts";
+import { openSealed, sealOnce } from "./sealing.ts";
 import type { DeviceRef } from "./store.ts";
 
 export interface LmdbPerishable extends PerishableEntry {
@@ -23,11 +25,6 @@ export interface SealedPerishables {
   readonly entries: readonly LmdbPerishable[];
   readonly puts: readonly { readonly key: Buffer; readonly value: Uint8Array }[];
 }
-
-const CIPHER = "aes-256-gcm";
-/** Each key seals one thing. */
-const NONCE: Buffer = Buffer.alloc(12);
-const TAG_BYTES = 16;
 
 /**
  * Perishable content in LMDB, whose freed pages keep what was removed: each is sealed under a key
@@ -46,8 +43,9 @@ export class LmdbPerishables {
 
   static async open(env: Env, folder: string): Promise<LmdbPerishables> {
     const entries = [...readEntries(env)];
-    const slots = new Set(entries.map(({ slot }) => slot));
-    const keys = await ErasableKeys.open(join(folder, "perishable-keys"), slots);
+    const slots = new SlotSet();
+    for (const { slot } of entries) slots.add(slot);
+    const keys = await ErasableKeys.open(join(folder, "perishable-keys"), slots, "erased");
     return new LmdbPerishables(env, keys, entries);
   }
 
@@ -71,7 +69,7 @@ export class LmdbPerishables {
       const entry = { ...entryOf(numbered), slot: this.#keys.reserve() };
       const key = randomBytes(32);
       const place = perishableKey(entry.user, entry.seq);
-      const sealed = sealUnder(key, numbered.content.event, place);
+      const sealed = sealOnce(createSecretKey(key), place, numbered.content.event);
       entries.push(entry);
       slotKeys.push({ slot: entry.slot, key });
       return { key: place, value: encodePerishable({ ...entry, sealed }) };
@@ -143,7 +141,7 @@ export class LmdbPerishables {
     const key = this.#keys.read(slot);
     if (stored === undefined || key === undefined) return undefined;
     try {
-      return opened(key, decodePerishable(stored).sealed, place);
+      return openSealed(createSecretKey(key), place, decodePerishable(stored).sealed);
     } catch {
       // A key that is not the record's: as good as erased.
       return undefined;
@@ -166,17 +164,4 @@ function hasKey(keys: ErasableKeys, slot: number): boolean {
   const key = keys.read(slot);
   key?.fill(0);
   return key !== undefined;
-}
-
-function sealUnder(key: Uint8Array, text: Uint8Array, place: Uint8Array): Uint8Array {
-  const cipher = createCipheriv(CIPHER, key, NONCE).setAAD(place);
-  return Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
-}
-
-function opened(key: Uint8Array, sealed: Uint8Array, place: Uint8Array): Uint8Array {
-  const end = sealed.length - TAG_BYTES;
-  const options = { authTagLength: TAG_BYTES };
-  const decipher = createDecipheriv(CIPHER, key, NONCE, options).setAAD(place);
-  decipher.setAuthTag(sealed.subarray(end));
-  return Buffer.concat([decipher.update(sealed.subarray(0, end)), decipher.final()]);
 }

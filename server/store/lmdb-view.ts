@@ -8,10 +8,10 @@ import {
   type PerishableView,
   runsLength,
 } from "./group.ts";
-import { deviceKey, documentKey, logKey, timelineKey, userKey } from "./keys.ts";
-import { loadEntry } from "./lmdb-logs.ts";
-import { lastRecord } from "./lmdb-pages.ts";
-import { decodeDevice, decodeDocument, decodeLog, decodeTimeline, decodeUser } from "./records.ts";
+import { deviceKey, documentKey, timelineKey, userKey } from "./keys.ts";
+import type { LmdbLogs } from "./lmdb-logs.ts";
+import { lastRecord } from "./lmdb-ranges.ts";
+import { decodeDevice, decodeDocument, decodeTimeline, decodeUser } from "./records.ts";
 import {
   type DeviceRef,
   type DocumentRef,
@@ -35,6 +35,7 @@ const DOCUMENTS_CACHED_MAX = 1_000;
 /** What is durable, read through bounded caches. Only published groups change it. */
 export class CachedView implements DurableView {
   readonly #env: Env;
+  readonly #logs: LmdbLogs;
   readonly #bounds = new BoundedCache<UserRef, TimelineBounds>(CACHED_COUNT_MAX);
   readonly #devices = new BoundedCache<string, DeviceRecord>(CACHED_COUNT_MAX);
   readonly #logHeads = new BoundedCache<LogRef, number>(CACHED_COUNT_MAX);
@@ -42,8 +43,9 @@ export class CachedView implements DurableView {
   readonly #documents = new BoundedCache<DocumentRef, StoredDocument>(DOCUMENTS_CACHED_MAX);
   readonly perishables: PerishableView;
 
-  constructor(env: Env, perishables: PerishableView) {
+  constructor(env: Env, logs: LmdbLogs, perishables: PerishableView) {
     this.#env = env;
+    this.#logs = logs;
     this.perishables = perishables;
   }
 
@@ -73,8 +75,7 @@ export class CachedView implements DurableView {
   logHead(log: LogRef): number {
     const cached = this.#logHeads.get(log);
     if (cached !== undefined) return cached;
-    const last = lastRecord(this.#env, logKey(log, 0), logKey(log, 2 ** 53));
-    const head = last ? last.firstSeq - 1 + decodeLog(last.value).events.length : 0;
+    const head = this.#logs.head(log);
     this.#logHeads.set(log, head);
     return head;
   }
@@ -90,7 +91,7 @@ export class CachedView implements DurableView {
   }
 
   entry(ref: EntryRef): LogEntry | undefined {
-    return loadEntry(this.#env, ref);
+    return this.#logs.entry(ref);
   }
 
   setBounds(user: UserRef, bounds: TimelineBounds): void {

@@ -10,6 +10,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture, sendPlan, storeContract } from "./contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
+import { logContract } from "./log-contract.ts";
 import { perishableContract } from "./perishable-contract.ts";
 import { StoreError, userRefOf } from "./store.ts";
 
@@ -50,6 +51,7 @@ async function fixture(): Promise<StoreFixture> {
 
 storeContract("lmdb", fixture);
 perishableContract("lmdb", fixture);
+logContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;
@@ -86,11 +88,13 @@ test("[OPS-2] a folder that is not one is DATA_UNWRITABLE", () =>
     await assert.rejects(openStore(join(file, "x")), rejectsWith(ErrorCode.DATA_UNWRITABLE));
   }));
 
-test("[OPS-2] a newer format is DATA_NEWER, an illegible one DATA_DAMAGED", () =>
+test("[OPS-2] a newer format is DATA_NEWER, an older or illegible one DATA_DAMAGED", () =>
   withFolder(async (folder) => {
     await (await openStore(folder)).close();
     await setFormat(folder, Buffer.from([200]));
     await assert.rejects(openStore(folder), rejectsWith(ErrorCode.DATA_NEWER));
+    await setFormat(folder, Buffer.from([1]));
+    await assert.rejects(openStore(folder), rejectsWith(ErrorCode.DATA_DAMAGED));
     await setFormat(folder, Buffer.from("??"));
     await assert.rejects(openStore(folder), rejectsWith(ErrorCode.DATA_DAMAGED));
     await writeFile(join(folder, "store"), Buffer.alloc(16_384, 7));

@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { LackingKeys } from "../../platform/erasable-keys.ts";
 import {
   type DataFolder,
   type Env,
   FolderError,
   openDataFolder,
 } from "../../platform/lmdb-folder.ts";
-import { GroupWrites } from "../../platform/lmdb-writes.ts";
+import { GroupWrites, StoreFull } from "../../platform/lmdb-writes.ts";
 import { isFenced } from "./device-record.ts";
 import { CommitGroup, deviceName, type GroupSources } from "./group.ts";
 import {
@@ -15,22 +16,20 @@ import {
   FORMAT_KEY,
   FRAME_BYTES_KEY,
   firstSeqOf,
-  logKey,
   perishableKey,
   timelineKey,
   userKey,
 } from "./keys.ts";
-import { loadLogPage, replacedRecords } from "./lmdb-logs.ts";
+import { LmdbLogs, type SealedLogs } from "./lmdb-logs.ts";
 import { loadPage } from "./lmdb-pages.ts";
-import { LmdbPerishables } from "./lmdb-perishables.ts";
+import { LmdbPerishables, type SealedPerishables } from "./lmdb-perishables.ts";
 import { LmdbTickets } from "./lmdb-tickets.ts";
 import { CachedView } from "./lmdb-view.ts";
 import { planningState } from "./planning-state.ts";
-import { logRecords, timelineRecords } from "./record-bounds.ts";
+import { timelineRecords } from "./record-bounds.ts";
 import {
   encodeDevice,
   encodeDocument,
-  encodeLog,
   encodeTimeline,
   encodeUser,
   FORMAT_VERSION,
@@ -102,6 +101,7 @@ export class LmdbStore implements Store {
   readonly #env: Env;
   readonly #view: CachedView;
   readonly #perishables: LmdbPerishables;
+  readonly #logs: LmdbLogs;
   readonly #sources: GroupSources;
   readonly tickets: LmdbTickets;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
@@ -121,19 +121,24 @@ export class LmdbStore implements Store {
     try {
       const opened = await openDataFolder(folder, format);
       await keepFrameBytes(opened, options.frameBytes ?? 0);
-      return new LmdbStore(options, opened, await openPerishables(opened, folder));
+      return new LmdbStore(options, opened, await openSealed(opened, folder));
     } catch (error) {
       if (!(error instanceof FolderError)) throw error;
       throw new StoreError(error.code, error.message, { cause: error.cause });
     }
   }
 
-  private constructor(options: LmdbStoreOptions, folder: DataFolder, perishables: LmdbPerishables) {
+  private constructor(
+    options: LmdbStoreOptions,
+    folder: DataFolder,
+    { perishables, logs }: SealedParts,
+  ) {
     this.#options = options;
     this.#folder = folder;
     this.#env = folder.env;
     this.#perishables = perishables;
-    this.#view = new CachedView(folder.env, perishables.index);
+    this.#logs = logs;
+    this.#view = new CachedView(folder.env, logs, perishables.index);
     perishables.condemnRead((device) => this.#view.device(device)?.deliveredThrough ?? 0);
     this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
@@ -164,7 +169,7 @@ export class LmdbStore implements Store {
   }
 
   async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
-    return loadLogPage(this.#env, this.#view.logHead(log), { log, range, limit });
+    return this.#logs.page(this.#view.logHead(log), { log, range, limit });
   }
 
   async loadTimeline(
@@ -177,7 +182,8 @@ export class LmdbStore implements Store {
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const reader = { user, deviceId: readerId };
     const contentAt = this.#perishables.contentFor(reader, this.#options.nowMs());
-    return loadPage(this.#env, { user, after, limit, bounds, contentAt });
+    const from = { env: this.#env, logs: this.#logs };
+    return loadPage(from, { user, after, limit, bounds, contentAt });
   }
 
   async advance(position: DevicePosition): Promise<AdvanceOutcome> {
@@ -223,6 +229,8 @@ export class LmdbStore implements Store {
     // What could not be erased is condemned again when the store is opened.
     await this.#perishables.sweep(nowMs(), mapBytes).catch(() => {});
     await this.#perishables.close();
+    await this.#logs.keys.settle(mapBytes).catch(() => {});
+    this.#logs.keys.close();
     await this.#folder.close();
   }
 
@@ -266,16 +274,33 @@ export class LmdbStore implements Store {
       }
     }
     this.#addPositions(group);
-    try {
-      const putCount = group.empty ? 0 : await this.#write(group);
-      this.#options.onGroup?.(requests.length, putCount, performance.now() - startedMs);
-    } catch (cause) {
+    const refuse = (cause: unknown) => {
       const error = new StoreError(ErrorCode.STORE_UNAVAILABLE, "the write failed", { cause });
       for (const { request } of decided) request.reject(error);
+    };
+    let putCount = 0;
+    try {
+      // Also for a repeat of what is in force, and whose erasure failed. [CNV-60]
+      await this.#settle();
+      if (!group.empty) putCount = await this.#write(group);
+    } catch (cause) {
+      refuse(cause);
       return;
     }
-    for (const { request, decision } of decided) request.resolve(decision as never);
+    try {
+      await this.#settle();
+      for (const { request, decision } of decided) request.resolve(decision as never);
+    } catch (cause) {
+      refuse(cause);
+    }
+    this.#options.onGroup?.(requests.length, putCount, performance.now() - startedMs);
     this.#wake(group);
+  }
+
+  /** Erases what was replaced: nobody is told of a commit before. [CNV-60] */
+  async #settle(): Promise<void> {
+    const { keys } = this.#logs;
+    if (!keys.isSettled) await keys.settle(this.#options.mapBytes);
   }
 
   /**
@@ -296,13 +321,12 @@ export class LmdbStore implements Store {
 
   /** Makes a group durable as one transaction, then lets it be seen. Returns the number of puts. */
   async #write(group: CommitGroup): Promise<number> {
-    const { committedMs } = group;
     const moved = this.#movedFloors(group);
-    const sealed = await this.#perishables.seal(group.perishables);
     const { index } = this.#perishables;
     const erased = [...group.erased.values()].flatMap((device) => index.of(device));
+    const { kept, logs } = await this.#seal(group);
     const writes = new GroupWrites(this.#env);
-    for (const { key, value } of sealed.puts) writes.put(key, value);
+    for (const { key, value } of [...kept.puts, ...logs.puts]) writes.put(key, value);
     for (const { user, seq } of erased) writes.remove(perishableKey(user, seq));
     for (const [ref, document] of group.documents) {
       writes.put(documentKey(ref), encodeDocument(document));
@@ -310,14 +334,6 @@ export class LmdbStore implements Store {
     for (const [user, bounds] of group.newUsers) writes.put(userKey(user), encodeUser(bounds));
     for (const { device, record } of group.devices.values()) {
       writes.put(deviceKey(device), encodeDevice(record));
-    }
-    for (const { key, value } of replacedRecords(this.#env, group.replaced.values())) {
-      writes.put(key, value);
-    }
-    for (const [log, append] of group.logs) {
-      for (const { firstSeq, events } of logRecords(append)) {
-        writes.put(logKey(log, firstSeq), encodeLog({ committedMs, events }));
-      }
     }
     for (const [user, append] of group.timelines) {
       for (const { firstSeq, runs } of timelineRecords(append)) {
@@ -331,17 +347,30 @@ export class LmdbStore implements Store {
     try {
       await writes.commit(this.#options.mapBytes);
     } catch (error) {
-      await this.#perishables.abandon(sealed);
+      this.#logs.abandon(logs, error instanceof StoreFull);
+      await this.#perishables.abandon(kept);
       throw error;
     }
+    this.#logs.publish(logs);
     this.#view.publish(group);
     index.condemn(erased);
-    for (const entry of sealed.entries) index.add(entry);
+    for (const entry of kept.entries) index.add(entry);
     for (const { user, bounds } of moved) {
       this.#view.setBounds(user, bounds);
       index.condemnBelow(user, bounds.floor);
     }
     return writes.putCount;
+  }
+
+  /** Resolves when all keys of what a group writes are on disk. */
+  async #seal(group: CommitGroup): Promise<{ kept: SealedPerishables; logs: SealedLogs }> {
+    const kept = await this.#perishables.seal(group.perishables);
+    try {
+      return { kept, logs: await this.#logs.seal(group) };
+    } catch (error) {
+      await this.#perishables.abandon(kept);
+      throw error;
+    }
   }
 
   /**
@@ -386,13 +415,23 @@ export class LmdbStore implements Store {
   }
 }
 
-async function openPerishables(opened: DataFolder, folder: string): Promise<LmdbPerishables> {
+interface SealedParts {
+  readonly perishables: LmdbPerishables;
+  readonly logs: LmdbLogs;
+}
+
+async function openSealed(opened: DataFolder, folder: string): Promise<SealedParts> {
+  let logs: LmdbLogs | undefined;
   try {
-    return await LmdbPerishables.open(opened.env, folder);
+    logs = await LmdbLogs.open(opened.env, folder);
+    return { logs, perishables: await LmdbPerishables.open(opened.env, folder) };
   } catch (cause) {
+    logs?.keys.close();
     await opened.close();
-    const why = `${folder} has a file of keys that cannot be used`;
-    throw new FolderError(ErrorCode.DATA_UNWRITABLE, why, { cause });
+    const isLacking = cause instanceof LackingKeys;
+    const code = isLacking ? ErrorCode.DATA_DAMAGED : ErrorCode.DATA_UNWRITABLE;
+    const why = isLacking ? "lacks keys of its log" : "has a file of keys that cannot be used";
+    throw new FolderError(code, `${folder} ${why}`, { cause });
   }
 }
 

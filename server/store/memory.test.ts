@@ -1,9 +1,11 @@
 import { type StoreFixture, storeContract } from "./contract.ts";
+import { logContract } from "./log-contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
 import { perishableContract } from "./perishable-contract.ts";
 
 storeContract("memory", fixture);
 perishableContract("memory", fixture);
+logContract("memory", fixture);
 
 async function fixture(): Promise<StoreFixture> {
   let nowMs = 1_000;

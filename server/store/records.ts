@@ -12,7 +12,7 @@ import type {
 // How records lie on disk: varints and length-prefixed bytes, in a fixed order. The format as a
 // whole has one version.
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /**
  * A user's timeline, but for its entries: written when it is made and when retention moves its
@@ -52,13 +52,32 @@ export function encodeLog(record: LogRecord): Uint8Array {
 }
 
 /** Events are views of the bytes. */
-export function decodeLog(bytes: Uint8Array): LogRecord {
+export function decodeLog(bytes: Uint8Array): LogRecord & { events: Uint8Array[] } {
   const reader = new RecordReader(bytes);
   const committedMs = reader.number();
   const count = reader.number();
   const events: Uint8Array[] = [];
   for (let index = 0; index < count; index += 1) events.push(reader.bytes());
   return { committedMs, events };
+}
+
+/** What is known of a log record without its key. */
+export interface LogRecordHead {
+  /** Where its key stands. */
+  readonly slot: number;
+  /** How many events it holds. */
+  readonly count: number;
+}
+
+/** Stands before a log record, which is sealed. */
+export function encodeLogHead({ slot, count }: LogRecordHead): Uint8Array {
+  return new RecordWriter().number(slot).number(count).finish();
+}
+
+/** `sealed` is a view of the bytes. */
+export function decodeLogHead(bytes: Uint8Array): LogRecordHead & { readonly sealed: Uint8Array } {
+  const reader = new RecordReader(bytes);
+  return { slot: reader.number(), count: reader.number(), sealed: reader.rest() };
 }
 
 export function encodeTimeline(record: TimelineRecord): Uint8Array {
@@ -274,6 +293,10 @@ class RecordReader {
     const value = this.#bytes.subarray(this.#at, end);
     this.#at = end;
     return value;
+  }
+
+  rest(): Uint8Array {
+    return this.#bytes.subarray(this.#at);
   }
 
   text(): string {

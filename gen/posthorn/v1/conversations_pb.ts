@@ -307,7 +307,7 @@ export const ListReadersRequestSchema: GenMessage<ListReadersRequest> = /*@__PUR
  */
 export type ListReadersResponse = Message<"posthorn.v1.ListReadersResponse"> & {
   /**
-   * The member of ordinal n has read it where bit n % 8, from the lowest, of byte n / 8 is set. Zero bytes at its end are left out.
+   * By ordinal: an encoded read bitmap of chapter 16.
    *
    * @generated from field: bytes readers = 1;
    */

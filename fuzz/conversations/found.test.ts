@@ -1,0 +1,124 @@
+import { deepEqual, equal } from "node:assert/strict";
+import { test } from "node:test";
+import {
+  ConversationKind,
+  HistoryVisibility,
+  JoinRule,
+  MemberRole,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
+import type { Asked, Who } from "./asked.ts";
+import { Bench, DEVICES } from "./bench.ts";
+import { madeId } from "./model-state.ts";
+import { Play } from "./play.ts";
+
+// What the property conversations-model has found, as short histories: each is checked against the
+// model after every step.
+
+const NONCE = new Uint8Array(16).fill(1);
+const HERE = madeId("ann", NONCE);
+const NO_CALLS = { users: [], roles: [], everyone: false };
+
+async function history(body: (story: Story) => Promise<void>): Promise<void> {
+  const bench = await Bench.start();
+  try {
+    const story = new Story(bench);
+    await body(story);
+    await story.play.end();
+  } finally {
+    await bench.stop();
+  }
+}
+
+class Story {
+  readonly bench: Bench;
+  readonly play: Play;
+
+  constructor(bench: Bench) {
+    this.bench = bench;
+    this.play = new Play(bench, () => {});
+  }
+
+  async does(deviceId: string, ...asked: Asked[]): Promise<readonly ErrorCode[]> {
+    const results = await this.play.submit(deviceOf(deviceId), asked);
+    return results.map(({ code }) => code);
+  }
+
+  /** What is begun is planned on what is there now, and committed after what comes between. */
+  async meanwhile(deviceId: string, asked: Asked, between: () => Promise<unknown>) {
+    await this.play.begin(deviceOf(deviceId), [asked]);
+    await between();
+    const results = await this.play.finish(deviceOf(deviceId));
+    return results.map(({ code }) => code);
+  }
+
+  /** Ann makes a group. */
+  async group(members: readonly Who[], history: HistoryVisibility = HistoryVisibility.JOINED) {
+    const settings = { title: "here", history, join: JoinRule.OPEN };
+    await this.does("ann1", {
+      kind: "create",
+      nonce: NONCE,
+      of: ConversationKind.GROUP,
+      settings,
+      members,
+    });
+  }
+}
+
+function deviceOf(deviceId: string): number {
+  return DEVICES.findIndex((device) => device.deviceId === deviceId);
+}
+
+const member = (userId: string): Who => ({ userId, role: MemberRole.MEMBER });
+const says = (text: string): Asked => ({ kind: "send", in: HERE, text });
+const adds = (...users: string[]): Asked => ({
+  kind: "change",
+  in: HERE,
+  set: users.map(member),
+  remove: [],
+});
+
+test("[CNV-7] [CNV-17] an edit of an older message does not reach who came later", () =>
+  history(async (story) => {
+    await story.group([member("ben")]);
+    await story.does("ann1", says("for ben"));
+    await story.does("ann1", adds("cyd"));
+    const calls = { ...NO_CALLS, users: ["cyd"] };
+    await story.does("ann1", { kind: "edit", in: HERE, seq: 1, text: "not for cyd", calls });
+    await story.does("ben1", { kind: "react", in: HERE, seq: 1, reaction: "ok", remove: false });
+    equal(story.play.model.timeline("cyd").length, 1);
+    equal(story.play.model.timeline("ben").length, 5);
+  }));
+
+test("[CNV-13] what is recalled meanwhile cannot be referred to any more", () =>
+  history(async (story) => {
+    await story.group([member("ben")]);
+    await story.does("ben1", says("first"));
+    const reference = { kind: ReferenceKind.REPLY, seq: 1 };
+    const reply = { kind: "send" as const, in: HERE, text: "second", reference };
+    const codes = await story.meanwhile("ann1", reply, () =>
+      story.does("ben1", { kind: "recall", in: HERE, seq: 1 }),
+    );
+    deepEqual(codes, [ErrorCode.MESSAGE_UNKNOWN]);
+  }));
+
+test("[CNV-46] [CNV-47] nobody comes into a conversation that all have left, and owns nothing", () =>
+  history(async (story) => {
+    await story.group([]);
+    await story.does("ann1", { kind: "leave", in: HERE });
+    const codes = await story.does("ben1", { kind: "join", in: HERE });
+    deepEqual(codes, [ErrorCode.CONVERSATION_UNKNOWN]);
+  }));
+
+test("[CNV-34] [CNV-35] who hides its receipts meanwhile shows none any more", () =>
+  history(async (story) => {
+    await story.group([member("ben")]);
+    await story.does("ben1", says("first"));
+    const read = Uint8Array.of(0, 0);
+    const mark = { kind: "mark" as const, in: HERE, read, numbers: [1], delivered: 1 };
+    await story.meanwhile("ann1", mark, () =>
+      story.does("ann2", { kind: "preferences", hidden: true }),
+    );
+    equal(story.play.model.timeline("ben").length, 2);
+  }));

@@ -1,0 +1,201 @@
+import { deepEqual } from "node:assert/strict";
+import { fromBinary } from "@bufbuild/protobuf";
+import {
+  ConversationKind,
+  ConversationRecordSchema,
+  type MemberRole,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { count, intersection, numbersFrom, union, without } from "../../protocol/number-set.ts";
+import {
+  conversationRef,
+  conversationsRef,
+  directsRef,
+  messageLog,
+} from "../../server/operations/conversations.ts";
+import { talliesIn } from "../../server/operations/reactions.ts";
+import {
+  allMentionsRef,
+  deliveredRef,
+  mentionsRef,
+  reactionsRef,
+  readRef,
+  recalledRef,
+  roleMentionsRef,
+} from "../../server/operations/read-state.ts";
+import { namesIn, numbersIn } from "../../server/store/documents.ts";
+import {
+  type DocumentRef,
+  NO_DOCUMENT,
+  type Store,
+  type StoredDocument,
+  userRefOf,
+} from "../../server/store/store.ts";
+import { TENANT, USERS } from "./bench.ts";
+import type { Model } from "./model.ts";
+import type { ModelConversation, ModelMember } from "./model-state.ts";
+import { entryText, memberLine, memberText, messageText, numbersOf } from "./texts.ts";
+
+const PAGE = { count: 1_000_000, bytes: 1e9 };
+const ROLES: readonly MemberRole[] = [1, 2, 3, 4];
+
+/** A user's whole timeline is what the model says, each entry once and in order. [CNV-15] */
+export async function judgeTimeline(store: Store, model: Model, userId: string, after = 0) {
+  const { entries } = await store.loadTimeline(userRefOf(TENANT, userId), after, PAGE);
+  const texts = entries.map((entry) => `${entryText(entry)} @${entry.committedMs}`);
+  deepEqual(texts, model.timeline(userId).slice(after), `the timeline of ${userId}`);
+  const seqs = entries.map(({ seq }) => seq);
+  deepEqual(
+    seqs,
+    [...texts.keys()].map((index) => after + 1 + index),
+    "no gaps [SEQ-10]",
+  );
+}
+
+/** What the store keeps of a conversation is what the model says. */
+export async function judgeConversation(store: Store, model: Model, id: string): Promise<void> {
+  const conversation = model.state.conversations.get(id);
+  if (conversation === undefined) return;
+  const documents = await documentsOf(store, conversation);
+  judgeRecord(conversation, documents(conversationRef(TENANT, id)));
+  judgeMarks(conversation, documents);
+  judgeMessages(conversation, documents);
+  judgeCounts(model, conversation, documents);
+  await judgeLog(store, conversation);
+}
+
+/** The lists of conversations are what the model says. */
+export async function judgeLists(store: Store, model: Model): Promise<void> {
+  for (const userId of USERS) {
+    const refs = [conversationsRef(TENANT, userId), directsRef(TENANT, userId)] as const;
+    const documents = await load(store, refs);
+    const made = [...namesIn(documents(refs[0]))].sort();
+    deepEqual(made, [...model.listed(userId)].sort(), `the conversations of ${userId}`);
+    const direct = [...model.state.conversations.values()].filter(
+      ({ kind, members, messages }) =>
+        kind === ConversationKind.DIRECT && members.has(userId) && messages.length > 0,
+    );
+    const names = [...namesIn(documents(refs[1]))].sort();
+    deepEqual(names, direct.map(({ id }) => id).sort(), `the direct conversations of ${userId}`);
+  }
+}
+
+function judgeRecord(conversation: ModelConversation, { revision, bytes }: StoredDocument): void {
+  if (conversation.kind === ConversationKind.DIRECT) return;
+  const record = fromBinary(ConversationRecordSchema, bytes);
+  const members = record.members.map((member) => memberText(memberLine(member))).sort();
+  const expected = [...conversation.members].map(([userId, member]) =>
+    memberText({ userId, ...member }),
+  );
+  deepEqual(members, expected.sort(), "the members");
+  const { title, history, join } = record.settings ?? {};
+  deepEqual({ title, history, join }, { ...conversation.settings }, "the settings");
+  deepEqual(
+    [record.kind, revision, record.nextOrdinal],
+    [conversation.kind, conversation.revision, conversation.nextOrdinal],
+    "kind, revision and next ordinal",
+  );
+}
+
+type Documents = (ref: DocumentRef) => StoredDocument;
+
+function judgeMarks({ id, read, delivered }: ModelConversation, documents: Documents): void {
+  for (const userId of USERS) {
+    const numbers = numbersOf(documents(readRef(TENANT, id, userId)).bytes);
+    deepEqual(numbers, sorted(read.get(userId)), `what ${userId} has read [CNV-30]`);
+    const came = numbersOf(documents(deliveredRef(TENANT, id, userId)).bytes);
+    deepEqual(came, sorted(delivered.get(userId)), `what ${userId} has got`);
+  }
+}
+
+/** What is noted of messages: recalls, calls and reactions. */
+function judgeMessages({ id, messages }: ModelConversation, documents: Documents): void {
+  const recalled = numbersOf(documents(recalledRef(TENANT, id)).bytes);
+  const gone = messages.filter(({ recalledBy }) => recalledBy !== "").map(({ seq }) => seq);
+  deepEqual(recalled, gone, "what was recalled");
+  const kept = (ref: DocumentRef) =>
+    numbersOf(documents(ref).bytes).filter((seq) => !gone.includes(seq));
+  for (const userId of USERS) {
+    const called = messages.filter(({ calledUsers }) => calledUsers.has(userId));
+    deepEqual(kept(mentionsRef(TENANT, id, userId)), seqsOf(called), `where ${userId} is called`);
+  }
+  for (const role of ROLES) {
+    const called = messages.filter(({ calledRoles }) => calledRoles.has(role));
+    deepEqual(kept(roleMentionsRef(TENANT, id, role)), seqsOf(called), `where ${role} is called`);
+  }
+  const all = messages.filter(({ everyone }) => everyone);
+  deepEqual(kept(allMentionsRef(TENANT, id)), seqsOf(all), "where all are called");
+  for (const { seq, reactions } of messages) {
+    const tallies = [...talliesIn(documents(reactionsRef(TENANT, id, seq)))];
+    const shown = tallies.map(([reaction, set]) => `${reaction} ${JSON.stringify(set)}`);
+    const expected = [...reactions].map(([reaction, ordinals]) => {
+      const set = [...ordinals].map((one) => one + 1).reduce(withOne, []);
+      return `${reaction} ${JSON.stringify(set)}`;
+    });
+    deepEqual(shown, expected, `the reactions to ${seq} [CNV-23]`);
+  }
+}
+
+function withOne(set: ReturnType<typeof numbersFrom>, number: number) {
+  return union(set, numbersFrom(number, number));
+}
+
+/** What a member's list shows is derived from what is kept, and never counted. [CNV-33] */
+function judgeCounts(model: Model, conversation: ModelConversation, documents: Documents): void {
+  const { id, members, messages } = conversation;
+  const numbers = (ref: DocumentRef) => numbersIn(documents(ref));
+  for (const [userId, { role, visibleFrom }] of members) {
+    const gone = union(numbers(readRef(TENANT, id, userId)), numbers(recalledRef(TENANT, id)));
+    const left = without(numbersFrom(visibleFrom, messages.length), gone);
+    const calls = union(
+      union(numbers(mentionsRef(TENANT, id, userId)), numbers(allMentionsRef(TENANT, id))),
+      numbers(roleMentionsRef(TENANT, id, role)),
+    );
+    const shown = { unread: count(left), mentions: count(intersection(calls, left)) };
+    deepEqual(shown, model.counts(userId, conversation), `what ${userId} has to read`);
+  }
+}
+
+async function judgeLog(store: Store, { id, messages, members }: ModelConversation) {
+  const head = messages.length;
+  const log = messageLog(TENANT, id);
+  const texts = messages.map((message) => `${messageText(message)} @${message.committedMs}`);
+  const read = async (
+    range: { from: number; through: number; fromEnd?: boolean },
+    most: number,
+  ) => {
+    const page = await store.loadLog(log, range, { ...PAGE, count: most });
+    deepEqual(page.head, head, "the head of the log");
+    return page.entries.map((entry) => {
+      const text = entryText({ conversationSeq: entry.seq, event: entry.event });
+      return `${text} @${entry.committedMs}`;
+    });
+  };
+  deepEqual(await read({ from: 1, through: head }, PAGE.count), texts, "the log");
+  for (const { visibleFrom: from } of new Set<ModelMember>(members.values())) {
+    const page = await read({ from, through: head, fromEnd: true }, 3);
+    deepEqual(page, texts.slice(from - 1).slice(-3), "the newest that a member may read");
+  }
+}
+
+async function documentsOf(store: Store, { id, messages }: ModelConversation): Promise<Documents> {
+  return load(store, [
+    conversationRef(TENANT, id),
+    recalledRef(TENANT, id),
+    allMentionsRef(TENANT, id),
+    ...ROLES.map((role) => roleMentionsRef(TENANT, id, role)),
+    ...USERS.flatMap((userId) => [
+      readRef(TENANT, id, userId),
+      deliveredRef(TENANT, id, userId),
+      mentionsRef(TENANT, id, userId),
+    ]),
+    ...messages.map(({ seq }) => reactionsRef(TENANT, id, seq)),
+  ]);
+}
+
+async function load(store: Store, refs: readonly DocumentRef[]): Promise<Documents> {
+  const { documents } = await store.loadForPlanning({ users: [], documents: refs });
+  return (ref) => documents.get(ref) ?? NO_DOCUMENT;
+}
+
+const seqsOf = (messages: readonly { readonly seq: number }[]) => messages.map(({ seq }) => seq);
+const sorted = (numbers: ReadonlySet<number> = new Set()) => [...numbers].sort((a, b) => a - b);

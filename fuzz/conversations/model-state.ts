@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import {
+  HistoryVisibility,
+  ConversationKind as Kind,
+  MemberRole as Role,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { Asked, Settings } from "./asked.ts";
+import type { MessageLine } from "./texts.ts";
+
+export interface ModelLimits {
+  readonly fanOut: number;
+  readonly receipts: number;
+  readonly members: number;
+  readonly conversations: number;
+  readonly recallMs: number;
+  readonly textBytes: number;
+}
+
+export interface ModelMember {
+  role: Role;
+  readonly ordinal: number;
+  readonly visibleFrom: number;
+}
+
+export interface ModelMessage {
+  readonly in: string;
+  readonly seq: number;
+  readonly sender: string;
+  readonly device: string;
+  readonly committedMs: number;
+  readonly calledUsers: Set<string>;
+  readonly calledRoles: Set<Role>;
+  /** Ordinals of those who react, by reaction. */
+  readonly reactions: Map<string, Set<number>>;
+  text: string | undefined;
+  reference: MessageLine["reference"];
+  everyone: boolean;
+  edits: number;
+  editedMs: number;
+  recalledBy: string;
+}
+
+export interface ModelConversation {
+  readonly id: string;
+  readonly kind: Kind;
+  settings: Settings;
+  revision: number;
+  nextOrdinal: number;
+  readonly members: Map<string, ModelMember>;
+  readonly messages: ModelMessage[];
+  readonly read: Map<string, Set<number>>;
+  readonly delivered: Map<string, Set<number>>;
+}
+
+/** What a timeline holds: a message as it is whenever somebody looks, or something that was so. */
+export interface Line {
+  readonly message?: ModelMessage;
+  readonly text?: string;
+  readonly committedMs: number;
+}
+
+export interface ModelUser {
+  readonly timeline: Line[];
+  hidden: boolean;
+}
+
+export interface ModelState {
+  readonly users: Map<string, ModelUser>;
+  readonly conversations: Map<string, ModelConversation>;
+}
+
+export interface By {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly plannedMs: number;
+  readonly committedMs: number;
+  /** Quotas are judged by what was read: whoever comes at the same time may come in too. */
+  readonly waived?: boolean;
+}
+
+/** The number that is told, or the rules that are broken: any of them may be named. */
+export type Answer = number | readonly ErrorCode[];
+
+export interface Place {
+  readonly conversation: ModelConversation;
+  readonly own: ModelMember;
+}
+
+export const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+export function newConversation(id: string, kind: Kind, settings: Settings): ModelConversation {
+  const sets = { members: new Map(), messages: [], read: new Map(), delivered: new Map() };
+  return { id, kind, settings, revision: 0, nextOrdinal: 0, ...sets };
+}
+
+/** A message that a member may read: it is there, not from before its time, and not recalled. */
+export function readable({ conversation, own }: Place, seq: number): ModelMessage | undefined {
+  const message = conversation.messages[seq - 1];
+  const isShown = message !== undefined && seq >= own.visibleFrom && message.recalledBy === "";
+  return isShown ? message : undefined;
+}
+
+export function mayWrite({ conversation, own }: Place): boolean {
+  if (conversation.kind === Kind.CHANNEL) return own.role === Role.ADMIN || own.role === Role.OWNER;
+  return own.role !== Role.READER;
+}
+
+/** Owners may do everything, admins what concerns those below them, nobody takes itself out. */
+export function mayChange(
+  { conversation, own }: Place,
+  { set, remove }: Extract<Asked, { kind: "change" }>,
+  userId: string,
+): boolean {
+  if (conversation.kind === Kind.DIRECT || remove.includes(userId)) return false;
+  if (own.role === Role.OWNER) return true;
+  if (own.role !== Role.ADMIN) return false;
+  const named = [...set.map((one) => one.userId), ...remove];
+  const areBelow = named.every((one) => (conversation.members.get(one)?.role ?? 0) < Role.ADMIN);
+  return areBelow && set.every(({ role }) => role < Role.ADMIN);
+}
+
+/** From where on whoever comes now may read. [CNV-7] */
+export function newFrom({ settings, messages }: ModelConversation): number {
+  return settings.history === HistoryVisibility.ALL ? 1 : messages.length + 1;
+}
+
+export function areSettings({ title, history, join }: Settings): boolean {
+  return title !== "" && [0, 1, 2].includes(history) && [0, 1, 2].includes(join);
+}
+
+export function addNumbers(
+  sets: Map<string, Set<number>>,
+  userId: string,
+  numbers: readonly number[],
+) {
+  sets.set(userId, new Set([...(sets.get(userId) ?? []), ...numbers]));
+}
+
+export function directId(one: string, other: string): string {
+  return `d:${[one, other].sort().join(":")}`;
+}
+
+/** Whose a direct conversation is; undefined where the id is no such one's. */
+export function usersOf(id: string): readonly string[] | undefined {
+  const [prefix, one = "", other = "", ...more] = id.split(":");
+  const isSound = prefix === "d" && more.length === 0 && USER_ID.test(one) && USER_ID.test(other);
+  return isSound && one <= other ? [one, other] : undefined;
+}
+
+/** The first 26 characters of base 32 of a hash. [CNV-2] */
+export function madeId(userId: string, nonce: Uint8Array): string {
+  const hash = createHash("sha256");
+  const digest = hash.update(`posthorn conversation 1\0${userId}\0`).update(nonce).digest("hex");
+  const bits = [...digest].map((hex) => Number.parseInt(hex, 16).toString(2).padStart(4, "0"));
+  const fives = bits.join("").match(/.{5}/g) ?? [];
+  const letters = fives.map((five) => "abcdefghijklmnopqrstuvwxyz234567"[Number.parseInt(five, 2)]);
+  return `g:${letters.slice(0, 26).join("")}`;
+}

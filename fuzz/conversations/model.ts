@@ -1,0 +1,468 @@
+import {
+  JoinRule,
+  ConversationKind as Kind,
+  MemberRole as Role,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { Asked, Calls, Who } from "./asked.ts";
+import {
+  type Answer,
+  addNumbers,
+  areSettings,
+  type By,
+  directId,
+  type ModelConversation,
+  type ModelLimits,
+  type ModelMember,
+  type ModelMessage,
+  type ModelState,
+  type ModelUser,
+  madeId,
+  mayChange,
+  mayWrite,
+  newConversation,
+  newFrom,
+  type Place,
+  readable,
+  USER_ID,
+  usersOf,
+} from "./model-state.ts";
+import { changeText, marksText, messageText, preferencesText, reactionText } from "./texts.ts";
+
+const REACTIONS_MAX = 16;
+
+/**
+ * Conversations as chapter 16 has them, written down a second time: plain maps and loops, nothing
+ * shared with the service.
+ */
+export class Model {
+  readonly state: ModelState;
+  readonly limits: ModelLimits;
+
+  constructor(limits: ModelLimits, state?: ModelState) {
+    this.limits = limits;
+    this.state = state ?? { users: new Map(), conversations: new Map() };
+  }
+
+  /** As it is now, whatever happens later. */
+  copy(): Model {
+    return new Model(this.limits, structuredClone(this.state));
+  }
+
+  addUser(userId: string): void {
+    this.state.users.set(userId, { timeline: [], hidden: false });
+  }
+
+  submit(asked: Asked, by: By): Answer {
+    switch (asked.kind) {
+      case "raw":
+        return [ErrorCode.OPERATION_MALFORMED];
+      case "direct": {
+        const wrong = USER_ID.test(asked.to) ? [] : [ErrorCode.USER_ID_INVALID];
+        const { text } = asked;
+        if (wrong.length > 0) return [...wrong, ...this.#textBroken(text)];
+        return this.#send({ kind: "send", in: directId(by.userId, asked.to), text }, by);
+      }
+      case "send":
+        return this.#send(asked, by);
+      case "edit":
+        return this.#edit(asked, by);
+      case "recall":
+        return this.#recall(asked, by);
+      case "react":
+        return this.#react(asked, by);
+      case "mark":
+        return this.#mark(asked, by);
+      case "create":
+        return this.#create(asked, by);
+      case "change":
+        return this.#change(asked, by);
+      case "join":
+        return this.#join(asked, by);
+      case "leave":
+        return this.#leave(asked, by);
+      case "settings":
+        return this.#settings(asked, by);
+      case "preferences":
+        this.#user(by.userId).hidden = asked.hidden;
+        this.#tell([by.userId], { text: preferencesText(asked.hidden) }, by);
+        return 0;
+    }
+  }
+
+  /** A conversation that somebody is in; otherwise why it is told of none. */
+  place(userId: string, id: string): Place | ErrorCode {
+    const users = usersOf(id);
+    if (users !== undefined && !users.includes(userId)) return ErrorCode.CONVERSATION_UNKNOWN;
+    if (users?.some((one) => !this.state.users.has(one))) return ErrorCode.USER_UNKNOWN;
+    if (users !== undefined && !this.state.conversations.has(id)) this.#addDirect(id, users);
+    const conversation = this.state.conversations.get(id);
+    const own = conversation?.members.get(userId);
+    if (conversation === undefined || own === undefined) return ErrorCode.CONVERSATION_UNKNOWN;
+    return { conversation, own };
+  }
+
+  /** What a member has still to read, and how often it is called there. [CNV-33] */
+  counts(userId: string, { members, messages, read }: ModelConversation) {
+    const own = members.get(userId) as ModelMember;
+    const unread = messages.filter(
+      ({ seq, recalledBy }) =>
+        seq >= own.visibleFrom && recalledBy === "" && !read.get(userId)?.has(seq),
+    );
+    const calls = unread.filter(
+      ({ calledUsers, calledRoles, everyone }) =>
+        everyone || calledUsers.has(userId) || calledRoles.has(own.role),
+    );
+    return { unread: unread.length, mentions: calls.length };
+  }
+
+  timeline(userId: string): readonly string[] {
+    return this.#user(userId).timeline.map(
+      ({ message, text, committedMs }) =>
+        `${message === undefined ? text : messageText(message)} @${committedMs}`,
+    );
+  }
+
+  /** Conversations that a user is a member of, without direct ones. */
+  listed(userId: string): readonly string[] {
+    return [...this.state.conversations.values()]
+      .filter(({ kind, members }) => kind !== Kind.DIRECT && members.has(userId))
+      .map(({ id }) => id);
+  }
+
+  #send(asked: Extract<Asked, { kind: "send" }>, by: By): Answer {
+    const broken = this.#textBroken(asked.text);
+    const { reference } = asked;
+    if (reference !== undefined && (reference.kind < 1 || reference.kind > 4)) {
+      broken.push(ErrorCode.CONTENT_INVALID);
+    }
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [...broken, place];
+    const { conversation } = place;
+    if (!mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
+    broken.push(...this.#callsBroken(asked.calls, place));
+    if (reference !== undefined && readable(place, reference.seq) === undefined) {
+      broken.push(ErrorCode.MESSAGE_UNKNOWN);
+    }
+    if (broken.length > 0) return broken;
+    const message: ModelMessage = {
+      in: conversation.id,
+      seq: conversation.messages.length + 1,
+      sender: by.userId,
+      device: by.deviceId,
+      committedMs: by.committedMs,
+      calledUsers: new Set(asked.calls?.users),
+      calledRoles: new Set(asked.calls?.roles),
+      everyone: asked.calls?.everyone ?? false,
+      reactions: new Map(),
+      text: asked.text,
+      reference,
+      edits: 0,
+      editedMs: 0,
+      recalledBy: "",
+    };
+    conversation.messages.push(message);
+    addNumbers(conversation.read, by.userId, [message.seq]);
+    this.#tell(this.#reached(place, message, by.userId), { message }, by);
+    return message.seq;
+  }
+
+  #edit(asked: Extract<Asked, { kind: "edit" }>, by: By): Answer {
+    const broken = this.#textBroken(asked.text);
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [...broken, place];
+    const message = readable(place, asked.seq);
+    if (message === undefined) return [...broken, ErrorCode.MESSAGE_UNKNOWN];
+    if (message.sender !== by.userId || !mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
+    broken.push(...this.#callsBroken(asked.calls, place));
+    if (broken.length > 0) return broken;
+    message.text = asked.text;
+    message.edits += 1;
+    message.editedMs = by.plannedMs;
+    for (const one of asked.calls?.users ?? []) message.calledUsers.add(one);
+    for (const role of asked.calls?.roles ?? []) message.calledRoles.add(role);
+    message.everyone ||= asked.calls?.everyone ?? false;
+    const { members } = place.conversation;
+    const told = this.#reached(place, message, by.userId).filter(
+      (one) => (members.get(one)?.visibleFrom ?? Number.POSITIVE_INFINITY) <= message.seq,
+    );
+    this.#tell(told, { message }, by);
+    return message.seq;
+  }
+
+  /** Whose timelines a message enters. [CNV-15] */
+  #reached({ conversation }: Place, message: ModelMessage, sender: string): readonly string[] {
+    const { members } = conversation;
+    if (members.size <= this.limits.fanOut) return [...members.keys()];
+    const called = [...members].filter(
+      ([userId, { role }]) =>
+        message.everyone || message.calledUsers.has(userId) || message.calledRoles.has(role),
+    );
+    return [sender, ...called.map(([userId]) => userId)];
+  }
+
+  #recall(asked: Extract<Asked, { kind: "recall" }>, by: By): Answer {
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [place];
+    const message = readable(place, asked.seq);
+    if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
+    if (place.own.role < Role.ADMIN) {
+      if (message.sender !== by.userId) return [ErrorCode.NOT_PERMITTED];
+      const isLate = by.plannedMs - message.committedMs > this.limits.recallMs;
+      if (isLate) return [ErrorCode.RECALL_TOO_LATE];
+    }
+    message.text = undefined;
+    message.reference = undefined;
+    message.everyone = false;
+    message.calledUsers.clear();
+    message.calledRoles.clear();
+    message.reactions.clear();
+    message.edits = 0;
+    message.editedMs = 0;
+    message.recalledBy = by.userId;
+    this.#tell(place.conversation.members.keys(), { message }, by);
+    return message.seq;
+  }
+
+  #react(asked: Extract<Asked, { kind: "react" }>, by: By): Answer {
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [place];
+    const { conversation, own } = place;
+    const message = readable(place, asked.seq);
+    if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
+    const { reaction, remove } = asked;
+    const before = message.reactions.get(reaction);
+    if ((before?.has(own.ordinal) ?? false) === !remove) return 0;
+    if (remove) {
+      before?.delete(own.ordinal);
+      if (before?.size === 0) message.reactions.delete(reaction);
+    } else {
+      const bytes = Buffer.byteLength(reaction);
+      const isNew = before === undefined;
+      const isFull = isNew && message.reactions.size >= REACTIONS_MAX;
+      if (bytes < 1 || bytes > 32 || isFull) return [ErrorCode.REACTION_REFUSED];
+      message.reactions.set(reaction, new Set([...(before ?? []), own.ordinal]));
+    }
+    const some =
+      conversation.members.size <= this.limits.fanOut
+        ? [...conversation.members.keys()]
+        : [by.userId, message.sender];
+    const told = some.filter(
+      (one) => (conversation.members.get(one)?.visibleFrom ?? Infinity) <= message.seq,
+    );
+    const named = `${conversation.id}#${message.seq}`;
+    const text = reactionText(named, { by: by.userId, reaction, removed: remove });
+    this.#tell(told, { text }, by);
+    return 0;
+  }
+
+  #mark(asked: Extract<Asked, { kind: "mark" }>, by: By): Answer {
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [place];
+    const { conversation } = place;
+    const { numbers, delivered } = asked;
+    const head = conversation.messages.length;
+    const isNothing = numbers?.length === 0 && delivered === 0;
+    const isBeyond = delivered > head || numbers?.some((number) => number > head);
+    if (numbers === undefined || isNothing || isBeyond) return [ErrorCode.MARK_INVALID];
+    addNumbers(conversation.read, by.userId, numbers);
+    const came = Array.from({ length: delivered }, (_, index) => index + 1);
+    addNumbers(conversation.delivered, by.userId, came);
+    const text = marksText(conversation.id, { by: by.userId, read: numbers, delivered });
+    this.#tell(this.#shown(conversation, by.userId), { text }, by);
+    return 0;
+  }
+
+  /** Who is told what a user has read. [CNV-34] */
+  #shown({ kind, members }: ModelConversation, userId: string): Iterable<string> {
+    if (this.#user(userId).hidden) return [userId];
+    const isSmall = kind === Kind.GROUP && members.size <= this.limits.receipts;
+    return kind === Kind.DIRECT || isSmall ? members.keys() : [userId];
+  }
+
+  #create(asked: Extract<Asked, { kind: "create" }>, by: By): Answer {
+    const { nonce, of: kind, settings, members: others } = asked;
+    const who = [{ userId: by.userId, role: Role.OWNER }, ...others];
+    const isSound =
+      nonce.length === 16 &&
+      kind >= Kind.GROUP &&
+      kind <= Kind.ROOM &&
+      areSettings(settings) &&
+      new Set(who.map(({ userId }) => userId)).size === who.length &&
+      others.every(({ role }) => role >= Role.READER && role < Role.OWNER);
+    const broken: ErrorCode[] = isSound ? [] : [ErrorCode.CONVERSATION_INVALID];
+    const id = madeId(by.userId, nonce);
+    if (this.state.conversations.has(id)) broken.push(ErrorCode.CONVERSATION_CHANGED);
+    broken.push(...this.#newcomersBroken(who, by));
+    if (who.length > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    if (broken.length > 0) return broken;
+    const conversation = newConversation(id, kind, settings);
+    this.state.conversations.set(id, conversation);
+    const changed = new Map<string, Role>(who.map(({ userId, role }) => [userId, role]));
+    this.#changed(conversation, { changed, left: [], visibleFrom: 1 }, by);
+    return 0;
+  }
+
+  #change(asked: Extract<Asked, { kind: "change" }>, by: By): Answer {
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [place];
+    const { conversation } = place;
+    const { members } = conversation;
+    const { set, remove } = asked;
+    const broken: ErrorCode[] = [];
+    const named = [...set.map(({ userId }) => userId), ...remove];
+    const isSound =
+      named.length > 0 &&
+      new Set(named).size === named.length &&
+      set.every(({ role }) => role >= Role.READER && role <= Role.OWNER);
+    if (!isSound) broken.push(ErrorCode.CONVERSATION_INVALID);
+    if (remove.some((one) => !members.has(one))) broken.push(ErrorCode.MEMBER_UNKNOWN);
+    if (!mayChange(place, asked, by.userId)) broken.push(ErrorCode.NOT_PERMITTED);
+    const newcomers = set.filter(({ userId }) => !members.has(userId));
+    broken.push(...this.#newcomersBroken(newcomers, by));
+    const after = new Map([...members].map(([userId, { role }]) => [userId, role]));
+    for (const { userId, role } of set) after.set(userId, role);
+    for (const one of remove) after.delete(one);
+    if (after.size > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    if (newcomers.length > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    if (![...after.values()].includes(Role.OWNER)) broken.push(ErrorCode.LAST_OWNER);
+    if (broken.length > 0) return broken;
+    const changed = new Map(set.map(({ userId, role }) => [userId, role]));
+    this.#changed(conversation, { changed, left: remove, visibleFrom: newFrom(conversation) }, by);
+    return 0;
+  }
+
+  #join(asked: Extract<Asked, { kind: "join" }>, by: By): Answer {
+    // Whoever it is of is in a direct one already, whether the other one is there or not.
+    if (usersOf(asked.in)?.includes(by.userId)) return 0;
+    const conversation = this.state.conversations.get(asked.in);
+    if (conversation?.members.has(by.userId)) return 0;
+    const isOpen =
+      conversation !== undefined &&
+      conversation.kind !== Kind.DIRECT &&
+      conversation.members.size > 0 &&
+      conversation.settings.join === JoinRule.OPEN;
+    if (!isOpen) return [ErrorCode.CONVERSATION_UNKNOWN];
+    const role = conversation.kind === Kind.CHANNEL ? Role.READER : Role.MEMBER;
+    const broken = this.#newcomersBroken([{ userId: by.userId, role }], by);
+    if (conversation.members.size >= this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    if (broken.length > 0) return broken;
+    const changed = new Map([[by.userId, role]]);
+    this.#changed(conversation, { changed, left: [], visibleFrom: newFrom(conversation) }, by);
+    return 0;
+  }
+
+  #leave(asked: Extract<Asked, { kind: "leave" }>, by: By): Answer {
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [place];
+    const { conversation } = place;
+    if (conversation.kind === Kind.DIRECT) return [ErrorCode.NOT_PERMITTED];
+    const others = [...conversation.members].filter(([userId]) => userId !== by.userId);
+    const hasOwner = others.some(([, { role }]) => role === Role.OWNER);
+    if (others.length > 0 && !hasOwner) return [ErrorCode.LAST_OWNER];
+    const left = [by.userId];
+    this.#changed(conversation, { changed: new Map(), left, visibleFrom: 1 }, by);
+    return 0;
+  }
+
+  #settings(asked: Extract<Asked, { kind: "settings" }>, by: By): Answer {
+    const place = this.place(by.userId, asked.in);
+    if (typeof place === "number") return [place];
+    const { conversation, own } = place;
+    const broken: ErrorCode[] = [];
+    const mayNot = conversation.kind === Kind.DIRECT || own.role < Role.ADMIN;
+    if (mayNot) broken.push(ErrorCode.NOT_PERMITTED);
+    else if (asked.revision !== conversation.revision) broken.push(ErrorCode.CONVERSATION_CHANGED);
+    if (!areSettings(asked.settings)) broken.push(ErrorCode.CONVERSATION_INVALID);
+    if (broken.length > 0) return broken;
+    conversation.settings = asked.settings;
+    this.#changed(conversation, { changed: new Map(), left: [], visibleFrom: 1 }, by);
+    return 0;
+  }
+
+  /** Makes a change and tells those whom it concerns. [CNV-49] */
+  #changed(
+    conversation: ModelConversation,
+    change: { changed: ReadonlyMap<string, Role>; left: readonly string[]; visibleFrom: number },
+    by: By,
+  ): void {
+    const { members } = conversation;
+    const { changed, left, visibleFrom } = change;
+    for (const one of left) members.delete(one);
+    for (const [userId, role] of changed) {
+      const known = members.get(userId);
+      if (known !== undefined) known.role = role;
+      else {
+        members.set(userId, { role, ordinal: conversation.nextOrdinal, visibleFrom });
+        conversation.nextOrdinal += 1;
+      }
+    }
+    conversation.revision += 1;
+    const shown = [...changed.keys()].map((userId) => ({
+      userId,
+      ...(members.get(userId) as ModelMember),
+    }));
+    const { id, kind, revision, settings } = conversation;
+    const { title, history, join } = settings;
+    const now = { in: id, kind, revision, title, history, join, count: members.size };
+    const text = changeText({ ...now, by: by.userId, members: shown, left });
+    const isSmall = members.size <= this.limits.fanOut;
+    const concerned = [...members]
+      .filter(
+        ([userId, { role }]) =>
+          isSmall || role >= Role.ADMIN || changed.has(userId) || userId === by.userId,
+      )
+      .map(([userId]) => userId);
+    this.#tell([...concerned, ...left], { text }, by);
+  }
+
+  #newcomersBroken(who: readonly Who[], { waived }: By): ErrorCode[] {
+    const broken: ErrorCode[] = [];
+    for (const { userId } of who) {
+      if (!USER_ID.test(userId)) broken.push(ErrorCode.USER_ID_INVALID);
+      else if (!this.state.users.has(userId)) broken.push(ErrorCode.USER_UNKNOWN);
+      const isFull = this.listed(userId).length >= this.limits.conversations;
+      if (isFull && !waived) broken.push(ErrorCode.CONVERSATIONS_FULL);
+    }
+    return broken;
+  }
+
+  #callsBroken(calls: Calls | undefined, { conversation, own }: Place): ErrorCode[] {
+    if (calls === undefined) return [];
+    const broken: ErrorCode[] = [];
+    const areThere =
+      calls.users.every((userId) => conversation.members.has(userId)) &&
+      calls.roles.every((role) => role >= Role.READER && role <= Role.OWNER);
+    if (!areThere) broken.push(ErrorCode.MEMBER_UNKNOWN);
+    const isLarge = conversation.members.size > this.limits.fanOut;
+    const isAdmin = own.role >= Role.ADMIN;
+    const mayNot = calls.roles.length > 0 || (calls.everyone && isLarge);
+    if (mayNot && !isAdmin) broken.push(ErrorCode.NOT_PERMITTED);
+    return broken;
+  }
+
+  #textBroken(text: string): ErrorCode[] {
+    if (text === "") return [ErrorCode.MESSAGE_EMPTY];
+    const isLong = Buffer.byteLength(text) > this.limits.textBytes;
+    return isLong ? [ErrorCode.MESSAGE_TOO_LARGE] : [];
+  }
+
+  #tell(userIds: Iterable<string>, said: { message?: ModelMessage; text?: string }, by: By): void {
+    const committedMs = said.message?.committedMs ?? by.committedMs;
+    for (const userId of new Set(userIds)) {
+      this.#user(userId).timeline.push({ ...said, committedMs });
+    }
+  }
+
+  #addDirect(id: string, users: readonly string[]): void {
+    const conversation = newConversation(id, Kind.DIRECT, { title: "", history: 0, join: 0 });
+    for (const [ordinal, userId] of [...new Set(users)].entries()) {
+      conversation.members.set(userId, { role: Role.MEMBER, ordinal, visibleFrom: 1 });
+    }
+    this.state.conversations.set(id, conversation);
+  }
+
+  #user(userId: string): ModelUser {
+    return this.state.users.get(userId) as ModelUser;
+  }
+}

@@ -1,0 +1,164 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { Conversation, Member } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
+import { decodeNumberSet } from "../../protocol/number-set.ts";
+import type { TimelineEntry } from "../../server/store/store.ts";
+
+/** What a message says, in one line: the same words whoever writes them, model or service. */
+export interface MessageLine {
+  readonly in: string;
+  readonly seq: number;
+  readonly sender: string;
+  readonly device: string;
+  /** Undefined: it was recalled. */
+  readonly text: string | undefined;
+  readonly reference?: { readonly kind: number; readonly seq: number } | undefined;
+  readonly calledUsers: Iterable<string>;
+  readonly calledRoles: Iterable<number>;
+  readonly everyone: boolean;
+  readonly edits: number;
+  readonly editedMs: number;
+  readonly recalledBy: string;
+}
+
+export function messageText(line: MessageLine): string {
+  const { reference, text, everyone } = line;
+  return JSON.stringify([
+    `${line.in}#${line.seq}`,
+    line.sender,
+    line.device,
+    text ?? null,
+    reference === undefined ? "" : `${reference.kind}>${reference.seq}`,
+    [...line.calledUsers].sort().join(),
+    [...line.calledRoles].sort().join(),
+    everyone,
+    line.edits,
+    line.editedMs,
+    line.recalledBy,
+  ]);
+}
+
+export interface ChangeLine {
+  readonly in: string;
+  readonly kind: number;
+  readonly revision: number;
+  readonly title: string;
+  readonly history: number;
+  readonly join: number;
+  readonly count: number;
+  readonly by: string;
+  readonly members: readonly MemberLine[];
+  readonly left: readonly string[];
+}
+
+export interface MemberLine {
+  readonly userId: string;
+  readonly role: number;
+  readonly ordinal: number;
+  readonly visibleFrom: number;
+}
+
+export function changeText(line: ChangeLine): string {
+  const { members, left, ...rest } = line;
+  return JSON.stringify(["changed", rest, members.map(memberText), [...left].sort()]);
+}
+
+export function memberText({ userId, role, ordinal, visibleFrom }: MemberLine): string {
+  return `${userId} ${role} ${ordinal} ${visibleFrom}`;
+}
+
+export function memberLine({ userId, role, ordinal, visibleFrom }: Member): MemberLine {
+  return { userId, role, ordinal, visibleFrom: Number(visibleFrom) };
+}
+
+export function reactionText(
+  message: string,
+  { by, reaction, removed }: { by: string; reaction: string; removed: boolean },
+): string {
+  return JSON.stringify(["reacts", message, by, reaction, removed]);
+}
+
+export function marksText(
+  conversationId: string,
+  { by, read, delivered }: { by: string; read: readonly number[]; delivered: number },
+): string {
+  return JSON.stringify(["marks", conversationId, by, read, delivered]);
+}
+
+export function preferencesText(hidden: boolean): string {
+  return JSON.stringify(["preferences", hidden]);
+}
+
+/** A timeline's entry, in the model's words. */
+export function entryText({
+  conversationSeq,
+  event,
+}: Pick<TimelineEntry, "conversationSeq" | "event">) {
+  const { kind } = fromBinary(EventSchema, event);
+  switch (kind.case) {
+    case "message":
+      return messageText(messageLine(kind.value, conversationSeq));
+    case "conversationChanged": {
+      const { conversation, byUserId: by, members, leftUserIds: left } = kind.value;
+      const shown = conversationLine(conversation);
+      return changeText({ ...shown, by, members: members.map(memberLine), left });
+    }
+    case "reactionChanged": {
+      const { conversationId, conversationSeq: seq, userId, reaction, removed } = kind.value;
+      return reactionText(`${conversationId}#${seq}`, { by: userId, reaction, removed });
+    }
+    case "marksChanged": {
+      const { conversationId, userId: by, deliveredThrough } = kind.value;
+      const read = numbersOf(kind.value.read);
+      return marksText(conversationId, { by, read, delivered: Number(deliveredThrough) });
+    }
+    case "preferencesChanged":
+      return preferencesText(kind.value.preferences?.receiptsHidden ?? false);
+    default:
+      return `unexpected ${kind.case}`;
+  }
+}
+
+export function messageLine(message: Message, seq: number): MessageLine {
+  const { content, reference, mentions } = message;
+  const refers = reference && {
+    kind: reference.kind,
+    seq: Number(reference.conversationSeq),
+  };
+  return {
+    in: message.conversationId,
+    seq,
+    sender: message.senderUserId,
+    device: message.senderDeviceId,
+    text: content?.kind.case === "text" ? content.kind.value : undefined,
+    reference: refers,
+    calledUsers: mentions?.userIds ?? [],
+    calledRoles: mentions?.roles ?? [],
+    everyone: mentions?.everyone ?? false,
+    edits: message.editCount,
+    editedMs: Number(message.editedMs),
+    recalledBy: message.recalledByUserId,
+  };
+}
+
+function conversationLine(conversation: Conversation | undefined) {
+  const { settings } = conversation ?? {};
+  return {
+    in: conversation?.conversationId ?? "",
+    kind: conversation?.kind ?? 0,
+    revision: Number(conversation?.revision ?? 0),
+    title: settings?.title ?? "",
+    history: settings?.history ?? 0,
+    join: settings?.join ?? 0,
+    count: conversation?.memberCount ?? 0,
+  };
+}
+
+/** The numbers of an encoded set, one by one. */
+export function numbersOf(bytes: Uint8Array): readonly number[] {
+  const numbers: number[] = [];
+  for (const { from, through } of decodeNumberSet(bytes) ?? []) {
+    for (let number = from; number <= through; number += 1) numbers.push(number);
+  }
+  return numbers;
+}

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import {
+  ConversationKind,
+  MemberRole,
+  MemberSchema,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import {
+  type ConversationView,
+  ListConversationsRequestSchema,
+  ListMembersRequestSchema,
+  ListReadersRequestSchema,
+} from "../../gen/posthorn/v1/conversations_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { encodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
+import { decodeReadBitmap, hasRead } from "../../protocol/read-bitmap.ts";
+import { SMALL_RULES, Town } from "../operations/testdata/town.ts";
+import { conversations } from "./conversations.ts";
+import { CallRefused } from "./service.ts";
+
+const { MEMBER } = MemberRole;
+const callerOf = (userId: string) => ({ tenant: "acme", userId, deviceId: "phone" });
+const servedBy = (town: Town, frameBytes = 262_144) =>
+  conversations(town.store, { frameBytes, conversations: SMALL_RULES.conversations });
+
+test("[SVC-15] a message that a page has no room for is left out of its conversation", async () => {
+  const town = await Town.of(["ann", "bob"]);
+  const large = await town.makes("ann", { bob: MEMBER }, { nonce: 1 });
+  const small = await town.makes("ann", { bob: MEMBER }, { nonce: 2 });
+  await town.says("ann", large, "x".repeat(900));
+  await town.says("ann", small, "short");
+  const views: ConversationView[] = [];
+  let afterConversationId = "";
+  let pages = 0;
+  do {
+    const request = create(ListConversationsRequestSchema, { afterConversationId });
+    const served = servedBy(town, 16 * 1024 + 160);
+    const page = await served.listConversations(request, callerOf("bob"));
+    views.push(...(page.conversations as ConversationView[]));
+    afterConversationId = page.nextAfter ?? "";
+    pages += 1;
+  } while (afterConversationId !== "");
+  assert.equal(pages, 2, "both have no room on one page");
+  const found = new Map(views.map((view) => [view.conversation?.conversationId, view]));
+  assert.equal(found.size, 2);
+  assert.equal(found.get(large)?.lastMessage, undefined);
+  assert.deepEqual([found.get(large)?.head, found.get(large)?.unreadCount], [1n, 1n]);
+  assert.equal(found.get(small)?.lastMessage?.message?.content?.kind.value, "short");
+});
+
+test("[SVC-15] what a list still names and the caller has left is passed over", async () => {
+  const town = await Town.of(["ann", "bob"]);
+  const id = await town.makes("ann", { bob: MEMBER });
+  const leaving = {
+    ...townReads(town),
+    loadForPlanning: async (reads: Parameters<typeof town.store.loadForPlanning>[0]) => {
+      const state = await town.store.loadForPlanning(reads);
+      await town.does("bob", { case: "leaveConversation", value: { conversationId: id } });
+      return state;
+    },
+  };
+  const limits = { frameBytes: 262_144, conversations: SMALL_RULES.conversations };
+  const request = create(ListConversationsRequestSchema);
+  const page = await conversations(leaving, limits).listConversations(request, callerOf("bob"));
+  assert.deepEqual([page.conversations, page.nextAfter], [[], ""]);
+});
+
+function townReads(town: Town) {
+  return { loadLog: town.store.loadLog.bind(town.store) };
+}
+
+test("[SVC-17] pages of members end with the last that is asked for", async () => {
+  const town = await Town.of(["ann", "bob", "bea", "cyd", "dan"]);
+  const id = await town.makes("ann", { bob: MEMBER, bea: MEMBER, cyd: MEMBER, dan: MEMBER });
+  const removed = { conversationId: id, set: [], removeUserIds: ["cyd"] };
+  await town.does("ann", { case: "changeMembers", value: removed });
+  const names: string[] = [];
+  const pages: number[] = [];
+  let fromOrdinal = 0;
+  do {
+    const asked = { conversationId: id, countMax: 1, userIdPrefix: "b", fromOrdinal };
+    const request = create(ListMembersRequestSchema, asked);
+    const page = await servedBy(town).listMembers(request, callerOf("dan"));
+    names.push(...(page.members ?? []).map((member) => create(MemberSchema, member).userId));
+    fromOrdinal = page.nextOrdinal ?? 0;
+    pages.push(fromOrdinal);
+  } while (fromOrdinal !== 0);
+  assert.deepEqual(names.sort(), ["bea", "bob"]);
+  assert.equal(pages.length, 2, "no page after the last that fits");
+});
+
+test("[SVC-18] who hides what it has read is shown to itself only", async () => {
+  const town = await Town.of(["ann", "bob", "cyd"]);
+  const id = await town.makes("ann", { bob: MEMBER, cyd: MEMBER });
+  await town.says("ann", id, "one");
+  const read = encodeNumberSet(numbersFrom(1, 1));
+  for (const user of ["bob", "cyd"]) {
+    await town.does(user, { case: "mark", value: { conversationId: id, read } });
+  }
+  const preferences = { receiptsHidden: true };
+  await town.does("bob", { case: "changePreferences", value: { preferences } });
+  const request = create(ListReadersRequestSchema, { conversationId: id, conversationSeq: 1n });
+  const readersAs = async (userId: string) => {
+    const { readers } = await servedBy(town).listReaders(request, callerOf(userId));
+    const bitmap = decodeReadBitmap(readers as Uint8Array) ?? assert.fail("no bitmap");
+    const { members = [] } = await servedBy(town).listMembers(
+      create(ListMembersRequestSchema, { conversationId: id }),
+      callerOf(userId),
+    );
+    const have = members.filter(({ ordinal }) => hasRead(bitmap, ordinal as number));
+    return have.map((member) => create(MemberSchema, member).userId).sort();
+  };
+  assert.deepEqual(await readersAs("ann"), ["ann", "cyd"]);
+  assert.deepEqual(await readersAs("bob"), ["ann", "bob", "cyd"]);
+});
+
+test("[SVC-18] [CNV-34] nobody is told who has read where members are not", async () => {
+  const town = await Town.of(["ann", "bob", "cyd", "dan"]);
+  const rules = { bob: MEMBER, cyd: MEMBER, dan: MEMBER };
+  const large = await town.makes("ann", rules, { nonce: 1 });
+  const channel = await town.makes("ann", {}, { nonce: 2, kind: ConversationKind.CHANNEL });
+  for (const id of [large, channel]) {
+    await town.says("ann", id, "one");
+    const request = create(ListReadersRequestSchema, { conversationId: id, conversationSeq: 1n });
+    await assert.rejects(
+      servedBy(town).listReaders(request, callerOf("ann")),
+      new CallRefused(ErrorCode.NOT_PERMITTED),
+    );
+  }
+});
