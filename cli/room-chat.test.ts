@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { emptyFolder, Program } from "./testdata/program.ts";
 
@@ -157,6 +158,30 @@ describe("posthorn chat in rooms", () => {
     await after.prints(/\[1\] ann: line 1\n.*\[2\] ann: line 2\n/);
     const lost = seated(t, { user: "ann", url: urls.tcp }, ["--room", "nowhere"]);
     await lost.prints(/-- no room is called nowhere yet --/);
+  });
+
+  test("the README's lines do what it says of them", async (t) => {
+    const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+    const [, typed = ""] = /```text\n(\/new Garden[^`]*)```/.exec(readme) ?? [];
+    const cwd = emptyFolder(t);
+    const { place } = await served(t, cwd);
+    const { urls } = place;
+    const dave = seated(t, { user: "dave", url: urls.tcp }, ["dave"]);
+    dave.types("/history\n");
+    await dave.prints(/nothing was said before that/);
+    const carol = seated(t, { user: "carol", url: urls.websocket }, []);
+    const wanted = [
+      /-- in Garden /,
+      /\[1\] carol: hello @dave, shall we meet\?\n/,
+      /\[1\] carol: hello @dave, shall we meet at six\? \(edited\)/,
+      /-- carol reacts with \+1 to \[1\] --/,
+      /-- \[1\] was taken back by carol --/,
+    ];
+    for (const [index, line] of typed.trim().split("\n").entries()) {
+      carol.types(`${line}\n`);
+      await carol.prints(wanted[index] as RegExp);
+    }
+    await dave.prints(/-- Garden: 1 unread, 1 calls you --/);
   });
 });
 
