@@ -3,8 +3,11 @@ import {
   type ConversationView as ConversationAnswer,
   ConversationsService,
 } from "../../gen/posthorn/v1/conversations_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type HistoryEntry, HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
+import { decodeReadBitmap, hasRead } from "../../protocol/read-bitmap.ts";
 import type { Client } from "../client.ts";
+import { RefusedError } from "../results.ts";
 import {
   type ConversationInfo,
   type ConversationMember,
@@ -164,9 +167,11 @@ export async function readersOf(
   const { listReaders } = ConversationsService.method;
   const request = { conversationId, conversationSeq: BigInt(conversationSeq) };
   const { readers } = await client.call(listReaders, request, options);
+  const bitmap = decodeReadBitmap(readers);
+  // As for a response that cannot be read. [CNV-36]
+  if (bitmap === undefined) throw new RefusedError(ErrorCode.CALL_FAILED);
   const { members } = await allMembers(client, conversationId, options);
-  const hasRead = ({ ordinal }: Member) => ((readers[ordinal >> 3] ?? 0) >> (ordinal & 7)) & 1;
-  return members.filter(hasRead).map(({ userId }) => userId);
+  return members.filter(({ ordinal }) => hasRead(bitmap, ordinal)).map(({ userId }) => userId);
 }
 
 /** Pages of different revisions do not fit together: then it begins again. */
