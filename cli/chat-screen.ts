@@ -9,15 +9,20 @@ import type { CommandIo } from "./command.ts";
  */
 export class ChatScreen {
   readonly #io: CommandIo;
-  readonly #to: string;
+  #to: string;
+  #status: ClientStatus | undefined;
   readonly #lines: Interface;
   #prompt = "";
+  /** What the line that is being typed may become. */
+  completer: (line: string) => [string[], string] = (line) => [[], line];
 
   constructor(io: CommandIo, to: string) {
     this.#io = io;
     this.#to = to;
     const terminal = Boolean(io.stdin.isTTY && io.stdout.isTTY);
-    this.#lines = createInterface({ input: io.stdin, output: io.stdout, terminal, prompt: "" });
+    const completer = (line: string) => this.completer(line);
+    const streams = { input: io.stdin, output: io.stdout };
+    this.#lines = createInterface({ ...streams, terminal, prompt: "", completer });
   }
 
   get isTerminal(): boolean {
@@ -34,9 +39,17 @@ export class ChatScreen {
   }
 
   status(status: ClientStatus): void {
+    this.#status = status;
     if (!this.isTerminal) return;
     this.#prompt = `[${statusText(status)}] ${this.#to}> `;
     this.refresh();
+  }
+
+  /** Whom one talks to. */
+  set to(name: string) {
+    if (name === this.#to) return;
+    this.#to = name;
+    if (this.#status !== undefined) this.status(this.#status);
   }
 
   refresh(): void {

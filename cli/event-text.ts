@@ -1,7 +1,9 @@
 import type { MessageContent } from "../client/conversations/content.ts";
 import type {
   ConversationEvent,
+  ConversationInfo,
   MessageEvent,
+  ReactionEvent,
   RecalledEvent,
 } from "../client/conversations/events.ts";
 import type { ClientEvent } from "../client/events.ts";
@@ -17,15 +19,12 @@ export function eventLine(event: ClientEvent): string | undefined {
       return `${timeOf(event.committedMs)} ${roomOf(event)}${messageText(event)}`;
     case "recalled":
       return `-- ${roomOf(event)}${recalledText(event)} --`;
-    case "reaction": {
-      const { userId, reaction, removed, conversationSeq } = event;
-      const does = removed ? "does not react any more with" : "reacts with";
-      return `-- ${roomOf(event)}${userId} ${does} ${printable(reaction)} to ${conversationSeq} --`;
-    }
+    case "reaction":
+      return `-- ${roomOf(event)}${reactionText(event)} --`;
     case "marks":
       return undefined;
     case "conversation":
-      return `-- ${printable(event.conversation.title)}: ${changeText(event)} --`;
+      return `-- ${oneLine(event.conversation.title)}: ${changeText(event)} --`;
     case "preferences":
       return `-- receipts are ${event.receiptsHidden ? "hidden" : "shown"} --`;
     case "lost":
@@ -50,13 +49,26 @@ export function eventLine(event: ClientEvent): string | undefined {
 /** Who said what, and what it is said to. */
 export function messageText(event: MessageEvent): string {
   const { senderUserId, content, editCount, reference } = event;
-  const to = reference === undefined ? "" : ` (${reference.kind} to ${reference.conversationSeq})`;
+  const to =
+    reference === undefined ? "" : ` (${reference.kind} to [${reference.conversationSeq}])`;
   const edited = editCount === 0 ? "" : " (edited)";
   return `${senderUserId}: ${contentText(content)}${to}${edited}`;
 }
 
+/** A message with its number, as it is now. */
+export function seenText(message: MessageEvent | RecalledEvent): string {
+  if (message.kind === "recalled") return `-- ${recalledText(message)} --`;
+  const { committedMs, conversationSeq } = message;
+  return `${timeOf(committedMs)} [${conversationSeq}] ${messageText(message)}`;
+}
+
 export function recalledText({ conversationSeq, recalledByUserId }: RecalledEvent): string {
-  return `message ${conversationSeq} was taken back by ${recalledByUserId}`;
+  return `[${conversationSeq}] was taken back by ${recalledByUserId}`;
+}
+
+export function reactionText({ userId, reaction, removed, conversationSeq }: ReactionEvent) {
+  const does = removed ? "does not react any more with" : "reacts with";
+  return `${userId} ${does} ${oneLine(reaction)} to [${conversationSeq}]`;
 }
 
 export function contentText(content: MessageContent): string {
@@ -76,12 +88,23 @@ export function contentText(content: MessageContent): string {
 /** What somebody has changed of a conversation and its members. */
 export function changeText({ conversation, byUserId, members, leftUserIds }: ConversationEvent) {
   const came = members.map(({ userId, role }) => `${userId} is ${role}`);
-  const isOwn = leftUserIds.length === 1 && leftUserIds[0] === byUserId;
+  const isOwn = [...members.map(({ userId }) => userId), ...leftUserIds].every(
+    (userId) => userId === byUserId,
+  );
   const left = leftUserIds.map((userId) => (isOwn ? `${userId} left` : `${userId} is out`));
   const parts = [...came, ...left];
-  const topic = conversation.topic === "" ? "" : `, ${printable(conversation.topic)}`;
-  const what = parts.length > 0 ? parts.join(", ") : `is called so now${topic}`;
-  return isOwn ? what : `${what} (by ${byUserId})`;
+  if (parts.length === 0) return `${settingsText(conversation)} (by ${byUserId})`;
+  return isOwn ? parts.join(", ") : `${parts.join(", ")} (by ${byUserId})`;
+}
+
+function settingsText({ topic, join }: ConversationInfo): string {
+  const about = topic === "" ? "" : `, ${oneLine(topic)}`;
+  return `is now ${join === "open" ? "open" : "not open"} to whoever knows its ID${about}`;
+}
+
+/** A name, on one line whatever it holds. */
+export function oneLine(text: string): string {
+  return printable(text).replace(/[\t\n]/g, " ");
 }
 
 export function timeOf(committedMs: number): string {
@@ -93,7 +116,7 @@ function roomOf({ conversationId }: { readonly conversationId: string }): string
   return directUsers(conversationId) === undefined ? `${printable(conversationId)} ` : "";
 }
 
-/** Text of others, on one line and without what moves the cursor. */
+/** Text of others, without what moves the cursor. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\u00b7");

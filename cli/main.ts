@@ -3,7 +3,9 @@ import { nearest } from "../server/nearest.ts";
 import { chat } from "./chat.ts";
 import { type Command, type CommandIo, EXIT, errorLine, exitOf, UsageError } from "./command.ts";
 import { devices } from "./devices.ts";
+import { history } from "./history.ts";
 import { identity } from "./identity.ts";
+import { rooms } from "./rooms.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
 import { tail } from "./tail.ts";
@@ -11,7 +13,17 @@ import { columns } from "./terminal.ts";
 import { token } from "./token.ts";
 import { version } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [serve, chat, send, tail, devices, token, identity];
+const COMMANDS: readonly Command[] = [
+  serve,
+  chat,
+  send,
+  tail,
+  rooms,
+  history,
+  devices,
+  token,
+  identity,
+];
 const HELP = new Set(["--help", "-h"]);
 
 function help(): string {

@@ -24,7 +24,7 @@ import { credentialOn } from "./link-trust.ts";
 import { sendDirect } from "./operations.ts";
 import { type ClientOptions, type ClientStatus, sessionOptions, tokenOf } from "./options.ts";
 import { discard, type RaceResult } from "./race.ts";
-import { RefusedError, type SendResult, SessionError } from "./results.ts";
+import { RefusedError, type SendResult, SessionError, tellResult, type Waiter } from "./results.ts";
 import { Signals } from "./signals.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { Transports } from "./transports.ts";
@@ -65,7 +65,7 @@ export class Client {
   readonly #over = new AbortController();
   readonly #events: EventQueue;
   readonly #calls: Calls;
-  readonly #waiting = new Map<number, { resolve(r: SendResult): void; reject(e: Error): void }>();
+  readonly #waiting = new Map<number, Waiter>();
   readonly #statusListeners = new Set<(status: ClientStatus) => void>();
   readonly #finished: Promise<void>;
   #link: DialledLink | undefined;
@@ -446,15 +446,8 @@ export class Client {
 
   #settle(settlements: readonly Settlement[]): void {
     for (const { entry, outcome } of settlements) {
-      const waiting = this.#waiting.get(entry.id);
+      tellResult(this.#waiting.get(entry.id), outcome);
       this.#waiting.delete(entry.id);
-      if (outcome === "rolled-back") {
-        waiting?.reject(new RefusedError(ErrorCode.OUTBOX_ROLLED_BACK));
-      } else if (outcome.code === ErrorCode.UNSPECIFIED) {
-        waiting?.resolve(outcome);
-      } else {
-        waiting?.reject(new RefusedError(outcome.code));
-      }
     }
     const room = this.#room;
     this.#room = [];

@@ -33,6 +33,16 @@ export {
   type ReactionEvent,
   type RecalledEvent,
 } from "./conversations/events.ts";
+export {
+  type ListedConversation,
+  type ListedMembers,
+  type ListedMessages,
+  listedConversation,
+  listedConversations,
+  listedMembers,
+  listedMessages,
+  readersOf,
+} from "./conversations/lookups.ts";
 export type {
   ConversationKindName,
   HistoryName,

@@ -1,5 +1,6 @@
-import type { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
+import type { Settlement } from "../protocol/session/settlement.ts";
 
 /** A message is durable at the service. */
 export interface SendResult {
@@ -17,6 +18,20 @@ export class RefusedError extends Error {
     super(`${errorRule(code).name}: ${errorRule(code).meaning}`);
     this.code = code;
   }
+}
+
+/** Who waits for the result of a submit. */
+export interface Waiter {
+  resolve(result: SendResult): void;
+  reject(error: Error): void;
+}
+
+/** Tells who waits, if anybody does, what came of a submit. */
+export function tellResult(waiting: Waiter | undefined, outcome: Settlement["outcome"]): void {
+  if (outcome === "rolled-back") {
+    waiting?.reject(new RefusedError(ErrorCode.OUTBOX_ROLLED_BACK));
+  } else if (outcome.code === ErrorCode.UNSPECIFIED) waiting?.resolve(outcome);
+  else waiting?.reject(new RefusedError(outcome.code));
 }
 
 /** The session ended for good. GOODBYE: the application closed it. */

@@ -8,7 +8,7 @@ import {
 } from "./conversation-id.ts";
 import { sha256 } from "./sha256.ts";
 
-test("a direct conversation's id is the same for both, and says who they are", () => {
+test("[CNV-1] a direct conversation's id is the same for both, and says who they are", () => {
   assert.equal(directConversationId("bob", "ann"), "d:ann:bob");
   assert.equal(directConversationId("ann", "bob"), "d:ann:bob");
   assert.deepEqual(directUsers("d:ann:bob"), ["ann", "bob"]);
@@ -19,7 +19,7 @@ test("a direct conversation's id is the same for both, and says who they are", (
   }
 });
 
-test("a made conversation's id is derived from who makes it and a nonce", () => {
+test("[CNV-2] a made conversation's id is derived from who makes it and a nonce", () => {
   const nonce = Uint8Array.from({ length: 16 }, (_, index) => index);
   const id = madeConversationId(sha256, "ann", nonce);
   assert.equal(id, "g:a3vzs4xxpsja4eeevyr5wizt5k");

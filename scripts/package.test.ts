@@ -54,16 +54,21 @@ test("the installed package serves, and the README's program sends and receives 
   try {
     const readme = await readFile(join(ROOT, "README.md"), "utf8");
     const blocks = [...readme.matchAll(/```ts\n(import[\s\S]*?)```/g)].map(([, block]) => block);
-    const [program = "", secure = ""] = blocks;
+    const [program = "", talk = "", secure = ""] = blocks;
     assert.match(program, /connect/);
+    assert.match(talk, /conversationsOf/);
     assert.match(secure, /SecureMessenger/);
     await writeFile(join(project, "program.ts"), program.replaceAll("4370", String(port)));
     const client = 'import type { Client } from "posthorn";\ndeclare const client: Client;\n';
+    await writeFile(join(project, "talk.ts"), client + talk);
     await writeFile(join(project, "secure.ts"), client + secure);
     const tsc = join(ROOT, "node_modules", ".bin", "tsc");
     const flags = ["--strict", "--module", "nodenext", "--target", "es2022", "--skipLibCheck"];
     const types = ["--types", "node", "--typeRoots", join(ROOT, "node_modules", "@types")];
-    await run(tsc, [...flags, ...types, "program.ts", "secure.ts"], { cwd: project, env });
+    await run(tsc, [...flags, ...types, "program.ts", "talk.ts", "secure.ts"], {
+      cwd: project,
+      env,
+    });
     const { stdout } = await run("node", ["program.js"], { cwd: project, env, timeout: 20_000 });
     assert.equal(stdout, "alice Hello, myself\n");
   } finally {

@@ -56,6 +56,11 @@ export class Program {
     this.#child.kill(name);
   }
 
+  /** As `kill -9` does. */
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   types(text: string): void {
     this.#child.stdin?.write(text);
   }
@@ -75,6 +80,12 @@ export class Program {
     return this.#says(pattern, () => this.stdout);
   }
 
+  /** Resolves when it has printed so many times what matches; rejects when it ended without. */
+  async printsTimes(pattern: RegExp, count: number): Promise<void> {
+    const all = new RegExp(pattern, "g");
+    while ((this.stdout.match(all)?.length ?? 0) < count) await this.#more(pattern);
+  }
+
   /** Resolves when it has logged what matches. */
   logs(pattern: RegExp): Promise<string> {
     return this.#says(pattern, () => this.stderr);
@@ -84,13 +95,17 @@ export class Program {
     for (;;) {
       const match = pattern.exec(stream());
       if (match !== null) return match[1] ?? match[0];
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
-        throw new Error(`ended without printing ${pattern}: ${this.stdout}${this.stderr}`);
-      }
-      await new Promise<void>((resolve) => {
-        this.#printed = resolve;
-      });
+      await this.#more(pattern);
     }
+  }
+
+  async #more(pattern: RegExp): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      throw new Error(`ended without printing ${pattern}: ${this.stdout}${this.stderr}`);
+    }
+    await new Promise<void>((resolve) => {
+      this.#printed = resolve;
+    });
   }
 }
 

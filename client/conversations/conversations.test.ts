@@ -128,7 +128,7 @@ test("marks are sets of numbers", async () => {
   ]);
 });
 
-test("a made conversation's id is derived from who makes it, and is there at once", async () => {
+test("[CNV-2] a made conversation's id is derived from who makes it, and is there at once", async () => {
   const submitted = new Submitted();
   submitted.become({ userId: "ann", state: "open" });
   const members = [{ userId: "bob" }, { userId: "cyd", role: "admin" }] as const;

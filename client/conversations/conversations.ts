@@ -14,6 +14,7 @@ import { assert } from "../../protocol/violation.ts";
 import { orAborted } from "../abortable.ts";
 import type { Client } from "../client.ts";
 import { encodedOperation } from "../operations.ts";
+import type { ClientStatus } from "../options.ts";
 import { type SendResult, SessionError } from "../results.ts";
 import { contentFrom, type MessageContent } from "./content.ts";
 import type { MessageMentions, MessageReference } from "./events.ts";
@@ -255,9 +256,13 @@ export async function userIdOf(
   const known = new Promise<string>((resolve, reject) => {
     stop = client.onStatus((status) => {
       if (status.userId !== undefined) resolve(status.userId);
-      else if (status.state === "closed") reject(new SessionError(ErrorCode.GOODBYE));
+      else if (status.state === "closed") reject(endOf(status));
     });
-    if (client.status.state === "closed") reject(new SessionError(ErrorCode.GOODBYE));
+    if (client.status.state === "closed") reject(endOf(client.status));
   });
   return await orAborted(known, signal).finally(() => stop());
+}
+
+function endOf({ error = ErrorCode.GOODBYE }: ClientStatus): SessionError {
+  return new SessionError(error);
 }

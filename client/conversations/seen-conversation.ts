@@ -17,6 +17,7 @@ import type {
   ReactionEvent,
   RecalledEvent,
 } from "./events.ts";
+import type { ListedMembers } from "./lookups.ts";
 import type { RoleName } from "./names.ts";
 
 /** A message as it is now, or that it was taken back. */
@@ -74,6 +75,11 @@ export class SeenConversation {
   /** Undefined while nothing was heard but what is said in it. */
   get info(): ConversationInfo | undefined {
     return this.#info;
+  }
+
+  /** Whether anything ever happened in it. */
+  get isHeardOf(): boolean {
+    return this.#lastActivityMs > 0 || (this.#info?.revision ?? 0) > 0;
   }
 
   /** For people: the title; of a direct one the other user; the id where neither is known. */
@@ -196,6 +202,12 @@ export class SeenConversation {
     for (const member of members) this.#heard(member.userId, { revision, member });
     for (const userId of leftUserIds) this.#heard(userId, { revision, member: undefined });
     this.#happened(event);
+  }
+
+  /** What a service has answered; events that are newer than it stay the last word. */
+  learned(info: ConversationInfo, { members, revision }: ListedMembers): void {
+    if (info.revision > (this.#info?.revision ?? -1)) this.#info = info;
+    for (const member of members) this.#heard(member.userId, { revision, member });
   }
 
   #heard(userId: string, membership: Membership): void {

@@ -1,5 +1,5 @@
-import { directUsers } from "../../protocol/conversation-id.ts";
 import type { ClientEvent } from "../events.ts";
+import type { ListedConversation } from "./lookups.ts";
 import { SeenConversation } from "./seen-conversation.ts";
 
 /** Messages that a view keeps of each conversation unless it is told otherwise. */
@@ -61,22 +61,32 @@ export class ConversationView {
     }
   }
 
+  /**
+   * What a service has answered of a conversation that the user is in. Its counts are the service's
+   * own: a view derives those of what it has seen.
+   */
+  learn({ info, role, visibleFrom }: ListedConversation): SeenConversation {
+    const conversation = this.#of(info.conversationId);
+    const members = [{ userId: this.userId, role, visibleFrom }];
+    conversation.learned(info, { members, revision: info.revision });
+    return conversation;
+  }
+
   /** Whether the user hides what it has read and got. */
   get receiptsHidden(): boolean {
     return this.#preferences.receiptsHidden;
   }
 
-  /** Those in which something happened last come first. */
+  /** Those that were heard of; in which something happened last, first. */
   get conversations(): readonly SeenConversation[] {
-    return [...this.#conversations.values()].sort(
-      (a, b) => b.lastActivityMs - a.lastActivityMs || (a.id < b.id ? -1 : 1),
-    );
+    return [...this.#conversations.values()]
+      .filter(({ isHeardOf }) => isHeardOf)
+      .sort((a, b) => b.lastActivityMs - a.lastActivityMs || (a.id < b.id ? -1 : 1));
   }
 
-  /** Direct ones are there without being made. */
-  conversation(conversationId: string): SeenConversation | undefined {
-    const isDirect = directUsers(conversationId) !== undefined;
-    return isDirect ? this.#of(conversationId) : this.#conversations.get(conversationId);
+  /** What was seen of a conversation, if only that nothing was yet. */
+  conversation(conversationId: string): SeenConversation {
+    return this.#of(conversationId);
   }
 
   #of(conversationId: string): SeenConversation {

@@ -144,8 +144,7 @@ class Timeline {
 
 export const conversationView = property<Case>({
   name: "conversation-view",
-  title:
-    "whatever comes twice, late, or read late, a device's view of its conversations is the same",
+  title: "[CNV-26] [CNV-30] a device sees the same, whatever comes twice, late, or is read late",
   smokeRuns: 200,
   kinds: ["say", "edit", "recall", "react", "mark", "change", "prefer", "out of order", "dropped"],
   arbitrary: fc.record({

@@ -5,7 +5,6 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { Frame } from "../../protocol/frames.ts";
 import type { SignalPlain } from "../../protocol/session/received-signals.ts";
 import type { SignalMember } from "../signals/attendance.ts";
-import { SignalBoard } from "../signals/board.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { Alarms } from "./alarms.ts";
 
