@@ -1,4 +1,4 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { Dialer } from "../client/dialer.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { OperationSchema } from "../gen/posthorn/v1/operation_pb.ts";
@@ -27,6 +27,9 @@ export class LoadDevice implements LinkHandler {
   #opened: () => void = () => {};
   onDelivered: (event: Uint8Array) => void = () => {};
   onSettled: (count: number) => void = () => {};
+  onAnswered: (response: Uint8Array) => void = () => {};
+  /** A conversation's log has grown to this number. */
+  onHead: (head: number) => void = () => {};
 
   constructor(userId: string, deviceId: string) {
     this.userId = userId;
@@ -61,6 +64,12 @@ export class LoadDevice implements LinkHandler {
 
   submit(operation: Uint8Array): void {
     this.#session.submit(operation);
+  }
+
+  /** Asks the service; {@link onAnswered} follows. */
+  call(method: string, request: Uint8Array): void {
+    this.#session.calls.ask({ method, request });
+    this.pump();
   }
 
   pump(): void {
@@ -111,6 +120,15 @@ export class LoadDevice implements LinkHandler {
         this.#session.settled(effect.resultsThrough, Date.now());
         this.onSettled(effect.settlements.length);
         return true;
+      case "answer":
+        if (effect.answer.code !== ErrorCode.UNSPECIFIED) throw new Error("a call was refused");
+        this.onAnswered(effect.answer.response);
+        return true;
+      case "hints":
+        for (const hint of effect.hints) {
+          if (hint.kind === "head") this.onHead(Number(hint.value.head));
+        }
+        return true;
       case "write":
         this.#link?.write(effect.bytes);
         return false;
@@ -120,13 +138,27 @@ export class LoadDevice implements LinkHandler {
   }
 }
 
+export function operationOf(
+  kind: NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>,
+): Uint8Array {
+  return toBinary(OperationSchema, create(OperationSchema, { kind }));
+}
+
 /** A message of 128 bytes whose first eight are the time it was made. */
 export function operationTo(toUserId: string): Uint8Array {
+  return operationOf({ case: "sendDirect", value: { toUserId, content: timedContent() } });
+}
+
+/** The same, into a conversation. */
+export function operationIn(conversationId: string): Uint8Array {
+  const value = { conversationId, content: timedContent() };
+  return operationOf({ case: "sendMessage", value });
+}
+
+function timedContent() {
   const value = new Uint8Array(128);
   new DataView(value.buffer).setFloat64(0, performance.now());
-  const content = { kind: { case: "custom" as const, value } };
-  const kind = { case: "sendDirect" as const, value: { toUserId, content } };
-  return toBinary(OperationSchema, create(OperationSchema, { kind }));
+  return { kind: { case: "custom" as const, value } };
 }
 
 /** How long ago an event's message was made. The body ends the event. */

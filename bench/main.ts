@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { envelope } from "./envelope-job.ts";
+import { groups } from "./groups-job.ts";
 import type { Job, Result } from "./job.ts";
 import { core } from "./main-job.ts";
 import { secure } from "./secure-job.ts";
@@ -7,6 +8,7 @@ import { secure } from "./secure-job.ts";
 const JOBS: ReadonlyMap<string, Job> = new Map([
   ["core", { about: "durable messages, fan-out, idle sessions", seconds: 4, run: core }],
   ["envelope", { about: "sealed records and handshakes", seconds: 1, run: envelope }],
+  ["groups", { about: "groups of 10 to 10,000 members", seconds: 4, run: groups }],
   ["secure", { about: "secure chats: handshakes, messages, shares", seconds: 1, run: secure }],
 ]);
 

@@ -36,6 +36,14 @@ export class NodeProcess {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
   }
 
+  /** Processor time of user and system so far, in ticks of 10 ms (proc(5), USER_HZ 100). */
+  get cpuMs(): number {
+    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, "latin1");
+    // After the name, which ends with the last parenthesis: fields 14 and 15.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
   async stop(): Promise<void> {
     const exited = once(this.#child, "exit");
     this.#child.kill("SIGTERM");

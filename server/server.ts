@@ -100,7 +100,12 @@ async function contextOf(
     conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
-    signals: new SignalBoard({ store, deadlines: alarms, failed: observer.failed }),
+    signals: new SignalBoard({
+      store,
+      rules: config.conversations,
+      deadlines: alarms,
+      failed: observer.failed,
+    }),
     alarms,
     limits: sessionLimitsOf(config),
     observer,
@@ -145,26 +150,9 @@ async function listen(parts: Parts): Promise<PosthornServer> {
     answerPage(request, response, { metrics, ready: () => !draining });
   const { longPoll, calls } = config.transports;
   const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
-  const listener = new Listener({
-    host: config.host,
-    port: config.port,
-    transports: { ...config.transports, http: longPoll || calls },
-    tls: tlsOf(config),
-    accept,
-    http: longPoll
-      ? longPollHttp(
-          longPolls,
-          { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule },
-          callable,
-        )
-      : callable,
-    frameBytesMax: config.limits.frameBytes,
-    originRule,
-    socketsMax: 2 * config.limits.linksMax,
-    openingMs: config.limits.handshakeMs,
-    quietMs: Math.max(config.longPoll.idleMs, config.limits.frameMs),
-    nowMs: steadyMs,
-  });
+  const polling = { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule };
+  const http = longPoll ? longPollHttp(longPolls, polling, callable) : callable;
+  const listener = new Listener({ ...listenerRulesOf(config), accept, http, originRule });
   const address = await listener.listen();
   const sweeper = new Sweeper(context);
   log.info("server.listening", { host: address.address, port: address.port });
@@ -184,6 +172,21 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       await store.close();
       log.info("server.stopped", {});
     },
+  };
+}
+
+function listenerRulesOf(config: Config) {
+  const { host, port, transports, limits, longPoll } = config;
+  return {
+    host,
+    port,
+    transports: { ...transports, http: transports.longPoll || transports.calls },
+    tls: tlsOf(config),
+    frameBytesMax: limits.frameBytes,
+    socketsMax: 2 * limits.linksMax,
+    openingMs: limits.handshakeMs,
+    quietMs: Math.max(longPoll.idleMs, limits.frameMs),
+    nowMs: steadyMs,
   };
 }
 

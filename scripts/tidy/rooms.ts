@@ -64,6 +64,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     packages: "node",
   },
+  "server/rpc": {
+    reads: ["gen", "protocol", "server/auth/authenticate.ts", "server/links", "server/services"],
+    packages: "node",
+  },
   "server/signals": {
     reads: [
       "gen",
@@ -73,10 +77,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/store/documents.ts",
     ],
     packages: [PROTOBUF],
-  },
-  "server/rpc": {
-    reads: ["gen", "protocol", "server/auth/authenticate.ts", "server/links", "server/services"],
-    packages: "node",
   },
   "server/services": {
     reads: [

@@ -1,16 +1,12 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { isConversationId } from "../../protocol/conversation-id.ts";
 import {
-  ConversationKind,
-  ConversationRecordSchema,
-  MemberRole,
-} from "../../gen/posthorn/v1/conversation_pb.ts";
-import { USER_ID_PATTERN } from "../../protocol/limits.ts";
-import {
-  type DocumentRef,
-  documentRefOf,
-  type Store,
-  type StoredDocument,
-} from "../store/store.ts";
+  type Conversation,
+  conversationIn,
+  conversationRef,
+  mayWrite,
+} from "../operations/conversations.ts";
+import { documentsIn } from "../store/documents.ts";
+import type { Store } from "../store/store.ts";
 
 /** Who is in a conversation, for those who tell them something in passing. */
 export interface ConversationAudience {
@@ -41,8 +37,6 @@ export class StoredAudience implements Audience {
     tenant: string,
     conversationId: string,
   ): Promise<ConversationAudience | undefined> {
-    const direct = directAudience(conversationId);
-    if (direct !== undefined) return direct;
     return (await this.membersOfAll(tenant, [conversationId])).get(conversationId);
   }
 
@@ -51,51 +45,34 @@ export class StoredAudience implements Audience {
     conversationIds: readonly string[],
   ): Promise<ReadonlyMap<string, ConversationAudience>> {
     const refs = conversationIds
-      .filter((id) => MADE_PATTERN.test(id))
-      .map((id) => [id, recordRef(tenant, id)] as const);
+      .filter(isConversationId)
+      .map((id) => [id, conversationRef(tenant, id)] as const);
     const documents = refs.map(([, ref]) => ref);
     const state = await this.#store.loadForPlanning({ users: [], documents });
+    const read = documentsIn(state.documents);
     const found = new Map<string, ConversationAudience>();
     for (const [id, ref] of refs) {
-      const document = state.documents.get(ref);
-      if (document !== undefined && document.revision > 0) found.set(id, audienceIn(document));
+      const conversation = conversationIn(id, read(ref));
+      if (conversation !== undefined) found.set(id, audienceOf(conversation));
     }
     return found;
   }
 }
 
-/** Ids of conversations that users make. */
-export const MADE_PATTERN = /^g:[a-z0-9]{1,64}$/;
+/** Made once for as long as a conversation's record is held: every signal asks for it. */
+const AUDIENCES = new WeakMap<Conversation, ConversationAudience>();
 
-/** An encoded ConversationRecord. */
-function recordRef(tenant: string, conversationId: string): DocumentRef {
-  return documentRefOf(tenant, `conversation:${conversationId}`);
-}
-
-/** Of both users, whoever they are: whether somebody is there is not asked here. */
-function directAudience(conversationId: string): ConversationAudience | undefined {
-  const [kind, first = "", second = "", ...more] = conversationId.split(":", 4);
-  if (kind !== "d" || more.length > 0 || first > second) return undefined;
-  if (!USER_ID_PATTERN.test(first) || !USER_ID_PATTERN.test(second)) return undefined;
-  return {
-    memberIds: [first, second],
-    mayWrite: (userId) => userId === first || userId === second,
-  };
-}
-
-/** Decoded once for as long as its bytes are held. */
-const DECODED = new WeakMap<StoredDocument, ConversationAudience>();
-
-function audienceIn(document: StoredDocument): ConversationAudience {
-  const known = DECODED.get(document);
+function audienceOf(conversation: Conversation): ConversationAudience {
+  const known = AUDIENCES.get(conversation);
   if (known !== undefined) return known;
-  const { kind, members } = fromBinary(ConversationRecordSchema, document.bytes);
-  const least = kind === ConversationKind.CHANNEL ? MemberRole.ADMIN : MemberRole.MEMBER;
-  const writers = new Set(members.flatMap(({ userId, role }) => (role >= least ? [userId] : [])));
+  const { members } = conversation;
   const audience = {
-    memberIds: members.map(({ userId }) => userId),
-    mayWrite: (userId: string) => writers.has(userId),
+    memberIds: [...members.keys()],
+    mayWrite: (userId: string) => {
+      const own = members.get(userId);
+      return own !== undefined && mayWrite({ conversation, own, requires: [] });
+    },
   };
-  DECODED.set(document, audience);
+  AUDIENCES.set(conversation, audience);
   return audience;
 }

@@ -1,6 +1,6 @@
 import { type LogRef, logRefOf, type Store, userRefOf } from "../store/store.ts";
 import type { Attendance } from "./attendance.ts";
-import { type Audience, type ConversationAudience, MADE_PATTERN } from "./audience.ts";
+import type { Audience, ConversationAudience } from "./audience.ts";
 import { type Deadlines, Turns } from "./turns.ts";
 
 /** How often a log that grows and grows is looked at. [SIG-18] */
@@ -53,7 +53,8 @@ export class HeadRounds {
   #note(log: LogRef, head: number): void {
     const at = log.indexOf("/");
     const conversationId = log.slice(at + 1);
-    if (!MADE_PATTERN.test(conversationId)) return;
+    // Direct ones have two members, and other logs none.
+    if (!conversationId.startsWith("g:")) return;
     const before = this.#grown.get(log)?.head ?? 0;
     const grown = { tenant: log.slice(0, at), conversationId, head: Math.max(head, before) };
     this.#grown.set(log, grown);

@@ -725,13 +725,6 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A call over HTTP says nothing of who asks, or not in a way that this service takes.",
   }),
   rule({
-    code: 185,
-    name: "CALL_INVALID",
-    scope: "operation",
-    retry: "never",
-    meaning: "A position, a limit or another field of a request has an illegal value.",
-  }),
-  rule({
     code: 190,
     name: "PRESENCE_POLICY_INVALID",
     scope: "operation",
