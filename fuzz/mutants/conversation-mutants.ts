@@ -76,7 +76,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     file: "server/operations/messages.ts",
     find: "requiresEntries: referred.requiresEntries,",
     replace: "requiresEntries: [],",
-    killedBy: "conversations-model",
+    killedBy: "conversations-recall",
   },
   {
     name: "conversations-mention-unmarked",
@@ -355,7 +355,7 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   {
     name: "conversations-set-longer-form",
     title: "[CNV-32] takes numbers that are not in their shortest form",
-    file: "protocol/number-set.ts",
+    file: "protocol/varint.ts",
     find: "const isShortest = byte !== 0 || at === start;",
     replace: "const isShortest = byte >= 0 || at === start;",
     killedBy: "conversations-number-sets",

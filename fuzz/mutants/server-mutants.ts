@@ -260,7 +260,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "own-number-unmarked",
     title: "[SEQ-14] leaves an entry's own number out of the set that it is added to",
     file: "server/store/group.ts",
-    find: "this.#documents.apply(plan, logSeq);",
+    find: "this.#documents.apply(plan, seq);",
     replace: "this.#documents.apply(plan);",
     killedBy: "stores",
   },

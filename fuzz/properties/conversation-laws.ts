@@ -56,7 +56,7 @@ export const conversationsRecall = law({
   kinds: ["recall done", "edit done", "stale", "together"],
   history: {
     asked: { send: 10, edit: 8, recall: 8, react: 2, join: 2, change: 1, direct: 2 },
-    steps: ALL_STEPS,
+    steps: { ...ALL_STEPS, cross: 10 },
     batchMax: 3,
   },
   watch: ({ bench, model }) => ({
