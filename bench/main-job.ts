@@ -6,6 +6,7 @@ import { dialersOf } from "../client/node.ts";
 import type { JobOptions } from "./job.ts";
 import { bareConnectionBytes, commitLimit, echoLimit, wait } from "./limits.ts";
 import { ageMs, LoadDevice, operationTo } from "./load.ts";
+import { LoadGroup, makeGroup } from "./load-group.ts";
 import { NodeProcess } from "./node-process.ts";
 
 const PAIRS = 50;
@@ -46,10 +47,13 @@ export async function core({ measureMs, idleCount, report }: JobOptions): Promis
   }
 }
 
-async function withServer<T>(body: (server: NodeProcess) => Promise<T>): Promise<T> {
+async function withServer<T>(
+  body: (server: NodeProcess) => Promise<T>,
+  more: readonly string[] = [],
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "posthorn-bench-"));
   const main = join(import.meta.dirname, "..", "cli", "main.ts");
-  const flags = ["--port", "0", "--data", join(folder, "data"), "--log-level", "error"];
+  const flags = ["--port", "0", "--data", join(folder, "data"), "--log-level", "error", ...more];
   const server = await NodeProcess.start([main, "serve", ...flags], /tcp:\/\/127\.0\.0\.1:(\d+)/);
   try {
     return await body(server);
@@ -136,44 +140,29 @@ function latency(kind: Kind, load: { readonly rate: number; readonly measureMs: 
   });
 }
 
-/** One sender, window 8, to a user with 1,000 devices. */
+/** One sender, window 8, to a group of 1,000. */
 function fanOutRate(kind: Kind, measureMs: number): Promise<number> {
-  return withServer(async (server) => {
-    const receivers = Array.from(
-      { length: 1000 },
-      (_, index) => new LoadDevice("many", `d${index}`),
-    );
-    for (let at = 0; at < receivers.length; at += 100) {
-      const some = receivers.slice(at, at + 100);
-      await Promise.all(some.map((device) => device.attach(dialer(kind, server))));
-    }
-    const sender = new LoadDevice("one", "d");
-    await sender.attach(dialer(kind, server));
-    let delivered = 0;
-    // The slowest receiver sets the pace: a message is done when all have it.
-    const settledBy = new Map<number, number>();
-    receivers.forEach((device) => {
-      let seen = 0;
-      device.onDelivered = () => {
-        delivered += 1;
-        seen += 1;
-        const count = (settledBy.get(seen) ?? 0) + 1;
-        settledBy.set(seen, count);
-        if (count < receivers.length) return;
-        settledBy.delete(seen);
-        sender.submit(operationTo("many"));
-        sender.pump();
-      };
-    });
-    for (let index = 0; index < 8; index += 1) sender.submit(operationTo("many"));
-    sender.pump();
-    await wait(1_000);
-    const before = delivered;
-    await wait(measureMs);
-    const rate = ((delivered - before) * 1000) / measureMs;
-    for (const device of [sender, ...receivers]) device.close();
-    return rate;
-  });
+  return withServer(
+    async (server) => {
+      const members = Array.from({ length: 1_000 }, (_, index) => new LoadDevice(`m${index}`, "d"));
+      for (let at = 0; at < members.length; at += 100) {
+        const some = members.slice(at, at + 100);
+        await Promise.all(some.map((device) => device.attach(dialer(kind, server))));
+      }
+      const group = new LoadGroup(members, await makeGroup(members), {
+        fanOut: "timelines",
+        window: 8,
+      });
+      group.start();
+      await wait(1_000);
+      const before = group.deliveredCount;
+      await wait(measureMs);
+      const rate = ((group.deliveredCount - before) * 1000) / measureMs;
+      for (const device of members) device.close();
+      return rate;
+    },
+    ["--conversations-fan-out-members-max", "1000"],
+  );
 }
 
 /** What the server's memory grows by for each attached, idle session. */

@@ -199,7 +199,7 @@ for (const kind of KINDS) {
         withPeer(kind, async (peer) => {
           const deviceId = input.title.replace(/[^a-zA-Z0-9]/g, "").slice(0, 30) + kind;
           if (input.title.startsWith("[RES-13]")) await knownOutbox(kind);
-          if (!input.opening) await attachRaw(peer, { deviceId });
+          if (!input.opening) await attachRaw(peer, { userId: `mallory-${kind}`, deviceId });
           for (const bytes of input.bytes) await peer.send(bytes);
           const close = await peer.until("close");
           assert.equal(close?.kind, "close", "the link ends with a Close");
@@ -212,9 +212,9 @@ for (const kind of KINDS) {
 
     test("[SES-6] the older of two attachments of one device is SUPERSEDED", () =>
       withPeer(kind, async (older) => {
-        await attachRaw(older, { deviceId: `twice-${kind}` });
+        await attachRaw(older, { userId: `mallory-${kind}`, deviceId: `twice-${kind}` });
         await withPeer(kind, async (newer) => {
-          await attachRaw(newer, { deviceId: `twice-${kind}` });
+          await attachRaw(newer, { userId: `mallory-${kind}`, deviceId: `twice-${kind}` });
           const close = await older.until("close");
           assert.equal(close?.kind === "close" && close.value.code, ErrorCode.SUPERSEDED);
         });
@@ -223,14 +223,14 @@ for (const kind of KINDS) {
     test("[SES-10] a device that falls silent is IDLE", () =>
       withPeer(kind, async (peer) => {
         const timers = { keepaliveMs: 100, idleMs: 300, ageMs: 0 };
-        await attachRaw(peer, { deviceId: `idle-${kind}`, timers });
+        await attachRaw(peer, { userId: `mallory-${kind}`, deviceId: `idle-${kind}`, timers });
         const close = await peer.until("close");
         assert.equal(close?.kind === "close" && close.value.code, ErrorCode.IDLE);
       }));
 
     test("[SEQ-6] refused operations have typed results and the session goes on", () =>
       withPeer(kind, async (peer) => {
-        await attachRaw(peer, { deviceId: `refused-${kind}` });
+        await attachRaw(peer, { userId: `mallory-${kind}`, deviceId: `refused-${kind}` });
         const operations = [
           [operation("nobody-here", "hi"), ErrorCode.USER_UNKNOWN],
           [operation("mallory", ""), ErrorCode.MESSAGE_EMPTY],
