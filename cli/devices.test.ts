@@ -39,7 +39,7 @@ describe("posthorn devices", () => {
       const { urls } = await served(t, cwd);
       const { starts, runs } = terminal(t, cwd, urls[kind]);
       const tail = starts(["tail"], "laptop");
-      const chat = starts(["chat", "bob"], "phone");
+      const chat = starts(["chat", "alice"], "phone");
       await runs(["send", "alice", "here"], "tablet");
       await Promise.all([tail.prints(/alice: here\n/), chat.prints(/alice: here/)]);
       for (const [program, device] of [

@@ -33,10 +33,12 @@ const STATES = [
   PresenceState.ONLINE,
 ];
 const { READER, MEMBER, ADMIN } = MemberRole;
+/** An id of a conversation that somebody has made, which a name begins. */
+const made = (name: string) => `g:${name.padEnd(26, "a")}`;
 type Roles = readonly (readonly [userId: string, role: MemberRole])[];
 const MADE: readonly (readonly [id: string, kind: ConversationKind, roles: Roles])[] = [
   [
-    "g:few",
+    made("few"),
     ConversationKind.GROUP,
     [
       ["alice", ADMIN],
@@ -45,7 +47,7 @@ const MADE: readonly (readonly [id: string, kind: ConversationKind, roles: Roles
     ],
   ],
   [
-    "g:channel",
+    made("channel"),
     ConversationKind.CHANNEL,
     [
       ["alice", ADMIN],
@@ -53,7 +55,7 @@ const MADE: readonly (readonly [id: string, kind: ConversationKind, roles: Roles
     ],
   ],
   [
-    "g:many",
+    made("many"),
     ConversationKind.GROUP,
     [
       ["alice", ADMIN],
@@ -65,11 +67,11 @@ const MADE: readonly (readonly [id: string, kind: ConversationKind, roles: Roles
 ];
 const ROOMS: ReadonlyMap<string, Room> = new Map([
   ["d:alice:bob", { members: ["alice", "bob"], writers: ["alice", "bob"], isLarge: false }],
-  ["g:few", { members: ["alice", "bob", "carol"], writers: ["alice", "bob"], isLarge: false }],
-  ["g:channel", { members: ["alice", "bob"], writers: ["alice"], isLarge: false }],
-  ["g:many", { members: ["alice", "bob", "carol", "erin"], writers: ["alice"], isLarge: true }],
+  [made("few"), { members: ["alice", "bob", "carol"], writers: ["alice", "bob"], isLarge: false }],
+  [made("channel"), { members: ["alice", "bob"], writers: ["alice"], isLarge: false }],
+  [made("many"), { members: ["alice", "bob", "carol", "erin"], writers: ["alice"], isLarge: true }],
 ]);
-const CONVERSATIONS = [...ROOMS.keys(), "g:unknown", "d:bob:alice", ""];
+const CONVERSATIONS = [...ROOMS.keys(), made("unknown"), "d:bob:alice", ""];
 
 const KINDS = [
   "attach",
@@ -170,11 +172,12 @@ class Bench {
   async end(): Promise<void> {
     for (const { session } of this.#links) if (session.isPaused) session.pause(false);
     await this.#pass(8_000);
-    for (const id of ["g:few", "g:many"]) this.#node.grown(logRefOf("", id), this.#head + 1);
+    for (const id of [made("few"), made("many")])
+      this.#node.grown(logRefOf("", id), this.#head + 1);
     await this.#pass(1_000);
     const heads = new Map([
-      ["g:few", 0],
-      ["g:many", this.#head + 1],
+      [made("few"), 0],
+      [made("many"), this.#head + 1],
     ]);
     for (const { device } of this.#links) device.settled(heads);
   }
@@ -211,7 +214,7 @@ class Bench {
   #grow(times: number): void {
     for (let time = 0; time <= times; time += 1) {
       this.#head += 1;
-      for (const id of ["g:few", "g:many"]) this.#node.grown(logRefOf("", id), this.#head);
+      for (const id of [made("few"), made("many")]) this.#node.grown(logRefOf("", id), this.#head);
     }
   }
 

@@ -4,6 +4,7 @@ import { create, type DescMethodUnary, type MessageInitShape } from "@bufbuild/p
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { ACCESS_RULES, type AccessRule } from "../../gen/posthorn/v1/access_rules.ts";
 import { ConversationsService } from "../../gen/posthorn/v1/conversations_pb.ts";
+import { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode, ErrorDetailSchema } from "../../gen/posthorn/v1/error_pb.ts";
 import { HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
@@ -13,9 +14,8 @@ import { FORMAT_VERSION } from "../../server/store/records.ts";
 import { HTTP_WAYS, ServiceScene, WAYS } from "./scene.ts";
 import { settle, type Town } from "./town.ts";
 
-const METHODS = [KeyDirectoryService, HistoryService, ConversationsService].flatMap(
-  ({ methods }) => methods as readonly DescMethodUnary[],
-);
+const SERVICES = [KeyDirectoryService, DevicesService, HistoryService, ConversationsService];
+const METHODS = SERVICES.flatMap(({ methods }) => methods as readonly DescMethodUnary[]);
 const nameOf = (method: DescMethodUnary) => `${method.parent.typeName}/${method.name}`;
 const ruleOf = (method: DescMethodUnary) => ACCESS_RULES.get(nameOf(method)) as AccessRule;
 const NOWHERE = `g:${"a".repeat(26)}`;

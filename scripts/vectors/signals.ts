@@ -32,7 +32,7 @@ const presence = (...users: readonly (readonly [userId: string, state: string])[
   });
 /** Sets to whom alice shows itself. */
 const policy = (seq: number, stateTo: number): VectorFrame =>
-  submit(seq, Uint8Array.from([0xa2, 0x01, ...lengthAnd(bytesField(1, field(1, stateTo)))]));
+  submit(seq, Uint8Array.from([0x82, 0x01, ...lengthAnd(bytesField(1, field(1, stateTo)))]));
 const lengthAnd = (bytes: readonly number[]) => [bytes.length, ...bytes];
 const taken = (seq: number): JsonValue => ({ submitAck: { through: String(seq) } });
 const hints = (json: JsonValue): JsonValue => ({ hints: json });
