@@ -26,7 +26,7 @@ export interface PassedTests {
 }
 
 const CONCURRENCY = 2;
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 600_000;
 
 /**
  * Runs every test file in a process of its own. The last line printed says `N passed, N failed`.
