@@ -10,7 +10,7 @@ import { AttachmentKind, ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts
 import { directConversationId, isConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
 import { mentionsRef, readRef, recalledRef } from "./read-state.ts";
-import { type OperationKind, type Settings, Town } from "./testdata/town.ts";
+import { type OperationKind, type Settings, SMALL_RULES, Town } from "./testdata/town.ts";
 
 const { READER, MEMBER, ADMIN, OWNER } = MemberRole;
 const USERS = ["ann", "bob", "cyd", "dan", "eve"];
@@ -121,6 +121,24 @@ test("[CNV-2] [CNV-40] a conversation is made once, under an id that is its make
   }
   const nobody = { nonce, members: [{ userId: "nobody", role: MEMBER }] };
   assert.equal(await make(nobody), "USER_UNKNOWN");
+});
+
+test("[CNV-3] of another tenant nothing is seen or changed, whatever its users are called", async () => {
+  const town = await Town.of(["ann", "bob"]);
+  const other = await Town.of(["ann", "bob"], SMALL_RULES, town);
+  const id = await town.makes("ann", { bob: MEMBER }, { settings: { join: JoinRule.OPEN } });
+  const direct = directConversationId("ann", "bob");
+  await town.says("ann", id, "ours");
+  await town.says("ann", direct, "ours too");
+  for (const operation of [edit(id, 1, "x"), recall(id, 1), join(id), mark(id, 1, 1)]) {
+    assert.equal(await other.does("ann", operation), UNKNOWN, operation.case);
+  }
+  assert.equal(await other.does("ann", recall(direct, 1)), "MESSAGE_UNKNOWN");
+  assert.equal(await other.makes("ann", { bob: MEMBER }), id, "the same id, of another one");
+  assert.equal(await other.says("ann", id, "theirs"), 1);
+  assert.equal(await other.says("ann", direct, "theirs too"), 1);
+  assert.deepEqual((await other.lines("bob")).slice(1), ["1 theirs", "1 theirs too"]);
+  assert.deepEqual((await town.lines("bob")).slice(1), ["1 ours", "1 ours too"]);
 });
 
 test("[CNV-4] whoever is not in it cannot tell that there is a conversation", async () => {

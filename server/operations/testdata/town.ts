@@ -63,15 +63,26 @@ export class Town {
   readonly #attachments = new Map<string, Attachment>();
   readonly #next = new Map<string, number>();
   readonly #rules: OperationRules;
+  readonly #tenant: string;
 
-  static async of(userIds: readonly string[], rules: OperationRules = SMALL_RULES): Promise<Town> {
-    const town = new Town(rules);
+  /** @param beside a town of another tenant, at the same service */
+  static async of(
+    userIds: readonly string[],
+    rules: OperationRules = SMALL_RULES,
+    beside?: Town,
+  ): Promise<Town> {
+    const town = new Town(rules, beside);
     for (const userId of userIds) await town.attach(userId);
     return town;
   }
 
-  private constructor(rules: OperationRules) {
+  private constructor(rules: OperationRules, beside: Town | undefined) {
     this.#rules = rules;
+    this.#tenant = beside === undefined ? TENANT : `beside-${beside.#tenant}`;
+    if (beside !== undefined) {
+      this.store = beside.store;
+      return;
+    }
     this.store = new MemoryStore({
       nowMs: () => this.nowMs,
       newSessionId: () => new Uint8Array(16),
@@ -80,7 +91,7 @@ export class Town {
   }
 
   async attach(userId: string): Promise<void> {
-    const device = deviceOf(userId);
+    const device = this.#deviceOf(userId);
     const outcome = await this.store.prepare({
       device,
       outbox: { epoch: 0, resultsThrough: 0, next: 1 },
@@ -112,7 +123,7 @@ export class Town {
     const decoded = kinds.map((kind) =>
       decodeOperation(toBinary(OperationSchema, create(OperationSchema, { kind }))),
     );
-    const sender = { tenant: TENANT, userId, deviceId: "phone" };
+    const sender = { tenant: this.#tenant, userId, deviceId: "phone" };
     const state = await this.store.loadForPlanning(readsOf(decoded, sender, this.#rules));
     const plans = planOperations(decoded, sender, state, this.#rules);
     return () => this.#commit(userId, plans);
@@ -124,14 +135,19 @@ export class Town {
     const submits: PlannedSubmit[] = plans.map((plan, index) => {
       return { seq: first + index, digest: 0, plan };
     });
-    const batch = { device: deviceOf(userId), generation, outboxEpoch: outbox.epoch, submits };
+    const batch = {
+      device: this.#deviceOf(userId),
+      generation,
+      outboxEpoch: outbox.epoch,
+      submits,
+    };
     const outcome = await this.store.commit(batch);
     if (outcome.kind === "stale") return undefined;
     assert.ok(outcome.kind === "committed", outcome.kind);
     const { through, results } = outcome.receipt;
     this.#next.set(userId, through + 1);
     await this.store.advance({
-      device: deviceOf(userId),
+      device: this.#deviceOf(userId),
       generation,
       outboxEpoch: outbox.epoch,
       deliveredThrough: 0,
@@ -144,7 +160,7 @@ export class Town {
 
   /** All that a user's devices are delivered. */
   async told(userId: string): Promise<readonly Told[]> {
-    const { entries } = await this.store.loadTimeline(userRefOf(TENANT, userId), 0, PAGE);
+    const { entries } = await this.store.loadTimeline(userRefOf(this.#tenant, userId), 0, PAGE);
     return entries.map(({ conversationSeq, event }) => ({
       seq: conversationSeq,
       event: fromBinary(EventSchema, event),
@@ -189,6 +205,10 @@ export class Town {
     return this.does(userId, { case: "sendMessage", value });
   }
 
+  #deviceOf(userId: string) {
+    return { user: userRefOf(this.#tenant, userId), deviceId: "phone" };
+  }
+
   numbers(ref: DocumentRef): number[] {
     const set = numbersIn(this.store.disk.document(ref));
     const highest = set.at(-1)?.through ?? 0;
@@ -209,10 +229,6 @@ export type Saying = Omit<
   Extract<OperationKind, { case: "sendMessage" }>["value"],
   "$typeName" | "conversationId" | "content"
 >;
-
-export function deviceOf(userId: string) {
-  return { user: userRefOf(TENANT, userId), deviceId: "phone" };
-}
 
 function lineOf({ seq, event: { kind } }: Told): string {
   switch (kind.case) {
