@@ -37,6 +37,8 @@ interface Begun {
 export interface Watch {
   /** After an operation took effect, and everything agrees with the model. */
   committed?(asked: Asked, by: By, answer: Answer): void | Promise<void>;
+  /** After all operations of a batch, which took effect at once. */
+  settled?(): void | Promise<void>;
   line?(text: string): void;
 }
 
@@ -236,6 +238,7 @@ export class Play {
     const applied = this.#apply(begun, results);
     await this.#judge(begun.asked);
     for (const { asked, by, answer } of applied) await this.watch.committed?.(asked, by, answer);
+    await this.watch.settled?.();
   }
 
   #apply({ underway, asked: all, before, heads }: Begun, results: readonly SubmitOutcome[]) {
