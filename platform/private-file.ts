@@ -17,19 +17,7 @@ export async function readIfThere(path: string): Promise<string | undefined> {
  * process dies at, and durable when it resolves. Makes its folder.
  */
 export async function replacePrivately(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const fresh = `${path}.${randomUUID()}`;
-  try {
-    await withFile(await open(fresh, "wx", 0o600), async (file) => {
-      await file.writeFile(text);
-      await file.sync();
-    });
-    await rename(fresh, path);
-  } catch (error) {
-    await rm(fresh, { force: true });
-    throw error;
-  }
-  await withFile(await open(dirname(path), "r"), (folder) => folder.sync());
+  await put(path, text, (fresh) => rename(fresh, path));
 }
 
 /**
@@ -39,6 +27,17 @@ export async function replacePrivately(path: string, text: string): Promise<void
  * @returns whether this one was
  */
 export async function createPrivately(path: string, text: string): Promise<boolean> {
+  try {
+    await put(path, text, (fresh) => link(fresh, path));
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Writes a file of another name, durably, and gives it the name that it is to have. */
+async function put(path: string, text: string, name: (fresh: string) => Promise<void>) {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const fresh = `${path}.${randomUUID()}`;
   try {
@@ -46,15 +45,11 @@ export async function createPrivately(path: string, text: string): Promise<boole
       await file.writeFile(text);
       await file.sync();
     });
-    await link(fresh, path);
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "EEXIST") return false;
-    throw error;
+    await name(fresh);
   } finally {
     await rm(fresh, { force: true });
   }
   await withFile(await open(dirname(path), "r"), (folder) => folder.sync());
-  return true;
 }
 
 async function withFile(file: FileHandle, work: (file: FileHandle) => Promise<void>) {

@@ -14,6 +14,7 @@ import {
   userRefOf,
 } from "../store/store.ts";
 import { ownLog } from "./directory.ts";
+import { nothingPlan } from "./nothing-plan.ts";
 import type { Sender } from "./plan.ts";
 
 /** The most that a device's name may be, bytes of UTF-8. [DEV-9] */
@@ -43,7 +44,7 @@ export function planEndDevice(
   // Ended already: there is nothing to change, and nobody to tell.
   if (device.isEnded) {
     const log = ownLog(tenant, userId);
-    return { kind: "append", log, event: new Uint8Array(0), timelines: [] };
+    return nothingPlan(log, {});
   }
   const told = tellPlan(sender, { deviceId, change: DeviceChange.ENDED, name: "" });
   return { ...told, ends: [deviceRef(deviceId, sender)] };

@@ -22,6 +22,7 @@ import {
   unnumberedLogRefOf,
   userRefOf,
 } from "../store/store.ts";
+import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 
 /** How many devices a user may have in its directory. [SEC-84] */
@@ -91,7 +92,10 @@ export function planPublishDevice(
   const isSameAccount = before !== undefined && sameKeys(before, accountKey);
   const devices = new Map(isSameAccount ? own.directory.devices : []);
   const listed = devices.get(device.deviceId);
-  if (listed !== undefined && isSame(listed, certificate)) return nothingPlan(own);
+  if (listed !== undefined && isSame(listed, certificate)) {
+    // [SEC-99]
+    return nothingPlan(ownLog(sender.tenant, sender.userId), { requires: own.requires });
+  }
   devices.set(device.deviceId, certificate);
   if (devices.size > DIRECTORY_DEVICES_MAX) return refuse(ErrorCode.DIRECTORY_FULL);
   const gone = isSameAccount ? [] : [...own.directory.devices.keys()];
@@ -144,12 +148,6 @@ function refusalOn(requires: OwnDirectory["requires"]): (code: ErrorCode) => Pla
 
 function isSame(one: DeviceCertificate, other: DeviceCertificate): boolean {
   return equalBytes(one.core, other.core) && equalBytes(one.signature, other.signature);
-}
-
-/** Taken, but there is nothing to change, and nobody to tell. [SEC-99] */
-function nothingPlan({ sender, requires }: OwnDirectory): Plan {
-  const log = ownLog(sender.tenant, sender.userId);
-  return { kind: "append", log, event: new Uint8Array(0), timelines: [], requires };
 }
 
 /** The change, told to the user and to those who watch. [SEC-86] */

@@ -47,6 +47,7 @@ import {
   messageLog,
   timelinesOf,
 } from "./conversations.ts";
+import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 
 const TITLE_BYTES_MAX = 256;
@@ -149,11 +150,7 @@ export function planChangeMembers(
   const refused = newcomersRefusal(set.filter(isNew), sender, state, rules);
   if (refused !== undefined) return refuse(refused);
   const left = new Set(removeUserIds);
-  const changed = changedMembers(
-    membership,
-    { set, left },
-    newcomersFrom(conversation, sender, state),
-  );
+  const changed = changedMembers(membership, set, newcomersFrom(conversation, sender, state));
   const members = new Map(
     [...conversation.members, ...changed].filter(([userId]) => !left.has(userId)),
   );
@@ -197,7 +194,8 @@ export function planJoinConversation(
   const conversation = conversationIn(id, document);
   const requires = [{ ref, revision: document.revision }];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
-  if (conversation?.members.has(userId)) return nothingPlan(id, sender, requires);
+  if (conversation?.members.has(userId))
+    return nothingPlan(happeningsLog(tenant, id), { requires });
   const { kind, settings } = conversation?.record ?? {};
   const isOpen = kind !== ConversationKind.DIRECT && settings?.join === JoinRule.OPEN;
   // All have left: whoever came in now would own nothing, and nobody could give it anything.
@@ -338,7 +336,7 @@ export function shownConversation({ id, revision, record, members }: Conversatio
 
 function changedMembers(
   { conversation }: Membership,
-  { set }: { readonly set: readonly Who[]; readonly left: ReadonlySet<string> },
+  set: readonly Who[],
   visibleFrom: number,
 ): ReadonlyMap<string, Member> {
   let { nextOrdinal } = conversation.record;
@@ -391,16 +389,6 @@ function newcomersRefusal(
     if (listed.length >= conversations.conversationsMax) return ErrorCode.CONVERSATIONS_FULL;
   }
   return who.length > conversations.membersMax ? ErrorCode.MEMBERS_FULL : undefined;
-}
-
-/** Taken, but there is nothing to change, and nobody to tell. */
-function nothingPlan(
-  id: string,
-  { tenant }: Sender,
-  requires: readonly DocumentRevision[],
-): AppendPlan {
-  const log = happeningsLog(tenant, id);
-  return { kind: "append", log, event: new Uint8Array(0), timelines: [], requires };
 }
 
 function hasOwner(members: ReadonlyMap<string, Member>): boolean {

@@ -23,6 +23,7 @@ import {
   timelinesOf,
 } from "./conversations.ts";
 import { messageOf, messageReads } from "./entries.ts";
+import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { reactionsRef } from "./read-state.ts";
 
@@ -60,8 +61,7 @@ export function planReact(
   const tallies = talliesIn(document);
   const before = tallies.get(reaction) ?? NO_NUMBERS;
   if (has(before, own.ordinal + 1) === !remove) {
-    const event = new Uint8Array(0);
-    return { kind: "append", log, event, timelines: [], requires, requiresEntries };
+    return nothingPlan(log, { requires, requiresEntries });
   }
   const after = changed(before, own.ordinal + 1, remove);
   if (after.length === 0) tallies.delete(reaction);

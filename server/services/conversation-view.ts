@@ -1,10 +1,11 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { ConversationSchema, MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
 import {
   type ConversationView,
   ConversationViewSchema,
 } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { count, intersection, numbersFrom, union } from "../../protocol/number-set.ts";
+import { shownConversation } from "../operations/members.ts";
 import {
   allMentionsRef,
   mentionsRef,
@@ -33,15 +34,8 @@ export async function viewOf(
 ): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
   const place = await placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
   const { conversation, own, visibleFrom, head } = place;
-  const { kind, settings } = conversation.record;
   const view = create(ConversationViewSchema, {
-    conversation: create(ConversationSchema, {
-      conversationId,
-      kind,
-      revision: BigInt(conversation.revision),
-      memberCount: conversation.members.size,
-      ...(settings && { settings }),
-    }),
+    conversation: shownConversation(conversation),
     role: own.role,
     visibleFrom: BigInt(visibleFrom),
     head: BigInt(head),

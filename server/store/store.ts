@@ -318,7 +318,7 @@ export interface PlannedChanges {
   readonly requiresHeads?: readonly { readonly log: LogRef; readonly head: number }[];
   /** Entries that get another content, and lose theirs for good; what they were is required. */
   readonly replaces?: readonly EntryContent[];
-  /** Documents that get new bytes; their revisions are required. */
+  /** Documents that get new bytes: who relied on what they had requires their revisions. */
   readonly puts?: readonly { readonly ref: DocumentRef; readonly bytes: Uint8Array }[];
   /** Documents that are lists of names and get one more. */
   readonly adds?: readonly NameAddition[];
