@@ -357,6 +357,23 @@ test("[CNV-18] [CNV-19] who recalls, until when, and what is left", async () => 
   assert.equal(await town.does("ann", recall(direct, 1)), DENIED, "nobody is an admin");
 });
 
+test("[CNV-6] [CNV-19] a recall tells nothing of a message to whom came after it", async () => {
+  const town = await Town.of(["ann", "bob", "cyd", "dan", "eve"]);
+  const settings = { history: HistoryVisibility.JOINED };
+  const id = await town.makes("ann", { bob: MEMBER, dan: MEMBER }, { settings });
+  await town.says("bob", id, "before cyd");
+  await town.does("ann", changes(id, { cyd: MEMBER, eve: MEMBER }));
+  await town.says("bob", id, "cyd hears it");
+  const before = (await town.lines("cyd")).length;
+  assert.equal(await town.does("bob", recall(id, 1)), 1);
+  assert.equal((await town.lines("cyd")).length, before, "not even that it was there");
+  for (const user of ["ann", "dan"]) {
+    assert.equal((await town.lines(user)).at(-1), "1 recalled by bob", "however many they are");
+  }
+  assert.equal(await town.does("bob", recall(id, 2)), 2);
+  assert.equal((await town.lines("cyd")).at(-1), "2 recalled by bob");
+});
+
 test("[CNV-25] an edit and a recall at once come to a recall", async () => {
   const town = await Town.of(["ann"]);
   const id = directConversationId("ann", "ann");

@@ -259,7 +259,7 @@ export function planRecallMessage(
   state: PlanningState,
   rules: OperationRules,
 ): Plan {
-  const { conversationId } = operation;
+  const { conversationId, conversationSeq } = operation;
   const membership = membershipOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const found = messageOf(sender, operation, membership, state);
@@ -277,11 +277,13 @@ export function planRecallMessage(
   const event = eventOf({ conversationId, senderUserId, senderDeviceId, recalledByUserId: userId });
   const reactions = reactionsRef(tenant, conversationId, entry.seq);
   const numbers = numbersFrom(entry.seq, entry.seq);
+  // However many they are; and not those to whom it would be news who said something, and when.
+  const readers = readersOf(membership, conversation.members.keys(), conversationSeq);
   return {
     kind: "repeat",
     entry,
     replaces: [{ ...entry, event }],
-    timelines: timelinesOf(tenant, conversation.members.keys()),
+    timelines: timelinesOf(tenant, readers),
     requires,
     requiresEntries,
     puts: [{ ref: reactions, bytes: new Uint8Array(0) }],
