@@ -7,7 +7,7 @@ import { readArguments, readPositionals } from "./arguments.ts";
 import { type Command, type CommandIo, EXIT, UsageError } from "./command.ts";
 import { CONNECTION_HELP, CONNECTION_OPTIONS, connectBy, deviceOf } from "./connection.ts";
 
-import { printable } from "./event-text.ts";
+import { jsonLine, oneLine } from "./event-text.ts";
 import { columns } from "./terminal.ts";
 
 export const devices: Command = {
@@ -89,7 +89,7 @@ async function end(client: Client, deviceId: string, { ownId }: Asked): Promise<
 }
 
 function tell({ io, json }: Asked, told: object, text: string): void {
-  io.stdout.write(json ? `${JSON.stringify(told)}\n` : `${printable(text)}\n`);
+  io.stdout.write(json ? `${jsonLine(told)}\n` : `${oneLine(text)}\n`);
 }
 
 async function list(client: Client, { io, json }: Asked): Promise<void> {
@@ -102,13 +102,13 @@ async function list(client: Client, { io, json }: Asked): Promise<void> {
     ended,
     asking,
   }));
-  for (const row of json ? rows : []) io.stdout.write(`${JSON.stringify(row)}\n`);
+  for (const row of json ? rows : []) io.stdout.write(`${jsonLine(row)}\n`);
   if (json) return;
   const named = rows.map(({ deviceId, name, lastAttachedMs, ended, asking }) => {
     const last = lastAttachedMs === 0 ? "never attached" : timeText(lastAttachedMs);
     const state = ended ? ", ended" : asking ? ", this one" : "";
     const called = name === "" ? "" : `  ${name}`;
-    return [printable(deviceId), printable(`${last}${state}${called}`)] as const;
+    return [oneLine(deviceId), oneLine(`${last}${state}${called}`)] as const;
   });
   io.stdout.write(columns(named));
 }

@@ -34,12 +34,12 @@ export function eventLine(event: ClientEvent): string | undefined {
     case "packet":
       return undefined;
     case "directory":
-      return `-- ${printable(event.userId)} has other devices than before --`;
+      return `-- ${oneLine(event.userId)} has other devices than before --`;
     case "presence-policy":
       return "-- it is shown to others than before when you are there --";
     case "device": {
-      const what = event.change === "ended" ? "was ended" : `is named ${printable(event.name)}`;
-      return `-- your device ${printable(event.deviceId)} ${what} --`;
+      const what = event.change === "ended" ? "was ended" : `is named ${oneLine(event.name)}`;
+      return `-- your device ${oneLine(event.deviceId)} ${what} --`;
     }
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
@@ -72,17 +72,17 @@ export function reactionText({ userId, reaction, removed, conversationSeq }: Rea
 }
 
 export function contentText(content: MessageContent): string {
-  if (typeof content === "string") return printable(content);
+  if (typeof content === "string") return paragraph(content);
   if (content instanceof Uint8Array) return "(binary)";
   if (content.kind === "location") {
     const { latitude, longitude, label } = content;
-    const named = label === undefined ? "" : ` ${printable(label)}`;
+    const named = label === undefined ? "" : ` ${oneLine(label)}`;
     return `(location ${latitude}, ${longitude}${named})`;
   }
   const { shownAs, uri, name, caption } = content;
-  const named = name === undefined ? "" : ` ${printable(name)}`;
-  const said = caption === undefined ? "" : ` ${printable(caption)}`;
-  return `(${shownAs}${named} ${printable(uri)})${said}`;
+  const named = name === undefined ? "" : ` ${oneLine(name)}`;
+  const said = caption === undefined ? "" : ` ${paragraph(caption)}`;
+  return `(${shownAs}${named} ${oneLine(uri)})${said}`;
 }
 
 /** What somebody has changed of a conversation and its members. */
@@ -113,11 +113,32 @@ export function timeOf(committedMs: number): string {
 
 /** In front of what is not said between two users. */
 function roomOf({ conversationId }: { readonly conversationId: string }): string {
-  return directUsers(conversationId) === undefined ? `${printable(conversationId)} ` : "";
+  return directUsers(conversationId) === undefined ? `${oneLine(conversationId)} ` : "";
 }
 
-/** Text of others, without what moves the cursor. */
-export function printable(text: string): string {
+/**
+ * Text of others, which may have several lines. None of them looks like one of ours: whoever writes
+ * "ok\n-- verified --" says all of it itself.
+ */
+export function paragraph(text: string): string {
+  return printable(text).replaceAll("\n", "\n  | ");
+}
+
+/**
+ * What moves the cursor, and what turns the direction of the text around it (UAX #9), so that a
+ * name or a line reads otherwise than it is.
+ */
+const MISLEADING =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\u00b7");
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Text of others, without what misleads a terminal or who reads it. */
+function printable(text: string): string {
+  return text.replace(MISLEADING, "\u00b7");
+}
+
+/** One line of JSON. What misleads is escaped in it: somebody may look at it in a terminal. */
+export function jsonLine(value: unknown): string {
+  const escaped = (one: string) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(MISLEADING, escaped);
 }

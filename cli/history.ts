@@ -7,7 +7,7 @@ import { readArguments, readPositionals } from "./arguments.ts";
 import { ASKING_HELP, asking } from "./asking.ts";
 import { type Command, type CommandIo, EXIT, UsageError } from "./command.ts";
 import { CONNECTION_OPTIONS } from "./connection.ts";
-import { seenText } from "./event-text.ts";
+import { jsonLine, seenText } from "./event-text.ts";
 import { listedRooms } from "./room-lines.ts";
 import { jsonEvent } from "./tail.ts";
 
@@ -51,7 +51,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
     return await newest(client, { conversationId, before, count });
   });
   for (const message of messages) {
-    io.stdout.write(`${values.json ? JSON.stringify(jsonMessage(message)) : seenText(message)}\n`);
+    io.stdout.write(`${values.json ? jsonLine(jsonMessage(message)) : seenText(message)}\n`);
   }
   return EXIT.done;
 }

@@ -2,6 +2,7 @@ import { readArguments, readPositionals } from "./arguments.ts";
 import { ASKING_HELP, asking } from "./asking.ts";
 import { type Command, type CommandIo, EXIT } from "./command.ts";
 import { CONNECTION_OPTIONS } from "./connection.ts";
+import { jsonLine } from "./event-text.ts";
 import { listedRooms, roomText } from "./room-lines.ts";
 
 export const rooms: Command = {
@@ -33,7 +34,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const listed = await asking(values, listedRooms);
   const wanted = listed.filter(({ unreadCount }) => unreadCount > 0 || !values.unread);
   for (const line of wanted) {
-    io.stdout.write(`${values.json ? JSON.stringify(line) : roomText(line).trimStart()}\n`);
+    io.stdout.write(`${values.json ? jsonLine(line) : roomText(line).trimStart()}\n`);
   }
   return EXIT.done;
 }

@@ -15,7 +15,7 @@ import { errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import type { ChatScreen } from "./chat-screen.ts";
 import { errorLine, UsageError } from "./command.ts";
-import { eventLine, printable } from "./event-text.ts";
+import { eventLine, oneLine, paragraph } from "./event-text.ts";
 
 /** How often it is looked whether the other user has a device by now. */
 const LOOK_MS = 2_000;
@@ -189,7 +189,7 @@ export class Talk {
       case "secure-message": {
         const { chat, content, lifetimeS } = event;
         const time = new Date(event.sentMs).toTimeString().slice(0, 8);
-        const text = typeof content === "string" ? printable(content) : "(binary)";
+        const text = typeof content === "string" ? paragraph(content) : "(binary)";
         const ends = lifetimeS === 0 ? "" : ` (for ${lifetimeS} s)`;
         return this.#screen.print(`${time} ${chat.peer.userId}: ${text}${ends}`);
       }
@@ -202,7 +202,7 @@ export class Talk {
         return this.#screen.print("-- the time of a message above is over --");
       case "secure-refused": {
         const { from, code } = event;
-        const who = `${printable(from.userId)}/${printable(from.deviceId)}`;
+        const who = `${oneLine(from.userId)}/${oneLine(from.deviceId)}`;
         return this.#screen.print(`-- a packet of ${who} was not taken: ${nameOf(code)} --`);
       }
       default: {

@@ -2,7 +2,7 @@ import type { ClientEvent } from "../client/events.ts";
 import { readArguments, readPositionals } from "./arguments.ts";
 import { type Command, type CommandIo, EXIT, UsageError } from "./command.ts";
 import { CONNECTION_HELP, CONNECTION_OPTIONS, connectBy } from "./connection.ts";
-import { eventLine } from "./event-text.ts";
+import { eventLine, jsonLine } from "./event-text.ts";
 
 export const tail: Command = {
   name: "tail",
@@ -42,7 +42,7 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   process.once("SIGTERM", stop);
   let count = 0;
   for await (const event of client.events()) {
-    const line = values.json ? JSON.stringify(jsonEvent(event)) : eventLine(event);
+    const line = values.json ? jsonLine(jsonEvent(event)) : eventLine(event);
     if (event.kind === "packet" || line === undefined) continue;
     io.stdout.write(`${line}\n`);
     count += 1;

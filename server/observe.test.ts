@@ -82,6 +82,17 @@ describe("createLog", () => {
     assert.match(JSON.stringify(shown), /deeper/);
   });
 
+  test("shows nobody's terminal what would move it, in either format", () => {
+    const agent = "a\u009b31m\u0085\u007f\u202eb\u2066\u2028\u001b[1m\r\nFAKE";
+    for (const format of ["json", "text"] as const) {
+      const { log, text } = capture({ format });
+      log.warn("session.closed", { agent, err: new Error(agent) });
+      const line = text();
+      assert.doesNotMatch(line.trimEnd(), /\p{Cc}|\p{Bidi_Control}|[\u2028\u2029]/u, format);
+      if (format === "json") assert.equal(JSON.parse(line).agent, agent);
+    }
+  });
+
   test("as text is one line too, with what a peer said escaped", () => {
     const { log, text } = capture({ format: "text" });
     log.warn("session.closed", { link: "tcp", agent: "a\u001b[31m\nb", count: 2, user: "alice" });

@@ -36,7 +36,8 @@ export function createLog({ level, format, destination = process.stderr }: LogOp
   // An error is data like any other; left alone, the library adds its text again as a message.
   const asData = { errorKey: "", serializers: { err: (err: unknown) => err } };
   const timestamp = stdTimeFunctions.isoTime;
-  const stream = format === "json" ? destination : textLines(destination);
+  const shown = visible(destination);
+  const stream = format === "json" ? shown : textLines(shown);
   const logger = pino({ level, base: null, timestamp, formatters, ...asData }, stream);
   return {
     debug: (at, data) => logger.debug({ at, ...data }),
@@ -124,8 +125,21 @@ function errorData(error: Error): object {
   return { name, code, message, stack, cause };
 }
 
+interface Lines {
+  write(line: string): void;
+}
+
+/** What JSON leaves as it is, and a terminal obeys: C1 controls and directions of text. */
+const UNESCAPED = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Escapes what a peer said to deceive whoever looks at the log: it is in JSON strings only. */
+function visible(destination: NodeJS.WritableStream): Lines {
+  const escaped = (one: string) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return { write: (line) => void destination.write(line.replace(UNESCAPED, escaped)) };
+}
+
 /** Turns each JSON line into `time level at name=value …`. What a peer said stays escaped. */
-function textLines(destination: NodeJS.WritableStream): { write(line: string): void } {
+function textLines(destination: Lines): Lines {
   const plain = /^[\w.:@+/-]+$/;
   const shown = (value: unknown) =>
     typeof value === "string" && plain.test(value) ? value : JSON.stringify(value);

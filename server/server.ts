@@ -28,7 +28,7 @@ import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { conversations } from "./services/conversations.ts";
-import { devices } from "./services/devices.ts";
+import { devices, endedIn } from "./services/devices.ts";
 import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { membershipsIn } from "./services/memberships.ts";
@@ -197,7 +197,7 @@ function listenerRulesOf(config: Config) {
 /** What calls over HTTP need of what sessions have. [SVC-6] */
 function httpCallsOf(
   config: Config,
-  { services, authenticator, observer }: DriverContext,
+  { services, authenticator, observer, store }: DriverContext,
   originRule: OriginRule,
 ): HttpCallOptions {
   const { handshakeMs, frameMs, frameBytes } = config.limits;
@@ -205,6 +205,7 @@ function httpCallsOf(
     services,
     authenticator,
     isOpen: isOpen(config),
+    isEnded: endedIn(store),
     isTaken: (from) => takesClear(config, from),
     originRule,
     corsOrigin: config.corsOrigin,

@@ -221,7 +221,14 @@ export class Model {
     message.edits = 0;
     message.editedMs = 0;
     message.recalledBy = by.userId;
-    this.#tell(place.conversation.members.keys(), { message }, by);
+    const told = [...place.conversation.members].filter(
+      ([, { visibleFrom }]) => visibleFrom <= message.seq,
+    );
+    this.#tell(
+      told.map(([userId]) => userId),
+      { message },
+      by,
+    );
     return message.seq;
   }
 

@@ -7,12 +7,20 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     title: "[CNV-19] tells of a recall, and leaves the content where it is",
     file: "server/operations/messages.ts",
     find:
-      "    entry,\n    replaces: [{ ...entry, event }],\n    timelines: timelinesOf(tenant, " +
-      "conversation.members.keys()),",
+      "    replaces: [{ ...entry, event }],\n    timelines: timelinesOf(tenant, readers),\n" +
+      "    requires,\n    requiresEntries,\n    puts",
     replace:
-      "    entry,\n    replaces: [],\n    timelines: timelinesOf(tenant, " +
-      "conversation.members.keys()),",
+      "    replaces: [],\n    timelines: timelinesOf(tenant, readers),\n" +
+      "    requires,\n    requiresEntries,\n    puts",
     killedBy: "conversations-recall",
+  },
+  {
+    name: "conversations-recall-told-newcomers",
+    title: "[CNV-6] [CNV-19] tells newcomers of a recall what they may not read",
+    file: "server/operations/messages.ts",
+    find: "readersOf(membership, conversation.members.keys(), conversationSeq);",
+    replace: "[...conversation.members.keys()];",
+    killedBy: "conversations-model",
   },
   {
     name: "conversations-recall-after-edit",

@@ -10,6 +10,7 @@ import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { Code, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { endDevice } from "../../client/operations.ts";
 import { ConversationsService } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
@@ -62,6 +63,22 @@ describe("[SVC-7] tokens over HTTP", () => {
     const tablet = { ...token, "posthorn-device": "tablet" };
     assert.deepEqual(await refusalOf(listWith(tablet)), foreign);
     await listWith({ ...token, "posthorn-device": "phone" });
+  });
+
+  test("[DEV-5] [SVC-7] do not outlive the device that they are of", async () => {
+    const lost = await scene.clientOf("lea");
+    const deviceId = "tcp-clear";
+    const token = bearer(await scene.tokenOf("lea", 60_000, deviceId));
+    const asLost = { ...token, "posthorn-device": deviceId };
+    await listWith(asLost);
+    // Its own end reaches it before or behind the result. [DEV-3]
+    await lost.submit(endDevice(deviceId)).catch(() => {});
+    const ended = { code: ErrorCode.DEVICE_ENDED, status: Code.PermissionDenied };
+    for (const way of HTTP_WAYS) {
+      const asked = createClient(KeyDirectoryService, way.transportWith(scene, asLost));
+      assert.deepEqual(await refusalOf(asked.listDevices({ userId: "ann" })), ended, way.name);
+    }
+    await listWith({ ...bearer(await scene.tokenOf("lea")), "posthorn-device": "other" });
   });
 
   test("[RPC-8] are not overruled by what a request says besides", async () => {

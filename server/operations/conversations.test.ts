@@ -9,6 +9,8 @@ import {
 import { AttachmentKind, ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
 import { directConversationId, isConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
+import { namesIn } from "../store/documents.ts";
+import { directsRef } from "./conversations.ts";
 import { mentionsRef, readRef, recalledRef } from "./read-state.ts";
 import { type OperationKind, type Settings, SMALL_RULES, Town } from "./testdata/town.ts";
 
@@ -357,6 +359,23 @@ test("[CNV-18] [CNV-19] who recalls, until when, and what is left", async () => 
   assert.equal(await town.does("ann", recall(direct, 1)), DENIED, "nobody is an admin");
 });
 
+test("[CNV-6] [CNV-19] a recall tells nothing of a message to whom came after it", async () => {
+  const town = await Town.of(["ann", "bob", "cyd", "dan", "eve"]);
+  const settings = { history: HistoryVisibility.JOINED };
+  const id = await town.makes("ann", { bob: MEMBER, dan: MEMBER }, { settings });
+  await town.says("bob", id, "before cyd");
+  await town.does("ann", changes(id, { cyd: MEMBER, eve: MEMBER }));
+  await town.says("bob", id, "cyd hears it");
+  const before = (await town.lines("cyd")).length;
+  assert.equal(await town.does("bob", recall(id, 1)), 1);
+  assert.equal((await town.lines("cyd")).length, before, "not even that it was there");
+  for (const user of ["ann", "dan"]) {
+    assert.equal((await town.lines(user)).at(-1), "1 recalled by bob", "however many they are");
+  }
+  assert.equal(await town.does("bob", recall(id, 2)), 2);
+  assert.equal((await town.lines("cyd")).at(-1), "2 recalled by bob");
+});
+
 test("[CNV-25] an edit and a recall at once come to a recall", async () => {
   const town = await Town.of(["ann"]);
   const id = directConversationId("ann", "ann");
@@ -552,3 +571,30 @@ test("[CNV-48] [CNV-49] settings change from one revision to the next", async ()
   assert.ok((await town.lines("bob")).includes("ann: eve=1"), "an admin");
   assert.ok(!(await town.lines("dan")).includes("ann: eve=1"), "one of many");
 });
+
+test("[CNV-16] however many talk to somebody, those written in last are listed", async () => {
+  const others = Array.from({ length: 2_100 }, (_, index) => `u${index + 1}`);
+  const town = await Town.of(["ann", "bob", ...others]);
+  const direct = (userId: string) => directConversationId("ann", userId);
+  const listed = () => namesIn(town.store.disk.document(directsRef("acme", "ann")));
+  const written: string[] = [];
+  const says = async (by: string, to: string, id: string) => {
+    await town.does(by, { case: "sendDirect", value: { toUserId: to, content: text("hello") } });
+    written.push(id);
+  };
+  await says("bob", "ann", direct("bob"));
+  for (const [index, other] of others.entries()) {
+    await says(other, "ann", direct(other));
+    if (index % 700 === 699) await says("ann", "bob", direct("bob"));
+    if (index % 150 !== 149) continue;
+    const names = new Set(listed());
+    const missing = lastOf(written, 1_000).filter((id) => !names.has(id));
+    assert.deepEqual(missing, [], `after ${index + 1}`);
+  }
+  assert.ok(listed().length <= 2_000);
+});
+
+/** The last distinct ones of a list. */
+function lastOf(names: readonly string[], count: number): readonly string[] {
+  return [...new Set([...names].reverse())].slice(0, count);
+}

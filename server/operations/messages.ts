@@ -17,17 +17,18 @@ import type {
 import { directConversationId, directUsers } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { numbersFrom } from "../../protocol/number-set.ts";
+import { documentsIn, namesIn } from "../store/documents.ts";
 import type {
   NameAddition,
   Plan,
   PlanningReads,
   PlanningState,
   RefusePlan,
+  StoredDocument,
 } from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import {
   directsRef,
-  headReads,
   joinedReads,
   type Membership,
   mayWrite,
@@ -49,10 +50,11 @@ import type { OperationRules, Sender } from "./plan.ts";
 import { contactListing, contactsRef } from "./presence.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
 
-/** Direct conversations that a user's list holds: the least lately written in goes first. */
-const DIRECTS_MAX = 1_000;
-/** The list is looked at again with every so many messages. */
-const DIRECTS_RENEWED_EVERY = 64;
+/**
+ * Direct conversations that a user's list holds: twice those that it has to. What is written in
+ * moves to its end only from the older half, and so is never behind more than those. [CNV-16]
+ */
+const DIRECTS_MAX = 2_000;
 
 export function sendDirectReads(operation: SendDirect, sender: Sender): PlanningReads {
   if (!USER_ID_PATTERN.test(operation.toUserId)) return { users: [] };
@@ -83,17 +85,18 @@ function asSendMessage({ toUserId, content }: SendDirect, { userId }: Sender): S
 
 export function sendMessageReads(operation: Sent, sender: Sender): PlanningReads {
   const { conversationId, reference } = operation;
-  const documents = isDirectOf(sender, conversationId)
-    ? [contactsRef(sender.tenant, sender.userId)]
-    : [];
-  const reads = [
-    membershipReads(sender, conversationId),
-    headReads(sender, conversationId),
-    { users: [], documents },
-  ];
+  const reads = [membershipReads(sender, conversationId), directReads(sender, conversationId)];
   if (reference === undefined) return joinedReads(...reads);
   const named = { conversationId, conversationSeq: reference.conversationSeq };
   return joinedReads(...reads, messageReads(sender, named));
+}
+
+/** What a message between two users may have to be listed in. */
+function directReads({ tenant, userId }: Sender, conversationId: string): PlanningReads {
+  const users = directUsers(conversationId);
+  if (users?.includes(userId) !== true) return { users: [] };
+  const lists = [...new Set(users)].map((one) => directsRef(tenant, one));
+  return { users: [], documents: [contactsRef(tenant, userId), ...lists] };
 }
 
 /** A message into a conversation. [CNV-10] to [CNV-16] */
@@ -176,24 +179,29 @@ function told(
   return members.size <= conversations.fanOutMembersMax ? members.keys() : some;
 }
 
-/** A direct conversation is in both users' lists as soon as something was said in it. */
+/** A direct conversation is in both users' lists as soon as something was said in it. [CNV-16] */
 function directListings(
   { tenant }: Sender,
   conversationId: string,
-  { heads }: PlanningState,
+  { documents }: PlanningState,
 ): readonly NameAddition[] {
-  const head = heads.get(messageLog(tenant, conversationId)) ?? 0;
-  if (head % DIRECTS_RENEWED_EVERY !== 0) return [];
-  const users = new Set(directUsers(conversationId));
-  return [...users].map((userId) => ({
-    ref: directsRef(tenant, userId),
-    name: conversationId,
-    countMax: DIRECTS_MAX,
-  }));
+  const read = documentsIn(documents);
+  const lists = [...new Set(directUsers(conversationId))].map((one) => directsRef(tenant, one));
+  return lists
+    .filter((ref) => !lateIn(read(ref)).has(conversationId))
+    .map((ref) => ({ ref, name: conversationId, countMax: DIRECTS_MAX }));
 }
 
-function isDirectOf({ userId }: Sender, conversationId: string): boolean {
-  return directUsers(conversationId)?.includes(userId) ?? false;
+/** Read once for as long as its bytes are held: every message asks for it. */
+const LATE = new WeakMap<StoredDocument, ReadonlySet<string>>();
+
+/** The newer half of a list: what a list would not put at its end again. */
+function lateIn(document: StoredDocument): ReadonlySet<string> {
+  const known = LATE.get(document);
+  if (known !== undefined) return known;
+  const late = new Set(namesIn(document).slice(-DIRECTS_MAX / 2));
+  LATE.set(document, late);
+  return late;
 }
 
 function contactListings(
@@ -259,7 +267,7 @@ export function planRecallMessage(
   state: PlanningState,
   rules: OperationRules,
 ): Plan {
-  const { conversationId } = operation;
+  const { conversationId, conversationSeq } = operation;
   const membership = membershipOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const found = messageOf(sender, operation, membership, state);
@@ -277,11 +285,13 @@ export function planRecallMessage(
   const event = eventOf({ conversationId, senderUserId, senderDeviceId, recalledByUserId: userId });
   const reactions = reactionsRef(tenant, conversationId, entry.seq);
   const numbers = numbersFrom(entry.seq, entry.seq);
+  // However many they are; and not those to whom it would be news who said something, and when.
+  const readers = readersOf(membership, conversation.members.keys(), conversationSeq);
   return {
     kind: "repeat",
     entry,
     replaces: [{ ...entry, event }],
-    timelines: timelinesOf(tenant, conversation.members.keys()),
+    timelines: timelinesOf(tenant, readers),
     requires,
     requiresEntries,
     puts: [{ ref: reactions, bytes: new Uint8Array(0) }],

@@ -47,6 +47,7 @@ const options: HttpCallOptions = {
         : { kind: "refused", code: ErrorCode.TOKEN_MALFORMED, requirement: "", detail: "" },
   },
   isOpen: false,
+  isEnded: async () => false,
   isTaken: () => true,
   originRule: anyOrigin,
   corsOrigin: "*",

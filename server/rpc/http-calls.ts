@@ -4,6 +4,7 @@ import { TLSSocket } from "node:tls";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { OriginRule } from "../links/origin.ts";
 import { readBody } from "../links/request-body.ts";
+import type { Caller } from "../services/access.ts";
 import { CallRefused, type ServedMethod, type Services } from "../services/service.ts";
 import { type CallerRules, callerOf } from "./caller.ts";
 import {
@@ -24,6 +25,8 @@ export const HTTP_CALLS_MAX = 100;
 
 export interface HttpCallOptions extends CallerRules {
   readonly services: Services;
+  /** Whether the caller's device was ended: a token may well outlive it. [DEV-5] */
+  readonly isEnded: (caller: Caller) => Promise<boolean>;
   /** Whether a connection may carry calls, by where it is from. [SVC-8] */
   readonly isTaken: (from: { readonly peer: string; readonly isTls: boolean }) => boolean;
   readonly originRule: OriginRule;
@@ -138,10 +141,21 @@ async function responseTo(
   const { method } = served;
   const message = requestIn(method.input, form, body);
   if (message === undefined) throw new CallRefused(ErrorCode.CALL_MALFORMED);
-  const answered = await within(Math.min(timeoutMs, options.callMs), served.ask(message, caller));
+  const answering = askFor(caller, options, () => served.ask(message, caller));
+  const answered = await within(Math.min(timeoutMs, options.callMs), answering);
   const bytes = encodeResponse(method, form, answered, options.responseBytesMax);
   if (bytes === undefined) throw new CallRefused(ErrorCode.CALL_FAILED);
   return bytes;
+}
+
+/** Looks at the device last of all, as its body may come slowly. @throws CallRefused [DEV-5] */
+async function askFor<Answer>(
+  caller: Caller,
+  { isEnded }: HttpCallOptions,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  if (await isEnded(caller)) throw new CallRefused(ErrorCode.DEVICE_ENDED);
+  return await ask();
 }
 
 /** @throws CallRefused where calls from there are not taken [SVC-8] [AUT-6] */

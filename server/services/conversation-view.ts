@@ -17,7 +17,7 @@ import { numbersIn } from "../store/documents.ts";
 import type { DocumentRef, Store } from "../store/store.ts";
 import type { Caller } from "./access.ts";
 import { lastMessage } from "./history.ts";
-import { type Place, placeIn } from "./place.ts";
+import { type Place, placeIn, staysIn } from "./place.ts";
 
 const ROLES = [MemberRole.READER, MemberRole.MEMBER, MemberRole.ADMIN, MemberRole.OWNER];
 
@@ -43,6 +43,7 @@ export async function viewOf(
   });
   const bytes = sizeOf(view);
   const last = await lastMessage(store, place);
+  await staysIn(store, caller, place);
   if (last === undefined) return { view, bytes };
   view.lastMessage = last;
   const wholeBytes = sizeOf(view);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import {
   ConversationKind,
+  HistoryVisibility,
   MemberRole,
   MemberSchema,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
@@ -128,4 +129,24 @@ test("[SVC-18] [CNV-34] nobody is told who has read where members are not", asyn
       new CallRefused(ErrorCode.NOT_PERMITTED),
     );
   }
+});
+
+test("[SVC-18] [CNV-6] nobody has read a message from before its time", async () => {
+  const town = await Town.of(["ann", "bob", "cyd"]);
+  const settings = { history: HistoryVisibility.JOINED };
+  const id = await town.makes("ann", { bob: MEMBER }, { settings });
+  await town.says("ann", id, "before cyd");
+  const set = [create(MemberSchema, { userId: "cyd", role: MEMBER })];
+  await town.does("ann", { case: "changeMembers", value: { conversationId: id, set } });
+  const read = encodeNumberSet(numbersFrom(1, 1));
+  for (const user of ["bob", "cyd"]) {
+    assert.equal(await town.does(user, { case: "mark", value: { conversationId: id, read } }), 0);
+  }
+  const request = create(ListReadersRequestSchema, { conversationId: id, conversationSeq: 1n });
+  const { readers } = await servedBy(town).listReaders(request, callerOf("ann"));
+  const bitmap = decodeReadBitmap(readers as Uint8Array) ?? assert.fail("no bitmap");
+  assert.deepEqual(
+    [0, 1, 2].map((ordinal) => hasRead(bitmap, ordinal)),
+    [true, true, false],
+  );
 });

@@ -123,7 +123,9 @@ async function readersOf(
   ]);
   const { documents } = await store.loadForPlanning({ users: [], documents: refs });
   const read = documentsIn(documents);
-  return record.members.filter(({ userId }) => {
+  return record.members.filter(({ userId, visibleFrom }) => {
+    // Who says so of what it may not read, says nothing. [CNV-6]
+    if (visibleFrom > seq) return false;
     const hides = preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden;
     return (
       (userId === callerId || !hides) && has(numbersIn(read(readRef(tenant, id, userId))), seq)

@@ -2,6 +2,7 @@ import type { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { deviceNameRef } from "../operations/devices.ts";
 import { documentsIn } from "../store/documents.ts";
 import { type Store, userRefOf } from "../store/store.ts";
+import type { Caller } from "./access.ts";
 import type { Implementation } from "./service.ts";
 
 /** Answers which devices the caller has. [DEV-10] */
@@ -25,5 +26,15 @@ export function devices(store: Store): Implementation<typeof DevicesService> {
         })),
       };
     },
+  };
+}
+
+/** Says whether the device that a caller names was ended, by what was committed last. */
+export function endedIn(store: Pick<Store, "loadForPlanning">) {
+  return async ({ tenant, userId, deviceId }: Caller): Promise<boolean> => {
+    if (deviceId === "") return false;
+    const ref = { user: userRefOf(tenant, userId), deviceId };
+    const { devices = [] } = await store.loadForPlanning({ users: [], devices: [ref] });
+    return devices.some(({ isEnded }) => isEnded);
   };
 }

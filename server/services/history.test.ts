@@ -11,6 +11,7 @@ import {
 } from "../../gen/posthorn/v1/history_pb.ts";
 import { SMALL_RULES, Town } from "../operations/testdata/town.ts";
 import type { Store } from "../store/store.ts";
+import { viewOf } from "./conversation-view.ts";
 import { history } from "./history.ts";
 import { CallRefused } from "./service.ts";
 
@@ -21,6 +22,11 @@ const LIMITS = { frameBytes: 16 * 1024 + 900 };
 
 const numbers = (entries: readonly { readonly conversationSeq?: bigint }[] = []) =>
   entries.map(({ conversationSeq }) => Number(conversationSeq));
+
+const lettingIn = (conversationId: string) => {
+  const set = [{ userId: "bob", role: MEMBER }];
+  return { case: "changeMembers", value: { conversationId, set } } as const;
+};
 
 /** ann and bob, and a group in which something was said at times. */
 async function said(texts: readonly string[], times: readonly number[] = []) {
@@ -124,21 +130,46 @@ test("[SVC-14] the first message of a time is found in any log", async () => {
 test("[SVC-11] what is committed after the caller has left is in no answer", async () => {
   const { town, id } = await said(["one", "two"]);
   const bob = { ...ANN, userId: "bob" };
+  let isComing = false;
+  /** Bob is put out, and perhaps let in again, between the two reads of an answer. */
   const leaving: Pick<Store, "loadForPlanning" | "loadLog"> = {
     loadForPlanning: (reads) => town.store.loadForPlanning(reads),
     loadLog: async (...asked) => {
       const value = { conversationId: id, set: [], removeUserIds: ["bob"] };
       await town.does("ann", { case: "changeMembers", value });
+      const content = { kind: { case: "text" as const, value: "edited now that bob is gone" } };
+      const edit = { conversationId: id, conversationSeq: 1n, content };
+      await town.does("ann", { case: "editMessage", value: edit });
       await town.says("ann", id, "now that bob is gone");
+      if (isComing) await town.does("ann", lettingIn(id));
       return await town.store.loadLog(...asked);
     },
   };
-  const request = create(ListMessagesRequestSchema, { conversationId: id });
-  const page = await history(leaving, LIMITS).listMessages(request, bob);
-  assert.deepEqual([numbers(page.entries), page.head], [[1, 2], 2n]);
-  await assert.rejects(
-    history(town.store, LIMITS).listMessages(request, bob),
-    new CallRefused(ErrorCode.CONVERSATION_UNKNOWN),
-  );
+  const asked = { conversationId: id, conversationSeq: 1n, fromMs: 0n };
+  const late = history(leaving, LIMITS);
+  const answers = [
+    () => late.listMessages(create(ListMessagesRequestSchema, asked), bob),
+    () => late.listMessagesAround(create(ListMessagesAroundRequestSchema, asked), bob),
+    () => late.findMessageByDate(create(FindMessageByDateRequestSchema, asked), bob),
+    () => viewOf(leaving, bob, id, LIMITS.frameBytes),
+  ];
+  const refused = new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
+  for (isComing of [false, true]) {
+    for (const answer of answers) {
+      await town.does("ann", lettingIn(id));
+      await assert.rejects(answer, refused);
+    }
+  }
+  const others: Pick<Store, "loadForPlanning" | "loadLog"> = {
+    loadForPlanning: (reads) => town.store.loadForPlanning(reads),
+    loadLog: async (...range) => {
+      const value = { conversationId: id, set: [{ userId: "ann", role: MemberRole.OWNER }] };
+      assert.equal(await town.does("ann", { case: "changeMembers", value }), 0);
+      return await town.store.loadLog(...range);
+    },
+  };
+  const request = create(ListMessagesRequestSchema, asked);
+  const page = await history(others, LIMITS).listMessages(request, bob);
+  assert.ok(numbers(page.entries).length > 0, "whoever stays is answered");
   assert.ok(SMALL_RULES.frameBytes > LIMITS.frameBytes);
 });

@@ -6,7 +6,7 @@ import {
 } from "../../gen/posthorn/v1/history_pb.ts";
 import { messageIn } from "../operations/entries.ts";
 import type { LogPage, LogRange, Store } from "../store/store.ts";
-import { type Place, pageBytesMax, pageCount, placeIn, visibleSeq } from "./place.ts";
+import { type Place, pageBytesMax, pageCount, placeIn, staysIn, visibleSeq } from "./place.ts";
 import type { Implementation } from "./service.ts";
 
 const PAGE_COUNT = { usual: 50, most: 200 };
@@ -31,6 +31,7 @@ export function history(
       };
       const range = rangeOf(request.position, place);
       const { entries } = await store.loadLog(log, range, limit);
+      await staysIn(store, caller, place);
       const [first, last] = [entries[0]?.seq ?? 0, entries.at(-1)?.seq ?? 0];
       const next = range.fromEnd ? nextBefore(first, visibleFrom) : nextAfter(last, head);
       return { entries: told(entries), next: BigInt(next), head: BigInt(head) };
@@ -41,6 +42,7 @@ export function history(
       const seq = visibleSeq(place, request.conversationSeq);
       const count = pageCount(request.countMax, AROUND_COUNT.usual, AROUND_COUNT.most);
       const { below, above } = await around(store, place, { seq, count, bytesMax });
+      await staysIn(store, caller, place);
       return {
         entries: told([...below, ...above]),
         nextBefore: BigInt(nextBefore(below[0]?.seq ?? 0, place.visibleFrom)),
@@ -52,6 +54,7 @@ export function history(
     findMessageByDate: async (request, caller) => {
       const place = await placeIn(store, caller, request.conversationId);
       const entry = await firstSince(store, place, Number(request.fromMs));
+      await staysIn(store, caller, place);
       return entry === undefined ? {} : { entry };
     },
   };

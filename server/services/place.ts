@@ -47,6 +47,27 @@ export async function placeIn(
   return { conversation, own, visibleFrom: Number(own.visibleFrom), head, log, document };
 }
 
+/**
+ * That the caller has stayed where its place was, until now: what was read meanwhile was there for
+ * it to read. Messages are edited under numbers that they had before. [SVC-11]
+ *
+ * @throws CallRefused CONVERSATION_UNKNOWN
+ */
+export async function staysIn(
+  store: Pick<Store, "loadForPlanning">,
+  { tenant, userId }: Caller,
+  { conversation, own }: Place,
+): Promise<void> {
+  const { id, revision } = conversation;
+  const ref = conversationRef(tenant, id);
+  const { documents } = await store.loadForPlanning({ users: [], documents: [ref] });
+  const now = conversationIn(id, documentsIn(documents)(ref));
+  if (now?.revision === revision) return;
+  // Who comes again is another member. [CNV-7]
+  if (now?.members.get(userId)?.ordinal === own.ordinal) return;
+  throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
+}
+
 /** The number of a message that the caller may read. @throws CallRefused MESSAGE_UNKNOWN */
 export function visibleSeq({ visibleFrom, head }: Place, conversationSeq: bigint): number {
   const seq = Number(conversationSeq);
