@@ -42,8 +42,8 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     name: "conversations-recall-keeps-reactions",
     title: "[CNV-19] keeps the reactions to what was recalled",
     file: "server/operations/messages.ts",
-    find: "puts: [{ ref: reactions, bytes: new Uint8Array(0) }],",
-    replace: "puts: reactions === undefined ? [] : [],",
+    find: "const noted = [reactionsRef, todoRef].map(",
+    replace: "const noted = [todoRef].map(",
     killedBy: "conversations-model",
   },
   {

@@ -48,6 +48,7 @@ import {
 import type { OperationRules, Sender } from "./plan.ts";
 import { contactListing, contactsRef } from "./presence.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
+import { todoRef } from "./todos.ts";
 
 /** Direct conversations that a user's list holds: the least lately written in goes first. */
 const DIRECTS_MAX = 1_000;
@@ -163,7 +164,7 @@ function referredTo(
   return messageOf(sender, named, membership, state);
 }
 
-function isReference({ kind }: Reference): boolean {
+export function isReference({ kind }: Reference): boolean {
   return kind >= ReferenceKind.REPLY && kind <= ReferenceKind.COMMENT;
 }
 
@@ -275,7 +276,7 @@ export function planRecallMessage(
   const { tenant, userId } = sender;
   const { senderUserId, senderDeviceId } = message;
   const event = eventOf({ conversationId, senderUserId, senderDeviceId, recalledByUserId: userId });
-  const reactions = reactionsRef(tenant, conversationId, entry.seq);
+  const noted = [reactionsRef, todoRef].map((refOf) => refOf(tenant, conversationId, entry.seq));
   const numbers = numbersFrom(entry.seq, entry.seq);
   return {
     kind: "repeat",
@@ -284,7 +285,7 @@ export function planRecallMessage(
     timelines: timelinesOf(tenant, conversation.members.keys()),
     requires,
     requiresEntries,
-    puts: [{ ref: reactions, bytes: new Uint8Array(0) }],
+    puts: noted.map((ref) => ({ ref, bytes: new Uint8Array(0) })),
     marks: [{ ref: recalledRef(tenant, conversationId), numbers }],
   };
 }
