@@ -29,6 +29,7 @@ import {
   type DeviceRef,
   type Plan,
   type PlannedSubmit,
+  type PlanningState,
   type Store,
   StoreError,
   userRefOf,
@@ -83,8 +84,8 @@ export interface DriverContext {
 }
 
 /**
- * A plan's precondition fails when somebody changed a document between reading and committing. Only
- * a user's own devices change its directory, at most as many as submit at once.
+ * A plan's precondition fails when somebody changed a document between reading and committing. A
+ * store that plans anew within the commit needs one attempt, however much others commit. [CNV-88]
  */
 const PLANNING_ATTEMPTS_MAX = 32;
 
@@ -386,16 +387,21 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     const digests = submits.map((submit) => crc32(submit.operation));
     const reads = readsOf(decoded, sender, rules);
     let planned: readonly PlannedSubmit[] = [];
+    const plan = (state: PlanningState, fresh: readonly unknown[] = submits) => {
+      const first = submits.length - fresh.length;
+      const plans = planOperations(decoded.slice(first), sender, state, rules);
+      planned = submits.slice(first).map(({ seq }, index) => ({
+        seq,
+        digest: digests[first + index] as number,
+        plan: plans[index] as Plan,
+      }));
+      return planned;
+    };
     let outcome: CommitOutcome = { kind: "stale" };
     for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
       const state = await store.loadForPlanning(reads);
-      const plans = planOperations(decoded, sender, state, rules);
-      planned = submits.map(({ seq }, index) => ({
-        seq,
-        digest: digests[index] as number,
-        plan: plans[index] as Plan,
-      }));
-      outcome = await store.commit({ ...this.#position, submits: planned });
+      const batch = { ...this.#position, submits: plan(state), replanning: { reads, plan } };
+      outcome = await store.commit(batch);
       if (outcome.kind !== "stale") break;
     }
     if (outcome.kind === "committed") signals.committed(sender, decoded);
