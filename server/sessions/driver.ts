@@ -17,6 +17,7 @@ import {
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import type { ConversationRules } from "../operations/conversations.ts";
+import { announcementOf } from "../operations/devices.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
@@ -322,7 +323,8 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   async #attach(): Promise<void> {
     const { store, hub, signals, observer } = this.#context;
     const { device, attachment, agent, heldThrough } = this.#attachment;
-    const outcome = await store.attach({ device, attachment });
+    const announces = announcementOf(this.sender);
+    const outcome = await store.attach({ device, attachment, announces });
     // Its own link may be gone, and what it fenced off is fenced off all the same.
     hub.fence(device, outcome.generation);
     if (this.#gone) return;

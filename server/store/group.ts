@@ -165,8 +165,14 @@ export class CommitGroup {
     return { kind: "prepared", attachment };
   }
 
-  attach({ device, attachment }: AttachRequest): AttachOutcome {
-    const { record, kind } = attachDevice(this.#device(device), attachment, this.committedMs);
+  attach({ device, attachment, announces }: AttachRequest): AttachOutcome {
+    const { user } = device;
+    const before = this.#device(device);
+    const { record, kind } = attachDevice(before, attachment, this.committedMs);
+    const isFirst = before?.firstAttachedMs === 0 && kind === "attached";
+    if (announces !== undefined && isFirst && this.#counts.hasAttached(user)) {
+      this.#index(user, this.#append(announces));
+    }
     if (record !== undefined) this.#setDevice(device, record);
     return { kind, generation: this.#device(device)?.generation ?? 0 };
   }
@@ -271,7 +277,7 @@ export class CommitGroup {
     this.#setDevice(device, endDevice(this.#device(device) as DeviceRecord));
   }
 
-  #append({ log, event }: AppendPlan): EntryRef {
+  #append({ log, event }: Pick<AppendPlan, "log" | "event">): EntryRef {
     let append = this.logs.get(log);
     if (append === undefined) {
       append = { firstSeq: this.#view.logHead(log) + 1, events: [] };

@@ -40,7 +40,8 @@ export type {
  * 12. A device that was ended is never attached again, and nothing that it submits or reports has
  *     any effect, from the commit on that ended it.
  * 13. A user has no more devices than the store's limit, nor four times as many with those that
- *     were ended, however many come at once.
+ *     were ended, however many come at once. What announces a new one is there once, or not at
+ *     all, as its attachment is.
  *
  * A store knows logs, timelines, devices and documents. What a message is, it never learns.
  */
@@ -203,6 +204,16 @@ export interface AttachRequest {
   readonly device: DeviceRef;
   /** As it was prepared. */
   readonly attachment: Attachment;
+  /**
+   * Enters the user's timeline with the first attachment of the device that is in force, unless the
+   * user has never attached with another one: in the same commit, so once. [DEV-13]
+   */
+  readonly announces?: Announcement | undefined;
+}
+
+export interface Announcement {
+  readonly log: LogRef;
+  readonly event: Uint8Array;
 }
 
 export interface AttachOutcome {
