@@ -215,6 +215,14 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     killedBy: "conversations-model",
   },
   {
+    name: "conversations-mute-twice",
+    title: "[CNV-76] tells of a mute once more that another device has set meanwhile",
+    file: "server/operations/mutes.ts",
+    find: "const requires = [...membership.requires, { ref, revision: document.revision }];",
+    replace: "const requires = [...membership.requires];",
+    killedBy: "conversations-model",
+  },
+  {
     name: "conversations-todo-by-reader",
     title: "[CNV-80] lets who may only read say what is to be done",
     file: "server/operations/todos.ts",

@@ -46,17 +46,16 @@ export function planMuteConversation(
   const ref = muteRef(tenant, conversationId, userId);
   const document = documentsIn(state.documents)(ref);
   const log = ownLog(tenant, userId);
-  if (mutedUntil(document) === Number(untilMs)) {
-    const requires = [...membership.requires, { ref, revision: document.revision }];
-    return nothingPlan(log, { requires });
-  }
+  // What another device has set meanwhile is told once. [CNV-76]
+  const requires = [...membership.requires, { ref, revision: document.revision }];
+  if (mutedUntil(document) === Number(untilMs)) return nothingPlan(log, { requires });
   const kind = { case: "muteChanged" as const, value: { conversationId, untilMs } };
   return {
     kind: "append",
     log,
     event: toBinary(EventSchema, create(EventSchema, { kind })),
     timelines: [userRefOf(tenant, userId)],
-    requires: membership.requires,
+    requires,
     puts: [{ ref, bytes: toBinary(MuteRecordSchema, create(MuteRecordSchema, { untilMs })) }],
   };
 }
