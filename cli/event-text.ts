@@ -6,7 +6,7 @@ import type {
   ReactionEvent,
   RecalledEvent,
 } from "../client/conversations/events.ts";
-import type { ClientEvent } from "../client/events.ts";
+import type { ClientEvent, DeviceEvent } from "../client/events.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
 
 /**
@@ -37,12 +37,22 @@ export function eventLine(event: ClientEvent): string | undefined {
       return `-- ${oneLine(event.userId)} has other devices than before --`;
     case "presence-policy":
       return "-- it is shown to others than before when you are there --";
-    case "device": {
-      const what = event.change === "ended" ? "was ended" : `is named ${oneLine(event.name)}`;
-      return `-- your device ${oneLine(event.deviceId)} ${what} --`;
-    }
+    case "device":
+      return `-- your device ${oneLine(event.deviceId)} ${deviceText(event)} --`;
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
+  }
+}
+
+/** What became of a device. Of a new one its user may know nothing: then it has been broken in. */
+function deviceText({ change, name }: DeviceEvent): string {
+  switch (change) {
+    case "added":
+      return "is new; if it is none of yours, end it: posthorn devices end";
+    case "ended":
+      return "was ended";
+    case "named":
+      return `is named ${oneLine(name)}`;
   }
 }
 

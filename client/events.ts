@@ -78,12 +78,12 @@ export interface PresencePolicyEvent {
   readonly lastSeenTo: PresenceAudience;
 }
 
-/** One of the user's own devices was ended, or has another name. [DEV-7] */
+/** One of the user's own devices is new, was ended, or has another name. [DEV-7] [DEV-13] */
 export interface DeviceEvent {
   readonly kind: "device";
   readonly seq: number;
   readonly deviceId: string;
-  readonly change: "ended" | "named";
+  readonly change: "added" | "ended" | "named";
   /** Where it was named. Empty: not any more. */
   readonly name: string;
 }
@@ -223,6 +223,8 @@ function deviceEvent({ seq }: DeliverPlain, changed: DeviceChanged): DeviceEvent
       return { kind: "device", seq, deviceId, change: "ended", name };
     case DeviceChange.NAMED:
       return { kind: "device", seq, deviceId, change: "named", name };
+    case DeviceChange.ADDED:
+      return { kind: "device", seq, deviceId, change: "added", name };
     default:
       return undefined;
   }

@@ -156,10 +156,20 @@ function meaningOf({ kind }: Event): string {
       return "conversation";
     case "preferencesChanged":
       return "preferences";
+    case "draftChanged":
+      return kind.value.draft?.content === undefined ? "draft-gone" : "draft";
+    case "muteChanged":
+      return kind.value.untilMs === 0n ? "unmute" : "mute";
+    case "todoChanged":
+      return TODO_MEANS[kind.value.todo?.state ?? 0] ?? "unknown";
+    case "deviceChanged":
+      return "device";
     default:
       return "unknown";
   }
 }
+
+const TODO_MEANS = ["todo-removed", "todo-open", "todo-done"];
 
 /** What a device shows of a message. */
 function shownAs(conversation_seq: number, event: Event) {

@@ -4,7 +4,7 @@ import type {
   ConversationSettingsSchema,
   MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
-import type { ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
+import type { ReferenceKind, TodoState } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 
 export interface Calls {
@@ -82,6 +82,22 @@ export type Asked =
       readonly settings: Settings;
     }
   | { readonly kind: "preferences"; readonly hidden: boolean }
+  | {
+      readonly kind: "draft";
+      readonly in: string;
+      /** Undefined: nothing is kept any more. */
+      readonly text: string | undefined;
+      readonly reference?: { readonly kind: ReferenceKind; readonly seq: number };
+      readonly calls?: Calls;
+    }
+  | { readonly kind: "mute"; readonly in: string; readonly untilMs: number }
+  | {
+      readonly kind: "todo";
+      readonly in: string;
+      readonly seq: number;
+      /** Of TodoState. */
+      readonly state: number;
+    }
   | { readonly kind: "raw"; readonly bytes: Uint8Array };
 
 type Kind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -97,11 +113,20 @@ function kindOf(asked: Exclude<Asked, { kind: "raw" }>): Kind {
     case "direct":
       return { case: "sendDirect", value: { toUserId: asked.to, content: text(asked.text) } };
     case "send": {
-      const { reference } = asked;
-      const refers = reference && { kind: reference.kind, conversationSeq: BigInt(reference.seq) };
       const said = { conversationId: asked.in, content: text(asked.text), ...called(asked) };
-      return { case: "sendMessage", value: refers ? { ...said, reference: refers } : said };
+      return { case: "sendMessage", value: { ...said, ...referring(asked) } };
     }
+    case "draft": {
+      const begun = { conversationId: asked.in, ...called(asked), ...referring(asked) };
+      const value = asked.text === undefined ? begun : { ...begun, content: text(asked.text) };
+      return { case: "saveDraft", value };
+    }
+    case "mute": {
+      const value = { conversationId: asked.in, untilMs: BigInt(asked.untilMs) };
+      return { case: "muteConversation", value };
+    }
+    case "todo":
+      return { case: "markTodo", value: { ...message(asked), state: asked.state as TodoState } };
     case "edit":
       return {
         case: "editMessage",
@@ -167,6 +192,11 @@ const who = ({ userId, role }: Who) => ({ userId, role });
 
 function message(asked: { readonly in: string; readonly seq: number }) {
   return { conversationId: asked.in, conversationSeq: BigInt(asked.seq) };
+}
+
+function referring({ reference }: Pick<Extract<Asked, { kind: "send" }>, "reference">) {
+  if (reference === undefined) return {};
+  return { reference: { kind: reference.kind, conversationSeq: BigInt(reference.seq) } };
 }
 
 function called({ calls }: { readonly calls?: Calls }) {

@@ -15,7 +15,9 @@ import { LmdbStore } from "../../server/store/lmdb.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
 import {
   type CommitOutcome,
+  type Plan,
   type PlannedSubmit,
+  type Replanning,
   type Store,
   type SubmitOutcome,
   userRefOf,
@@ -149,7 +151,10 @@ export class Bench {
 
   /** @returns the results, in order; undefined: plan again */
   async commit({ device, submits }: Underway): Promise<readonly SubmitOutcome[] | undefined> {
-    const outcome = await this.#commit(device, submits);
+    return this.#committed(device, submits, await this.#commit(device, submits));
+  }
+
+  #committed(device: number, submits: readonly PlannedSubmit[], outcome: CommitOutcome) {
     if (outcome.kind === "stale") return undefined;
     assert(outcome.kind === "committed", `a batch is ${outcome.kind}`);
     this.commits += 1;
@@ -159,6 +164,33 @@ export class Bench {
     return results;
   }
 
+  /**
+   * The same, planned anew within the commit where it has to be: never stale. [CNV-88]
+   *
+   * @returns `isAnew`: it was planned as of the commit
+   */
+  async commitWithin(underway: Underway) {
+    const { device, operations, submits } = underway;
+    const sender = DEVICES[device] as Sender;
+    const decoded = operations.map(decodeOperation);
+    let isAnew = false;
+    const replanning: Replanning = {
+      reads: readsOf(decoded, sender, RULES),
+      plan: (state, fresh) => {
+        isAnew = true;
+        const plans = planOperations(decoded.slice(-fresh.length), sender, state, RULES);
+        return fresh.map((submit, index) => ({ ...submit, plan: plans[index] as Plan }));
+      },
+    };
+    const results = this.#committed(
+      device,
+      submits,
+      await this.#commit(device, submits, replanning),
+    );
+    assert(results !== undefined, "what plans anew within the commit is never stale [CNV-88]");
+    return { results, isAnew };
+  }
+
   /** Submits once more what was committed already, perhaps planned anew. [SEQ-4] */
   async repeat({ device, submits }: Underway): Promise<readonly SubmitOutcome[]> {
     const outcome = await this.#commit(device, submits);
@@ -166,11 +198,15 @@ export class Bench {
     return outcome.receipt.results.slice(0, submits.length);
   }
 
-  #commit(index: number, submits: readonly PlannedSubmit[]): Promise<CommitOutcome> {
+  #commit(
+    index: number,
+    submits: readonly PlannedSubmit[],
+    replanning?: Replanning,
+  ): Promise<CommitOutcome> {
     const { tenant, userId, deviceId } = DEVICES[index] as Sender;
     const { generation, outboxEpoch } = this.#attached[index] as Attached;
     const device = { user: userRefOf(tenant, userId), deviceId };
-    return this.store.commit({ device, generation, outboxEpoch, submits });
+    return this.store.commit({ device, generation, outboxEpoch, submits, replanning });
   }
 }
 

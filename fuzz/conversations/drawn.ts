@@ -50,6 +50,9 @@ export const ALL_KINDS: Weights = {
   leave: 2,
   settings: 2,
   preferences: 1,
+  draft: 5,
+  mute: 2,
+  todo: 4,
   raw: 1,
 };
 
@@ -172,6 +175,16 @@ export function askedOf(
       const revision = Math.max(0, (conversation?.revision ?? 0) + (a % 5 === 0 ? (b % 3) - 1 : 0));
       return { kind, in: id, revision, settings: settingsAt(b, c) };
     }
+    case "draft":
+      return draftAt(drawn, { userId, model, id, nextText });
+    case "mute": {
+      const untilMs = a === 255 ? 2 ** 53 : ([0, 1, 2 ** 53 - 1, b][a % 4] as number);
+      return { kind, in: id, untilMs };
+    }
+    case "todo": {
+      const state = a === 255 ? 3 : a % 3;
+      return { kind, in: id, seq: seqAt(b, conversation), state };
+    }
     case "preferences":
       return { kind, hidden: a % 2 === 0 };
     case "raw":
@@ -180,6 +193,27 @@ export function askedOf(
         bytes: Uint8Array.of(...([[], [a, b, c], [0x7a, 5, 1], [0xa2, 6, 0]][a % 4] as number[])),
       };
   }
+}
+
+/** Sometimes one that is there is taken away: also where the user is out of the conversation. */
+function draftAt(
+  drawn: DrawnAsked,
+  at: { userId: string; model: Model; id: string; nextText: () => string },
+): Asked {
+  const { a, b, c } = drawn;
+  const { model, id } = at;
+  if (a % 4 === 0) {
+    const begun = [...(model.state.users.get(at.userId)?.drafts.keys() ?? [])];
+    const where = b % 4 === 0 ? id : (begun[(b >> 2) % Math.max(1, begun.length)] ?? id);
+    return { kind: "draft", in: where, text: undefined };
+  }
+  const text = a === 255 ? "" : a === 254 ? "x".repeat(65) : at.nextText();
+  const conversation = model.state.conversations.get(id);
+  const calls = callsAt(drawn, conversation);
+  const said = { kind: "draft" as const, in: id, text, ...(calls === undefined ? {} : { calls }) };
+  if (b % 4 !== 0) return said;
+  const kind = (c === 251 ? 5 : (c % 4) + 1) as ReferenceKind;
+  return { ...said, reference: { kind, seq: seqAt(b >> 2, conversation) } };
 }
 
 /** Mostly one that the user is in. */

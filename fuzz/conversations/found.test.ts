@@ -150,6 +150,14 @@ test("[CNV-24] a message has sixteen kinds of reactions at most", () =>
     deepEqual(await does("ann1", reacts("r1", true), reacts("r16")), [0, 0]);
   }));
 
+test("[CNV-76] what another device has muted meanwhile is told once", () =>
+  history(async (story) => {
+    await story.group([]);
+    const mute = { kind: "mute" as const, in: HERE, untilMs: 2 ** 53 - 1 };
+    await story.meanwhile("ann1", mute, () => story.does("ann2", mute));
+    equal(story.play.model.timeline("ann").length, 2);
+  }));
+
 test("[CNV-43] who talks without end is taken out all the same", () =>
   history(async (story) => {
     const { bench, play, does, group } = story;

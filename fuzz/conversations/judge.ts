@@ -1,10 +1,11 @@
 import { deepEqual } from "node:assert/strict";
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import {
   ConversationKind,
   ConversationRecordSchema,
   type MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ListDraftsRequestSchema } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { count, intersection, numbersFrom, union, without } from "../../protocol/number-set.ts";
 import {
   conversationRef,
@@ -12,6 +13,7 @@ import {
   directsRef,
   messageLog,
 } from "../../server/operations/conversations.ts";
+import { mutedUntil, muteRef } from "../../server/operations/mutes.ts";
 import { talliesIn } from "../../server/operations/reactions.ts";
 import {
   allMentionsRef,
@@ -22,6 +24,8 @@ import {
   recalledRef,
   roleMentionsRef,
 } from "../../server/operations/read-state.ts";
+import { todoIn, todoRef } from "../../server/operations/todos.ts";
+import { draftsOf } from "../../server/services/drafts.ts";
 import { namesIn, numbersIn } from "../../server/store/documents.ts";
 import {
   type DocumentRef,
@@ -32,8 +36,16 @@ import {
 } from "../../server/store/store.ts";
 import { TENANT, USERS } from "./bench.ts";
 import type { Model } from "./model.ts";
-import type { ModelConversation, ModelMember } from "./model-state.ts";
-import { entryText, memberLine, memberText, messageText, numbersOf } from "./texts.ts";
+import type { ModelConversation, ModelMember, ModelUser } from "./model-state.ts";
+import {
+  draftLine,
+  draftText,
+  entryText,
+  memberLine,
+  memberText,
+  messageText,
+  numbersOf,
+} from "./texts.ts";
 
 const PAGE = { count: 1_000_000, bytes: 1e9 };
 const ROLES: readonly MemberRole[] = [1, 2, 3, 4];
@@ -62,6 +74,31 @@ export async function judgeConversation(store: Store, model: Model, id: string):
   judgeCounts(model, conversation, documents);
   await judgeLog(store, conversation);
 }
+
+/** What users have begun to write and muted, for themselves, is what the model says. */
+export async function judgePersonal(store: Store, model: Model): Promise<void> {
+  for (const userId of USERS) {
+    const { drafts, mutes } = model.state.users.get(userId) as ModelUser;
+    const kept = [...drafts.values()].filter(({ line }) => line.text !== undefined);
+    const asked = create(ListDraftsRequestSchema);
+    const listed = await draftsOf(store, { tenant: TENANT, userId, deviceId: "" }, asked, 1e9);
+    deepEqual(
+      listed.drafts.map((draft) => draftText(draftLine(draft))),
+      kept.map(({ line }) => draftText(line)).sort(byConversation),
+      `the drafts of ${userId} [CNV-74]`,
+    );
+    const refs = [...mutes.keys()].map((id) => muteRef(TENANT, id, userId));
+    const documents = await load(store, refs);
+    deepEqual(
+      refs.map((ref) => mutedUntil(documents(ref))),
+      [...mutes.values()],
+      `what ${userId} has muted`,
+    );
+  }
+}
+
+/** A line of a draft begins with its conversation's id. */
+const byConversation = (one: string, other: string) => (one < other ? -1 : 1);
 
 /** The lists of conversations are what the model says. */
 export async function judgeLists(store: Store, model: Model): Promise<void> {
@@ -124,6 +161,11 @@ function judgeMessages({ id, messages }: ModelConversation, documents: Documents
   }
   const all = messages.filter(({ everyone }) => everyone);
   deepEqual(kept(allMentionsRef(TENANT, id)), seqsOf(all), "where all are called");
+  for (const { seq, todo } of messages) {
+    const { state, byUserId, setMs } = todoIn(documents(todoRef(TENANT, id, seq))) ?? {};
+    const kept = state === undefined ? undefined : { state, by: byUserId, setMs: Number(setMs) };
+    deepEqual(kept, todo, `what is to be done about ${seq} [CNV-80]`);
+  }
   for (const { seq, reactions } of messages) {
     const tallies = [...talliesIn(documents(reactionsRef(TENANT, id, seq)))];
     const shown = tallies.map(([reaction, set]) => `${reaction} ${JSON.stringify(set)}`);
@@ -201,7 +243,7 @@ async function documentsOf(store: Store, { id, messages }: ModelConversation): P
       deliveredRef(TENANT, id, userId),
       mentionsRef(TENANT, id, userId),
     ]),
-    ...messages.map(({ seq }) => reactionsRef(TENANT, id, seq)),
+    ...messages.flatMap(({ seq }) => [reactionsRef(TENANT, id, seq), todoRef(TENANT, id, seq)]),
   ]);
 }
 

@@ -6,7 +6,7 @@ import {
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { Asked, Settings } from "./asked.ts";
-import type { MessageLine } from "./texts.ts";
+import type { DraftLine, MessageLine } from "./texts.ts";
 
 export interface ModelLimits {
   readonly fanOut: number;
@@ -33,6 +33,8 @@ export interface ModelMessage {
   readonly calledRoles: Set<Role>;
   /** Ordinals of those who react, by reaction. */
   readonly reactions: Map<string, Set<number>>;
+  /** Whether something is to be done about it. */
+  todo: { readonly state: number; readonly by: string; readonly setMs: number } | undefined;
   text: string | undefined;
   reference: MessageLine["reference"];
   everyone: boolean;
@@ -53,15 +55,30 @@ export interface ModelConversation {
   readonly delivered: Map<string, Set<number>>;
 }
 
-/** What a timeline holds: a message as it is whenever somebody looks, or something that was so. */
+/** The one draft of a user in a conversation, as it is by now. */
+export interface ModelDraft {
+  line: DraftLine;
+  /** When there was a draft there for the first time. */
+  readonly committedMs: number;
+}
+
+/**
+ * What a timeline holds: a message or a draft as it is whenever somebody looks, or something that
+ * was so.
+ */
 export interface Line {
   readonly message?: ModelMessage;
+  readonly draft?: ModelDraft;
   readonly text?: string;
   readonly committedMs: number;
 }
 
 export interface ModelUser {
   readonly timeline: Line[];
+  /** By conversation; also those that are gone. */
+  readonly drafts: Map<string, ModelDraft>;
+  /** Until when, by conversation. */
+  readonly mutes: Map<string, number>;
   hidden: boolean;
 }
 

@@ -11,6 +11,7 @@ import {
   areSettings,
   type By,
   directId,
+  type Line,
   type ModelConversation,
   type ModelLimits,
   type ModelMember,
@@ -27,7 +28,15 @@ import {
   USER_ID,
   usersOf,
 } from "./model-state.ts";
-import { changeText, marksText, messageText, preferencesText, reactionText } from "./texts.ts";
+import { markTodo, muteConversation, saveDraft } from "./personal.ts";
+import {
+  changeText,
+  draftText,
+  marksText,
+  messageText,
+  preferencesText,
+  reactionText,
+} from "./texts.ts";
 
 const REACTIONS_MAX = 16;
 
@@ -50,7 +59,8 @@ export class Model {
   }
 
   addUser(userId: string): void {
-    this.state.users.set(userId, { timeline: [], hidden: false });
+    const own = { timeline: [], drafts: new Map(), mutes: new Map(), hidden: false };
+    this.state.users.set(userId, own);
   }
 
   submit(asked: Asked, by: By): Answer {
@@ -60,7 +70,7 @@ export class Model {
       case "direct": {
         const wrong = USER_ID.test(asked.to) ? [] : [ErrorCode.USER_ID_INVALID];
         const { text } = asked;
-        if (wrong.length > 0) return [...wrong, ...this.#textBroken(text)];
+        if (wrong.length > 0) return [...wrong, ...this.textBroken(text)];
         return this.#send({ kind: "send", in: directId(by.userId, asked.to), text }, by);
       }
       case "send":
@@ -83,9 +93,15 @@ export class Model {
         return this.#leave(asked, by);
       case "settings":
         return this.#settings(asked, by);
+      case "draft":
+        return saveDraft(this, asked, by);
+      case "mute":
+        return muteConversation(this, asked, by);
+      case "todo":
+        return markTodo(this, asked, by);
       case "preferences":
-        this.#user(by.userId).hidden = asked.hidden;
-        this.#tell([by.userId], { text: preferencesText(asked.hidden) }, by);
+        this.user(by.userId).hidden = asked.hidden;
+        this.tell([by.userId], { text: preferencesText(asked.hidden) }, by);
         return 0;
     }
   }
@@ -117,10 +133,10 @@ export class Model {
   }
 
   timeline(userId: string, after = 0): readonly string[] {
-    const lines = this.#user(userId).timeline.slice(after);
+    const lines = this.user(userId).timeline.slice(after);
     return lines.map(
-      ({ message, text, committedMs }) =>
-        `${message === undefined ? text : messageText(message)} @${committedMs}`,
+      ({ message, draft, text, committedMs }) =>
+        `${message ? messageText(message) : draft ? draftText(draft.line) : text} @${committedMs}`,
     );
   }
 
@@ -132,7 +148,7 @@ export class Model {
   }
 
   #send(asked: Extract<Asked, { kind: "send" }>, by: By): Answer {
-    const broken = this.#textBroken(asked.text);
+    const broken = this.textBroken(asked.text);
     const { reference } = asked;
     if (reference !== undefined && (reference.kind < 1 || reference.kind > 4)) {
       broken.push(ErrorCode.CONTENT_INVALID);
@@ -156,6 +172,7 @@ export class Model {
       calledRoles: new Set(asked.calls?.roles),
       everyone: asked.calls?.everyone ?? false,
       reactions: new Map(),
+      todo: undefined,
       text: asked.text,
       reference,
       edits: 0,
@@ -164,12 +181,12 @@ export class Model {
     };
     conversation.messages.push(message);
     addNumbers(conversation.read, by.userId, [message.seq]);
-    this.#tell(this.#reached(place, message, by.userId), { message }, by);
+    this.tell(this.#reached(place, message, by.userId), { message }, by);
     return message.seq;
   }
 
   #edit(asked: Extract<Asked, { kind: "edit" }>, by: By): Answer {
-    const broken = this.#textBroken(asked.text);
+    const broken = this.textBroken(asked.text);
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
     const message = readable(place, asked.seq);
@@ -187,7 +204,7 @@ export class Model {
     const told = this.#reached(place, message, by.userId).filter(
       (one) => (members.get(one)?.visibleFrom ?? Number.POSITIVE_INFINITY) <= message.seq,
     );
-    this.#tell(told, { message }, by);
+    this.tell(told, { message }, by);
     return message.seq;
   }
 
@@ -218,13 +235,14 @@ export class Model {
     message.calledUsers.clear();
     message.calledRoles.clear();
     message.reactions.clear();
+    message.todo = undefined;
     message.edits = 0;
     message.editedMs = 0;
     message.recalledBy = by.userId;
     const told = [...place.conversation.members].filter(
       ([, { visibleFrom }]) => visibleFrom <= message.seq,
     );
-    this.#tell(
+    this.tell(
       told.map(([userId]) => userId),
       { message },
       by,
@@ -251,17 +269,16 @@ export class Model {
       if (bytes < 1 || bytes > 32 || isFull) return [ErrorCode.REACTION_REFUSED];
       message.reactions.set(reaction, new Set([...(before ?? []), own.ordinal]));
     }
-    const some =
-      conversation.members.size <= this.limits.fanOut
-        ? [...conversation.members.keys()]
-        : [by.userId, message.sender];
-    const told = some.filter(
-      (one) => (conversation.members.get(one)?.visibleFrom ?? Infinity) <= message.seq,
-    );
     const named = `${conversation.id}#${message.seq}`;
     const text = reactionText(named, { by: by.userId, reaction, removed: remove });
-    this.#tell(told, { text }, by);
+    this.tell(this.near(place, message, by), { text }, by);
     return 0;
+  }
+
+  /** Who is told of what concerns a message and is none. */
+  near({ conversation: { members } }: Place, { seq, sender }: ModelMessage, by: By) {
+    const some = members.size <= this.limits.fanOut ? [...members.keys()] : [by.userId, sender];
+    return some.filter((one) => (members.get(one)?.visibleFrom ?? Infinity) <= seq);
   }
 
   #mark(asked: Extract<Asked, { kind: "mark" }>, by: By): Answer {
@@ -277,13 +294,13 @@ export class Model {
     const came = Array.from({ length: delivered }, (_, index) => index + 1);
     addNumbers(conversation.delivered, by.userId, came);
     const text = marksText(conversation.id, { by: by.userId, read: numbers, delivered });
-    this.#tell(this.#shown(conversation, by.userId), { text }, by);
+    this.tell(this.#shown(conversation, by.userId), { text }, by);
     return 0;
   }
 
   /** Who is told what a user has read. [CNV-34] */
   #shown({ kind, members }: ModelConversation, userId: string): Iterable<string> {
-    if (this.#user(userId).hidden) return [userId];
+    if (this.user(userId).hidden) return [userId];
     const isSmall = kind === Kind.GROUP && members.size <= this.limits.receipts;
     return kind === Kind.DIRECT || isSmall ? members.keys() : [userId];
   }
@@ -421,7 +438,7 @@ export class Model {
           isSmall || role >= Role.ADMIN || changed.has(userId) || userId === by.userId,
       )
       .map(([userId]) => userId);
-    this.#tell([...concerned, ...left], { text }, by);
+    this.tell([...concerned, ...left], { text }, by);
   }
 
   #newcomersBroken(who: readonly Who[], { waived }: By): ErrorCode[] {
@@ -449,16 +466,16 @@ export class Model {
     return broken;
   }
 
-  #textBroken(text: string): ErrorCode[] {
+  textBroken(text: string): ErrorCode[] {
     if (text === "") return [ErrorCode.MESSAGE_EMPTY];
     const isLong = Buffer.byteLength(text) > this.limits.textBytes;
     return isLong ? [ErrorCode.MESSAGE_TOO_LARGE] : [];
   }
 
-  #tell(userIds: Iterable<string>, said: { message?: ModelMessage; text?: string }, by: By): void {
-    const committedMs = said.message?.committedMs ?? by.committedMs;
+  tell(userIds: Iterable<string>, said: Omit<Line, "committedMs">, by: By): void {
+    const committedMs = said.message?.committedMs ?? said.draft?.committedMs ?? by.committedMs;
     for (const userId of new Set(userIds)) {
-      this.#user(userId).timeline.push({ ...said, committedMs });
+      this.user(userId).timeline.push({ ...said, committedMs });
     }
   }
 
@@ -470,7 +487,7 @@ export class Model {
     this.state.conversations.set(id, conversation);
   }
 
-  #user(userId: string): ModelUser {
+  user(userId: string): ModelUser {
     return this.state.users.get(userId) as ModelUser;
   }
 }

@@ -8,16 +8,19 @@ import { codeText } from "../sim/frame-text.ts";
 import { type Asked, encodeAsked } from "./asked.ts";
 import { type Bench, DEVICES, LIMITS, type Underway, USERS } from "./bench.ts";
 import { askedOf, type DrawnAsked, type History, type Step } from "./drawn.ts";
-import { judgeConversation, judgeLists, judgeTimeline } from "./judge.ts";
+import { judgeConversation, judgeLists, judgePersonal, judgeTimeline } from "./judge.ts";
 import { Model } from "./model.ts";
 import type { Answer, By } from "./model-state.ts";
 
 const ATTEMPTS_MAX = 3;
 /** Twice is exactly as long as a sender may recall. */
 const WAIT_MS = 500;
+/** What can make entries of before others. */
+const REPLACING: readonly Asked["kind"][] = ["edit", "recall", "draft"];
 /** What can change the lists of conversations. */
 const LISTING: readonly Asked["kind"][] = ["create", "change", "join", "leave", "send", "direct"];
 /** What is refused by what was read, and not looked at again when it is committed. */
+const PERSONAL: readonly Asked["kind"][] = ["draft", "mute"];
 const BY_WHAT_WAS: readonly Asked["kind"][] = ["mark", "create", "change", "join"];
 const UNGUARDED: readonly ErrorCode[] = [ErrorCode.MARK_INVALID, ErrorCode.CONVERSATIONS_FULL];
 
@@ -150,6 +153,7 @@ export class Play {
       await judgeConversation(store, this.model, id);
     }
     await judgeLists(store, this.model);
+    await judgePersonal(store, this.model);
   }
 
   async #begin(device: number, drawn: readonly DrawnAsked[], when: When): Promise<Begun> {
@@ -173,6 +177,7 @@ export class Play {
   }
 
   async #finish(begun: Begun): Promise<void> {
+    if (begun.underway.device % 2 === 1) return await this.#finishWithin(begun);
     let next = begun;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const { device, commits } = next.underway;
@@ -183,6 +188,16 @@ export class Play {
       next = await this.#plan(device, next.asked, "now");
     }
     throw new Error("plans are stale again and again");
+  }
+
+  /** The second devices of all users have plans made anew within the commit. [CNV-88] */
+  async #finishWithin(begun: Begun): Promise<void> {
+    const heads = headsOf(this.model);
+    const { results, isAnew } = await this.bench.commitWithin(begun.underway);
+    if (!isAnew) return await this.#committed(begun, results);
+    this.#seen("planned anew");
+    const underway = { ...begun.underway, plannedMs: this.bench.nowMs };
+    await this.#committed({ underway, asked: begun.asked, heads }, results);
   }
 
   /** Several devices plan on the same state, and their commits come at once. */
@@ -289,7 +304,7 @@ export class Play {
   /** What happened is what should have; all of it where what was there already has changed. */
   async #judge(all: readonly Asked[]): Promise<void> {
     const { store } = this.bench;
-    const isWhole = all.some(({ kind }) => kind === "edit" || kind === "recall");
+    const isWhole = all.some(({ kind }) => REPLACING.includes(kind));
     for (const userId of USERS) {
       const after = isWhole ? 0 : (this.#judged.get(userId) ?? 0);
       await judgeTimeline(store, this.model, userId, after);
@@ -299,6 +314,7 @@ export class Play {
       await judgeConversation(store, this.model, id);
     }
     if (all.some(({ kind }) => LISTING.includes(kind))) await judgeLists(store, this.model);
+    if (all.some(({ kind }) => PERSONAL.includes(kind))) await judgePersonal(store, this.model);
   }
 }
 

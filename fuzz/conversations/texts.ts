@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Conversation, Member } from "../../gen/posthorn/v1/conversation_pb.ts";
-import { EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
+import { type Draft, EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
 import { decodeNumberSet } from "../../protocol/number-set.ts";
 import type { TimelineEntry } from "../../server/store/store.ts";
 
@@ -85,6 +85,62 @@ export function marksText(
   return JSON.stringify(["marks", conversationId, by, read, delivered]);
 }
 
+/** What somebody has begun to write, in one line. */
+export interface DraftLine {
+  readonly in: string;
+  /** Undefined: it is gone. */
+  readonly text: string | undefined;
+  readonly reference?: MessageLine["reference"];
+  readonly calledUsers: Iterable<string>;
+  readonly calledRoles: Iterable<number>;
+  readonly everyone: boolean;
+  readonly savedMs: number;
+  readonly device: string;
+}
+
+export function draftText(line: DraftLine): string {
+  const { reference, text, everyone } = line;
+  return JSON.stringify([
+    "draft",
+    line.in,
+    line.device,
+    text ?? null,
+    reference === undefined ? "" : `${reference.kind}>${reference.seq}`,
+    [...line.calledUsers].sort().join(),
+    [...line.calledRoles].sort().join(),
+    everyone,
+    line.savedMs,
+  ]);
+}
+
+export function draftLine(draft: Draft): DraftLine {
+  const { content, reference, mentions } = draft;
+  return {
+    in: draft.conversationId,
+    text: content?.kind.case === "text" ? content.kind.value : undefined,
+    reference: reference && {
+      kind: reference.kind,
+      seq: Number(reference.conversationSeq),
+    },
+    calledUsers: mentions?.userIds ?? [],
+    calledRoles: mentions?.roles ?? [],
+    everyone: mentions?.everyone ?? false,
+    savedMs: Number(draft.savedMs),
+    device: draft.deviceId,
+  };
+}
+
+export function muteText(conversationId: string, untilMs: number): string {
+  return JSON.stringify(["mute", conversationId, untilMs]);
+}
+
+export function todoText(
+  message: string,
+  { by, state, setMs }: { by: string; state: number; setMs: number },
+): string {
+  return JSON.stringify(["todo", message, by, state, setMs]);
+}
+
 export function preferencesText(hidden: boolean): string {
   return JSON.stringify(["preferences", hidden]);
 }
@@ -111,6 +167,15 @@ export function entryText({
       const { conversationId, userId: by, deliveredThrough } = kind.value;
       const read = numbersOf(kind.value.read);
       return marksText(conversationId, { by, read, delivered: Number(deliveredThrough) });
+    }
+    case "draftChanged":
+      return kind.value.draft === undefined ? "no draft" : draftText(draftLine(kind.value.draft));
+    case "muteChanged":
+      return muteText(kind.value.conversationId, Number(kind.value.untilMs));
+    case "todoChanged": {
+      const { conversationId, conversationSeq: seq, todo } = kind.value;
+      const { byUserId: by = "", state = 0, setMs = 0n } = todo ?? {};
+      return todoText(`${conversationId}#${seq}`, { by, state, setMs: Number(setMs) });
     }
     case "preferencesChanged":
       return preferencesText(kind.value.preferences?.receiptsHidden ?? false);

@@ -35,6 +35,11 @@ export interface Correspondents {
   readonly peerId: string;
 }
 
+/** That a device of the user is new. [DEV-13] */
+export interface ExpectedDevice {
+  readonly addedDeviceId: string;
+}
+
 /** What must come of a device's submits, wherever its links are cut: chapter 5 without links. */
 export class Expected {
   /** By submit number, from 1. */

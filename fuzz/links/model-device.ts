@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import { type Event, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { DeliverPlain, SubmitResultPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { crc32 } from "../../protocol/crc32.ts";
@@ -12,6 +12,7 @@ import type { Doors } from "./doors.ts";
 import {
   type Correspondents,
   Expected,
+  type ExpectedDevice,
   type ExpectedEvent,
   textOf,
   type Wish,
@@ -48,7 +49,7 @@ export class ModelDevice {
   readonly results: SubmitResultPlain[] = [];
   readonly #doors: Doors;
   readonly #who: Correspondents;
-  readonly #timeline: readonly ExpectedEvent[];
+  readonly #timeline: readonly (ExpectedEvent | ExpectedDevice)[];
   #epoch = 0;
   #unsettled: Submitted[] = [];
   #submitted: Submitted[] = [];
@@ -59,7 +60,11 @@ export class ModelDevice {
   #isPrompt = false;
 
   /** @param timeline what the user's holds, where other devices fill it */
-  constructor(doors: Doors, who: Correspondents, timeline?: readonly ExpectedEvent[]) {
+  constructor(
+    doors: Doors,
+    who: Correspondents,
+    timeline?: readonly (ExpectedEvent | ExpectedDevice)[],
+  ) {
     this.#doors = doors;
     this.#who = who;
     this.expected = new Expected(who, LIMITS.contentBytes);
@@ -316,10 +321,7 @@ export class ModelDevice {
     const outstanding = seq - attached.deliveriesAcked;
     assert(outstanding <= DELIVERY_WINDOW.count, "no more than the window [SEQ-13]");
     const { kind } = fromBinary(EventSchema, event);
-    assert(kind.case === "message", "a message");
-    const { conversationId, senderUserId, senderDeviceId, content } = kind.value;
-    const text = content?.kind.case === "text" ? content.kind.value : undefined;
-    const is = { conversationId, conversationSeq, senderUserId, senderDeviceId, text };
+    const is = delivered(kind, conversationSeq);
     const must = this.#timeline[seq - 1];
     assert(
       must !== undefined && JSON.stringify(is) === JSON.stringify(must),
@@ -352,4 +354,12 @@ export class ModelDevice {
       attached.sentThrough = seq;
     }
   }
+}
+
+function delivered(kind: Event["kind"], conversationSeq: number): object {
+  if (kind.case === "deviceChanged") return { addedDeviceId: kind.value.deviceId };
+  assert(kind.case === "message", "a message");
+  const { conversationId, senderUserId, senderDeviceId, content } = kind.value;
+  const text = content?.kind.case === "text" ? content.kind.value : undefined;
+  return { conversationId, conversationSeq, senderUserId, senderDeviceId, text };
 }

@@ -45,6 +45,22 @@ export const DEVICE_MUTANTS: readonly Mutant[] = [
     killedBy: "devices",
   },
   {
+    name: "new-device-untold",
+    title: "[DEV-13] tells nobody of a new device",
+    file: "server/store/group.ts",
+    find: "if (announces !== undefined && isFirst && this.#counts.hasAttached(user)) {",
+    replace: "if (announces !== undefined && isFirst && !this.#counts.hasAttached(user)) {",
+    killedBy: "devices",
+  },
+  {
+    name: "new-device-every-time",
+    title: "[DEV-13] tells of a device whenever it comes",
+    file: "server/store/group.ts",
+    find: 'const isFirst = before?.firstAttachedMs === 0 && kind === "attached";',
+    replace: 'const isFirst = before !== undefined && kind === "attached";',
+    killedBy: "devices",
+  },
+  {
     name: "one-device-too-many",
     title: "[DEV-8] lets one device more in than the limit says",
     file: "server/store/device-counts.ts",

@@ -51,11 +51,11 @@ const SAID = /said-\d+\./g;
 export const conversationsRecall = law({
   name: "conversations-recall",
   title:
-    "[CNV-17] [CNV-19] [CNV-25] what was recalled, or was before an edit, is nowhere in anything " +
-    "that is kept, however the two met",
+    "[CNV-17] [CNV-19] [CNV-25] [CNV-72] what was recalled, was before an edit, or in a draft " +
+    "that is gone, is nowhere in anything that is kept, however they met",
   kinds: ["recall done", "edit done", "stale", "together"],
   history: {
-    asked: { send: 10, edit: 8, recall: 8, react: 2, join: 2, change: 1, direct: 2 },
+    asked: { send: 10, edit: 8, recall: 8, react: 2, join: 2, change: 1, direct: 2, draft: 6 },
     steps: { ...ALL_STEPS, cross: 10 },
     batchMax: 3,
   },
@@ -64,6 +64,9 @@ export const conversationsRecall = law({
       const live = new Set<string>();
       for (const { messages } of model.state.conversations.values()) {
         for (const { text } of messages) live.add(text ?? "");
+      }
+      for (const { drafts } of model.state.users.values()) {
+        for (const { line } of drafts.values()) live.add(line.text ?? "");
       }
       const { documents, logs } = bench.disk;
       const kept = [

@@ -9,7 +9,8 @@ const TITLE =
   "[CNV-1] [CNV-2] [CNV-4] [CNV-5] [CNV-6] [CNV-7] [CNV-10] [CNV-11] [CNV-12] [CNV-13] " +
   "[CNV-15] [CNV-16] [CNV-17] [CNV-18] [CNV-19] [CNV-20] [CNV-21] [CNV-22] [CNV-23] " +
   "[CNV-24] [CNV-25] [CNV-30] [CNV-32] [CNV-33] [CNV-34] [CNV-35] [CNV-40] [CNV-41] " +
-  "[CNV-42] [CNV-43] [CNV-44] [CNV-45] [CNV-46] [CNV-47] [CNV-48] [CNV-49] ";
+  "[CNV-42] [CNV-43] [CNV-44] [CNV-45] [CNV-46] [CNV-47] [CNV-48] [CNV-49] [CNV-70] " +
+  "[CNV-71] [CNV-74] [CNV-75] [CNV-76] [CNV-80] [CNV-81] [CNV-88] ";
 const HISTORY = drawnHistory({ asked: ALL_KINDS, steps: ALL_STEPS, batchMax: 3 });
 
 /** The whole of it, on the way that operations really take. */
@@ -22,6 +23,7 @@ export const conversationsModel = property<History>({
     "together",
     "repeat",
     "stale",
+    "planned anew",
     "direct done",
     "direct USER_ID_INVALID",
     "direct USER_UNKNOWN",
@@ -66,6 +68,17 @@ export const conversationsModel = property<History>({
     "settings CONVERSATION_CHANGED",
     "settings CONVERSATION_INVALID",
     "preferences done",
+    "draft done",
+    "draft CONVERSATION_UNKNOWN",
+    "draft MESSAGE_EMPTY",
+    "draft CONTENT_INVALID",
+    "mute done",
+    "mute CONVERSATION_UNKNOWN",
+    "mute SETTING_INVALID",
+    "todo done",
+    "todo NOT_PERMITTED",
+    "todo MESSAGE_UNKNOWN",
+    "todo SETTING_INVALID",
     "raw OPERATION_MALFORMED",
   ],
   arbitrary: HISTORY,

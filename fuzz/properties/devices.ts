@@ -29,6 +29,7 @@ interface Step {
 /** A device as the model knows it. */
 interface Known {
   isEnded: boolean;
+  wasAttached: boolean;
   /** Welcomed, and not ready. */
   welcomed: Peer | undefined;
   /** In force. */
@@ -127,8 +128,8 @@ class Scene {
     if (refusal !== undefined) return this.#seen(`refused ${codeText(refusal)}`);
     known?.welcomed?.cut();
     if (known?.welcomed !== undefined) this.#closes.delete(known.welcomed);
-    const { live, isEnded = false } = known ?? {};
-    this.#devices.set(name, { isEnded, live, welcomed: peer });
+    const { live, isEnded = false, wasAttached = false } = known ?? {};
+    this.#devices.set(name, { isEnded, wasAttached, live, welcomed: peer });
   }
 
   #refusalOf(known: Known | undefined): ErrorCode | undefined {
@@ -153,6 +154,12 @@ class Scene {
     if (device.live !== undefined) this.#closes.set(device.live, ErrorCode.SUPERSEDED);
     device.live = peer;
     this.#seen("attached");
+    const hasOthers = [...this.#devices.values()].some(({ wasAttached }) => wasAttached);
+    if (!device.wasAttached && hasOthers) {
+      this.#timeline.push(`added ${name}`);
+      this.#seen("added");
+    }
+    device.wasAttached = true;
     await this.#settled();
   }
 
@@ -219,8 +226,15 @@ function lineOf(event: Uint8Array): string {
   if (kind.case === "message") return String(kind.value.content?.kind.value);
   if (kind.case !== "deviceChanged") return kind.case ?? "nothing";
   const { deviceId, change } = kind.value;
-  return `${change === DeviceChange.ENDED ? "ended" : "named"} ${deviceId}`;
+  return `${CHANGES[change]} ${deviceId}`;
 }
+
+const CHANGES: Readonly<Record<number, string>> = {
+  [DeviceChange.UNSPECIFIED]: "nothing",
+  [DeviceChange.NAMED]: "named",
+  [DeviceChange.ENDED]: "ended",
+  [DeviceChange.ADDED]: "added",
+};
 
 const step = fc.record<Step>({
   kind: fc.constantFrom(
@@ -245,11 +259,13 @@ const step = fc.record<Step>({
 export const devices = property<Step[]>({
   name: "devices",
   title:
-    "[DEV-1] [DEV-2] [DEV-3] [DEV-5] [DEV-6] [DEV-7] [DEV-8] an ended device stays ended, and " +
-    "nothing that it has under way counts; nobody has more devices than the limit",
+    "[DEV-1] [DEV-2] [DEV-3] [DEV-5] [DEV-6] [DEV-7] [DEV-8] [DEV-13] a new device is told " +
+    "once, an ended one stays ended, and nothing that it has under way counts; nobody has more " +
+    "than the limit",
   smokeRuns: 40,
   kinds: [
     "attached",
+    "added",
     "refused DEVICE_ENDED",
     "refused DEVICES_FULL",
     "too many were ended",

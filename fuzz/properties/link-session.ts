@@ -171,7 +171,8 @@ class Run {
   /** A device that was never there before is delivered the whole timeline. */
   async #read(userId: string, events: readonly object[]): Promise<void> {
     const who = { userId, deviceId: "reader", peerId: "" };
-    const reader = new ModelDevice(this.#rig.doors, who, events as never);
+    const added = { addedDeviceId: who.deviceId };
+    const reader = new ModelDevice(this.#rig.doors, who, [...events, added] as never);
     await reader.attach(this.#routes("longpoll"));
     await reader.settle();
     reader.leave("destroy");

@@ -22,12 +22,20 @@ const NOWHERE = `g:${"a".repeat(26)}`;
 /** What only members may ever read. */
 const SECRETS = ["no. ", "edited", "hello", "news", "here and now", "another tenant", "fay", "cyd"];
 
+const STRANGERS = ["eve", "rem", "acme/zoe"];
+
 let scene: ServiceScene;
 let town: Town;
 let contentBefore: ReadonlyMap<string, string>;
 before(async () => {
   scene = await ServiceScene.open();
   town = await settle(scene);
+  // A device that comes for the first time is told of: all have come before anything is refused.
+  for (const way of WAYS) {
+    for (const stranger of STRANGERS) {
+      await ask(await way.transportOf(scene, stranger), KeyDirectoryService.method.listDevices);
+    }
+  }
   await scene.stop();
   contentBefore = await contentOf(scene.data);
   await scene.start();
@@ -83,7 +91,7 @@ for (const way of WAYS) {
     for (const method of METHODS) {
       test(`${nameOf(method)} by strangers`, async () => {
         const { who } = ruleOf(method);
-        for (const stranger of ["eve", "rem", "acme/zoe"]) {
+        for (const stranger of STRANGERS) {
           const transport = await way.transportOf(scene, stranger);
           if (who === "user") {
             await ask(transport, method);

@@ -5,6 +5,7 @@ import { ConversationKind, MemberRole } from "../../gen/posthorn/v1/conversation
 import { ConversationsService } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { TodoState } from "../../gen/posthorn/v1/event_pb.ts";
 import { type HistoryEntry, HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
 import { decodeReadBitmap, hasRead } from "../../protocol/read-bitmap.ts";
 import { refusalOf } from "./refusal.ts";
@@ -238,6 +239,50 @@ const SUITE: Readonly<Record<string, (as: AskingAs) => Promise<void>>> = {
     const bob = await as("bob");
     const news = { conversationId: town.channel, conversationSeq: 1n };
     assert.deepEqual(await refusalOf(bob.conversations.listReaders(news)), denied);
+  },
+
+  "[CNV-74] list what its user has begun to write, and nobody else's": async (as) => {
+    const { conversations } = await as("bob");
+    const { drafts, nextAfter } = await conversations.listDrafts({ userId: "bob" });
+    const [draft] = drafts;
+    assert.deepEqual([drafts.length, nextAfter], [1, ""]);
+    assert.deepEqual([draft?.conversationId, draft?.deviceId], [town.direct, "tcp-clear"]);
+    assert.equal(draft?.content?.kind.value, "and then");
+    const ann = await as("ann");
+    assert.deepEqual((await ann.conversations.listDrafts({})).drafts, []);
+    const others = ann.conversations.listDrafts({ userId: "bob" });
+    assert.deepEqual(await refusalOf(others), denied);
+  },
+
+  "[CNV-77] sum up what is unread, with and without what is muted": async (as) => {
+    const { conversations } = await as("bob");
+    const { all, notMuted, nextAfter } = await conversations.getTotals({});
+    // Six of the group, three of which call; the other one's of the direct one, and the channel's.
+    const totals = [all, notMuted].map((one) => [one?.conversationCount, one?.unreadCount]);
+    assert.deepEqual(totals, [
+      [3, 8n],
+      [2, 7n],
+    ]);
+    assert.deepEqual([all?.mentionCount, notMuted?.mentionCount, nextAfter], [3n, 3n, ""]);
+    const rest = await conversations.getTotals({ afterConversationId: "e" });
+    assert.equal(rest.all?.unreadCount, 7n, "those of the ids behind it");
+    const { conversation } = await conversations.getConversation({ conversationId: town.channel });
+    assert.equal(conversation?.mutedUntilMs, 2n ** 53n - 1n);
+    const others = conversations.getTotals({ userId: "ann" });
+    assert.deepEqual(await refusalOf(others), denied);
+  },
+
+  "[CNV-82] show what is to be done about messages": async (as) => {
+    for (const user of ["ann", "bob"]) {
+      const { history } = await as(user);
+      const { entries } = await history.listMessages({ conversationId: town.group });
+      const marked = entries.filter(({ todo }) => todo !== undefined);
+      assert.deepEqual(numbers(marked), [5]);
+      assert.deepEqual(
+        [marked[0]?.todo?.state, marked[0]?.todo?.byUserId],
+        [TodoState.OPEN, "bob"],
+      );
+    }
   },
 
   "[SVC-4] know nothing to whom is not in it": async (as) => {

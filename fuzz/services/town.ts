@@ -5,7 +5,7 @@ import {
   HistoryVisibility,
   MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
-import type { MentionsSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import { type MentionsSchema, TodoState } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { madeConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet } from "../../protocol/number-set.ts";
@@ -20,12 +20,13 @@ const { READER, MEMBER, ADMIN } = MemberRole;
 export interface Town {
   /**
    * ann is OWNER, bob MEMBER, fay ADMIN; rem was in it; cyd came after number 7. Ten messages of
-   * ann: 3 edited, 4 recalled, 5 calls bob, 9 everybody, 10 members. bob has read 1, 2 and 8.
+   * ann: 3 edited, 4 recalled, 5 calls bob, 9 everybody, 10 members. bob has read 1, 2 and 8, and
+   * says that something is to be done about 5.
    */
   readonly group: string;
-  /** Of ann and bob. Two messages, of which bob's is the second. */
+  /** Of ann and bob. Two messages, of which bob's is the second; bob has begun a third one. */
   readonly direct: string;
-  /** ann is OWNER, bob READER. One message. */
+  /** ann is OWNER, bob READER, who has it muted. One message. */
   readonly channel: string;
   /** ann and bob. One message, of which there is no history. */
   readonly room: string;
@@ -59,12 +60,18 @@ export async function settle(scene: ServiceScene): Promise<Town> {
   ];
   const marked = { conversationId: group, read: encodeNumberSet(read) };
   await mayor.does("bob", { case: "mark", value: marked });
+  const fifth = { conversationId: group, conversationSeq: 5n };
+  await mayor.does("bob", { case: "markTodo", value: { ...fifth, state: TodoState.OPEN } });
 
   const direct = "d:ann:bob";
   await mayor.says("ann", direct, "hello");
   await mayor.says("bob", direct, "hello yourself");
+  const begun = { conversationId: direct, content: text("and then") };
+  await mayor.does("bob", { case: "saveDraft", value: begun });
   const channel = await mayor.makes("ann", ConversationKind.CHANNEL, { bob: READER });
   await mayor.says("ann", channel, "news");
+  const muted = { conversationId: channel, untilMs: 2n ** 53n - 1n };
+  await mayor.does("bob", { case: "muteConversation", value: muted });
   const room = await mayor.makes("ann", ConversationKind.ROOM, { bob: MEMBER });
   await mayor.says("ann", room, "here and now");
   const foreign = await mayor.makes("acme/zoe", ConversationKind.GROUP, {});

@@ -305,9 +305,10 @@ export class SimDevice {
   }
 }
 
-/** The text of a message's event. */
+/** The text of a message's event; and of a new device's: of each of them one, ever. [DEV-13] */
 export function textOf(event: Uint8Array): string {
   const { kind } = fromBinary(EventSchema, event);
+  if (kind.case === "deviceChanged") return `added-${kind.value.deviceId}.1`;
   const content = kind.case === "message" ? kind.value.content?.kind : undefined;
   assert(content?.case === "text", "an event of this world is a text");
   return content.value;

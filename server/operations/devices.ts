@@ -4,6 +4,7 @@ import { DeviceChange, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { EndDevice, NameDevice } from "../../gen/posthorn/v1/operation_pb.ts";
 import { DEVICE_ID_PATTERN } from "../../protocol/limits.ts";
 import {
+  type Announcement,
   type AppendPlan,
   type DeviceRef,
   type DocumentRef,
@@ -65,6 +66,13 @@ export function planNameDevice(
   const { tenant, userId } = sender;
   const puts = [{ ref: deviceNameRef(tenant, userId, deviceId), bytes }];
   return { ...tellPlan(sender, { deviceId, change: DeviceChange.NAMED, name }), puts };
+}
+
+/** What tells a user's devices of the one that is new. [DEV-13] */
+export function announcementOf(sender: Sender): Announcement {
+  const { deviceId } = sender;
+  const { log, event } = tellPlan(sender, { deviceId, change: DeviceChange.ADDED, name: "" });
+  return { log, event };
 }
 
 const UNKNOWN: Plan = { kind: "refuse", code: ErrorCode.DEVICE_UNKNOWN };

@@ -22,11 +22,16 @@ export function mentionsRefusal(
   const areMembers =
     userIds.length <= MENTIONED_USERS_MAX &&
     userIds.every((userId) => conversation.members.has(userId)) &&
-    roles.every((role) => role >= MemberRole.READER && role <= MemberRole.OWNER);
+    areRoles(roles);
   if (!areMembers) return ErrorCode.MEMBER_UNKNOWN;
   const isLarge = conversation.members.size > fanOutMembersMax;
   const needsAdmin = roles.length > 0 || (everyone && isLarge);
   return needsAdmin && own.role < MemberRole.ADMIN ? ErrorCode.NOT_PERMITTED : undefined;
+}
+
+/** Whether there are such roles. */
+export function areRoles(roles: readonly MemberRole[]): boolean {
+  return roles.every((role) => role >= MemberRole.READER && role <= MemberRole.OWNER);
 }
 
 /** Whether a message calls no more than it may, with those whom it has called before. [CNV-20] */

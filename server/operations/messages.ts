@@ -49,6 +49,7 @@ import {
 import type { OperationRules, Sender } from "./plan.ts";
 import { contactListing, contactsRef } from "./presence.ts";
 import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
+import { todoRef } from "./todos.ts";
 
 /**
  * Direct conversations that a user's list holds: twice those that it has to. What is written in
@@ -166,7 +167,7 @@ function referredTo(
   return messageOf(sender, named, membership, state);
 }
 
-function isReference({ kind }: Reference): boolean {
+export function isReference({ kind }: Reference): boolean {
   return kind >= ReferenceKind.REPLY && kind <= ReferenceKind.COMMENT;
 }
 
@@ -283,7 +284,7 @@ export function planRecallMessage(
   const { tenant, userId } = sender;
   const { senderUserId, senderDeviceId } = message;
   const event = eventOf({ conversationId, senderUserId, senderDeviceId, recalledByUserId: userId });
-  const reactions = reactionsRef(tenant, conversationId, entry.seq);
+  const noted = [reactionsRef, todoRef].map((refOf) => refOf(tenant, conversationId, entry.seq));
   const numbers = numbersFrom(entry.seq, entry.seq);
   // However many they are; and not those to whom it would be news who said something, and when.
   const readers = readersOf(membership, conversation.members.keys(), conversationSeq);
@@ -294,7 +295,7 @@ export function planRecallMessage(
     timelines: timelinesOf(tenant, readers),
     requires,
     requiresEntries,
-    puts: [{ ref: reactions, bytes: new Uint8Array(0) }],
+    puts: noted.map((ref) => ({ ref, bytes: new Uint8Array(0) })),
     marks: [{ ref: recalledRef(tenant, conversationId), numbers }],
   };
 }

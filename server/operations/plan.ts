@@ -15,6 +15,7 @@ import {
 import { type ConversationRules, joinedReads, membershipReads } from "./conversations.ts";
 import { deviceReads, planEndDevice, planNameDevice } from "./devices.ts";
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
+import { planSaveDraft, saveDraftReads } from "./drafts.ts";
 import { messageReads } from "./entries.ts";
 import { markReads, planChangePreferences, planMark } from "./marks.ts";
 import {
@@ -35,9 +36,11 @@ import {
   sendDirectReads,
   sendMessageReads,
 } from "./messages.ts";
+import { muteReads, planMuteConversation } from "./mutes.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
 import { planSetPresencePolicy, presencePolicyRef } from "./presence.ts";
 import { planReact, reactReads } from "./reactions.ts";
+import { markTodoReads, planMarkTodo } from "./todos.ts";
 
 /** Who submits: authenticated, never taken from what the device says (P26). */
 export interface Sender {
@@ -134,6 +137,12 @@ function readsOfOne(
     case "endDevice":
     case "nameDevice":
       return deviceReads(operation.value, sender);
+    case "saveDraft":
+      return saveDraftReads(operation.value, sender);
+    case "muteConversation":
+      return muteReads(operation.value, sender);
+    case "markTodo":
+      return markTodoReads(operation.value, sender);
   }
 }
 
@@ -242,5 +251,11 @@ export function planOperation(
       return planEndDevice(operation.value, sender, state);
     case "nameDevice":
       return planNameDevice(operation.value, sender, state);
+    case "saveDraft":
+      return planSaveDraft(operation.value, sender, state, rules);
+    case "muteConversation":
+      return planMuteConversation(operation.value, sender, state);
+    case "markTodo":
+      return planMarkTodo(operation.value, sender, state, rules);
   }
 }

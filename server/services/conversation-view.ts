@@ -6,6 +6,7 @@ import {
 } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { count, intersection, numbersFrom, union } from "../../protocol/number-set.ts";
 import { shownConversation } from "../operations/members.ts";
+import { mutedUntil, muteRef } from "../operations/mutes.ts";
 import {
   allMentionsRef,
   mentionsRef,
@@ -32,7 +33,7 @@ export async function viewOf(
   conversationId: string,
   bytesMax: number,
 ): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
-  const place = await placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
+  const place = await countedPlace(store, caller, conversationId);
   const { conversation, own, visibleFrom, head } = place;
   const view = create(ConversationViewSchema, {
     conversation: shownConversation(conversation),
@@ -42,7 +43,7 @@ export async function viewOf(
     ...countsOf(caller, place),
   });
   const bytes = sizeOf(view);
-  const last = await lastMessage(store, place);
+  const last = await lastMessage(store, caller, place);
   await staysIn(store, caller, place);
   if (last === undefined) return { view, bytes };
   view.lastMessage = last;
@@ -56,22 +57,43 @@ function sizeOf(view: ConversationView): number {
   return toBinary(ConversationViewSchema, view).length;
 }
 
+/** What is derived for one member. */
+export type MemberCounts = Pick<ConversationView, "unreadCount" | "mentionCount" | "mutedUntilMs">;
+
+/** What of a view is counted. @throws CallRefused CONVERSATION_UNKNOWN */
+export async function memberCounts(
+  store: Pick<Store, "loadForPlanning">,
+  caller: Caller,
+  conversationId: string,
+): Promise<MemberCounts> {
+  return countsOf(caller, await countedPlace(store, caller, conversationId));
+}
+
+function countedPlace(
+  store: Pick<Store, "loadForPlanning">,
+  caller: Caller,
+  conversationId: string,
+): Promise<Place> {
+  return placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
+}
+
 /** The documents that counts are derived from. */
 function countedFrom({ tenant, userId }: Caller, conversationId: string): DocumentRef[] {
   return [
     readRef(tenant, conversationId, userId),
     recalledRef(tenant, conversationId),
     mentionsRef(tenant, conversationId, userId),
+    muteRef(tenant, conversationId, userId),
     allMentionsRef(tenant, conversationId),
     ...ROLES.map((role) => roleMentionsRef(tenant, conversationId, role)),
   ];
 }
 
-/** Derived whenever they are asked for, so that they cannot drift. [SVC-16] [CNV-33] */
+/** Derived whenever they are asked for, so that they cannot drift. [SVC-16] [CNV-33] [CNV-76] */
 function countsOf(
   { tenant, userId }: Caller,
-  { conversation: { id }, own, visibleFrom, head, document }: Place,
-): { readonly unreadCount: bigint; readonly mentionCount: bigint } {
+  { conversation: { id }, own, visibleFrom, head, nowMs, document }: Place,
+): MemberCounts {
   const numbers = (ref: DocumentRef) => numbersIn(document(ref));
   const visible = numbersFrom(visibleFrom, head);
   const done = union(numbers(readRef(tenant, id, userId)), numbers(recalledRef(tenant, id)));
@@ -81,8 +103,10 @@ function countsOf(
     roleMentionsRef(tenant, id, own.role),
   ].map(numbers);
   const calls = intersection(visible, called.reduce(union));
+  const untilMs = mutedUntil(document(muteRef(tenant, id, userId)));
   return {
     unreadCount: BigInt(count(visible) - count(intersection(visible, done))),
     mentionCount: BigInt(count(calls) - count(intersection(calls, done))),
+    mutedUntilMs: untilMs > nowMs ? BigInt(untilMs) : 0n,
   };
 }

@@ -36,7 +36,7 @@ test("[SVC-15] a message that a page has no room for is left out of its conversa
   let pages = 0;
   do {
     const request = create(ListConversationsRequestSchema, { afterConversationId });
-    const served = servedBy(town, 16 * 1024 + 160);
+    const served = servedBy(town, 32 * 1024 + 160);
     const page = await served.listConversations(request, callerOf("bob"));
     views.push(...(page.conversations as ConversationView[]));
     afterConversationId = page.nextAfter ?? "";

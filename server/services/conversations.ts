@@ -6,19 +6,18 @@ import type {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { has } from "../../protocol/number-set.ts";
 import { addReader, encodeReadBitmap, NO_READERS } from "../../protocol/read-bitmap.ts";
-import {
-  type ConversationRules,
-  conversationsRef,
-  directsRef,
-} from "../operations/conversations.ts";
+import type { ConversationRules } from "../operations/conversations.ts";
 import { isShownIn, preferencesIn } from "../operations/marks.ts";
 import { preferencesRef, readRef } from "../operations/read-state.ts";
-import { documentsIn, namesIn, numbersIn } from "../store/documents.ts";
+import { documentsIn, numbersIn } from "../store/documents.ts";
 import type { Store } from "../store/store.ts";
 import type { Caller } from "./access.ts";
+import { conversationNames } from "./conversation-names.ts";
 import { viewOf } from "./conversation-view.ts";
-import { type Place, pageBytesMax, pageCount, placeIn, visibleSeq } from "./place.ts";
+import { draftsOf } from "./drafts.ts";
+import { type Place, pageBytesMax, pageCount, placeIn, unlessLeft, visibleSeq } from "./place.ts";
 import { CallRefused, type Implementation } from "./service.ts";
+import { totalsOf } from "./totals.ts";
 
 const CONVERSATIONS_COUNT = { usual: 50, most: 100 };
 const MEMBERS_COUNT = { usual: 100, most: 500 };
@@ -38,8 +37,7 @@ export function conversations(
   const bytesMax = pageBytesMax(limits);
   return {
     listConversations: async ({ afterConversationId, countMax }, caller) => {
-      const names = await namesOf(store, caller);
-      const following = names.filter((name) => name > afterConversationId);
+      const following = await conversationNames(store, caller, afterConversationId);
       const most = pageCount(countMax, CONVERSATIONS_COUNT.usual, CONVERSATIONS_COUNT.most);
       const page = await pageOf(store, caller, following.slice(0, most), bytesMax);
       const isEnd = page.taken === following.length;
@@ -68,6 +66,10 @@ export function conversations(
       };
     },
 
+    getTotals: (request, caller) => totalsOf(store, caller, request),
+
+    listDrafts: (request, caller) => draftsOf(store, caller, request, bytesMax),
+
     listReaders: async ({ conversationId, conversationSeq }, caller) => {
       const place = await placeIn(store, caller, conversationId);
       const seq = visibleSeq(place, conversationSeq);
@@ -77,14 +79,6 @@ export function conversations(
       return { readers: encodeReadBitmap(ordinals.reduce(addReader, NO_READERS)) };
     },
   };
-}
-
-/** Each once, in the order of their bytes: ids are ASCII. */
-async function namesOf(store: Reads, { tenant, userId }: Caller): Promise<readonly string[]> {
-  const refs = [conversationsRef(tenant, userId), directsRef(tenant, userId)];
-  const { documents } = await store.loadForPlanning({ users: [], documents: refs });
-  const read = documentsIn(documents);
-  return [...new Set(refs.flatMap((ref) => namesIn(read(ref))))].sort();
 }
 
 /** Views of conversations, as many as there is room for; one at least. */
@@ -97,11 +91,7 @@ async function pageOf(
   const views: ConversationView[] = [];
   let total = 0;
   for (const [index, name] of names.entries()) {
-    const seen = await viewOf(store, caller, name, bytesMax).catch((error: unknown) => {
-      // Left since the list was read.
-      if (error instanceof CallRefused) return undefined;
-      throw error;
-    });
+    const seen = await unlessLeft(viewOf(store, caller, name, bytesMax));
     if (seen === undefined) continue;
     total += seen.bytes;
     if (total > bytesMax && views.length > 0) return { views, taken: index };

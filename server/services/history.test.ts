@@ -18,7 +18,7 @@ import { CallRefused } from "./service.ts";
 const { MEMBER } = MemberRole;
 const ANN = { tenant: "acme", userId: "ann", deviceId: "phone" };
 /** Leaves 900 bytes to a page. */
-const LIMITS = { frameBytes: 16 * 1024 + 900 };
+const LIMITS = { frameBytes: 32 * 1024 + 900 };
 
 const numbers = (entries: readonly { readonly conversationSeq?: bigint }[] = []) =>
   entries.map(({ conversationSeq }) => Number(conversationSeq));

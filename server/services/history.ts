@@ -5,7 +5,10 @@ import {
   type HistoryService,
 } from "../../gen/posthorn/v1/history_pb.ts";
 import { messageIn } from "../operations/entries.ts";
+import { todoIn, todoRef } from "../operations/todos.ts";
+import { documentsIn } from "../store/documents.ts";
 import type { LogPage, LogRange, Store } from "../store/store.ts";
+import type { Caller } from "./access.ts";
 import { type Place, pageBytesMax, pageCount, placeIn, staysIn, visibleSeq } from "./place.ts";
 import type { Implementation } from "./service.ts";
 
@@ -31,10 +34,11 @@ export function history(
       };
       const range = rangeOf(request.position, place);
       const { entries } = await store.loadLog(log, range, limit);
-      await staysIn(store, caller, place);
       const [first, last] = [entries[0]?.seq ?? 0, entries.at(-1)?.seq ?? 0];
       const next = range.fromEnd ? nextBefore(first, visibleFrom) : nextAfter(last, head);
-      return { entries: told(entries), next: BigInt(next), head: BigInt(head) };
+      const shown = await marked(store, caller, place, told(entries));
+      await staysIn(store, caller, place);
+      return { entries: shown, next: BigInt(next), head: BigInt(head) };
     },
 
     listMessagesAround: async (request, caller) => {
@@ -42,9 +46,10 @@ export function history(
       const seq = visibleSeq(place, request.conversationSeq);
       const count = pageCount(request.countMax, AROUND_COUNT.usual, AROUND_COUNT.most);
       const { below, above } = await around(store, place, { seq, count, bytesMax });
+      const entries = await marked(store, caller, place, told([...below, ...above]));
       await staysIn(store, caller, place);
       return {
-        entries: told([...below, ...above]),
+        entries,
         nextBefore: BigInt(nextBefore(below[0]?.seq ?? 0, place.visibleFrom)),
         nextAfter: BigInt(nextAfter(above.at(-1)?.seq ?? seq, place.head)),
         head: BigInt(place.head),
@@ -53,18 +58,40 @@ export function history(
 
     findMessageByDate: async (request, caller) => {
       const place = await placeIn(store, caller, request.conversationId);
-      const entry = await firstSince(store, place, Number(request.fromMs));
+      const found = await firstSince(store, place, Number(request.fromMs));
+      const [entry] = await marked(store, caller, place, found === undefined ? [] : [found]);
       await staysIn(store, caller, place);
       return entry === undefined ? {} : { entry };
     },
   };
 }
 
+/** With what members say of messages, read after these: of one that is recalled, none. [CNV-82] */
+async function marked(
+  store: Reads,
+  { tenant }: Caller,
+  { conversation: { id } }: Place,
+  entries: readonly HistoryEntry[],
+): Promise<HistoryEntry[]> {
+  const refOf = ({ conversationSeq }: HistoryEntry) => todoRef(tenant, id, Number(conversationSeq));
+  const { documents } = await store.loadForPlanning({ users: [], documents: entries.map(refOf) });
+  const read = documentsIn(documents);
+  return entries.map((entry) => {
+    const todo = todoIn(read(refOf(entry)));
+    return todo === undefined ? entry : { ...entry, todo };
+  });
+}
+
 /** The newest message that a caller may read, however large. */
-export async function lastMessage(store: Reads, place: Place): Promise<HistoryEntry | undefined> {
+export async function lastMessage(
+  store: Reads,
+  caller: Caller,
+  place: Place,
+): Promise<HistoryEntry | undefined> {
   const range = { from: place.visibleFrom, through: place.head, fromEnd: true };
   const { entries } = await store.loadLog(place.log, range, { count: 1, bytes: 0 });
-  return told(entries)[0];
+  const [last] = await marked(store, caller, place, told(entries));
+  return last;
 }
 
 /** What a page is of. Nothing newer than the caller's place: it may have left since. [SVC-11] */

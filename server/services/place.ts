@@ -21,6 +21,8 @@ export interface Place {
   /** The newest number; 0 where nothing was said, and where there is no history. [SVC-11] */
   readonly head: number;
   readonly log: LogRef;
+  /** By the service's clock. */
+  readonly nowMs: number;
   readonly document: (ref: DocumentRef) => StoredDocument;
 }
 
@@ -44,7 +46,16 @@ export async function placeIn(
   }
   const isRoom = conversation.record.kind === ConversationKind.ROOM;
   const head = isRoom ? 0 : (state.heads.get(log) ?? 0);
-  return { conversation, own, visibleFrom: Number(own.visibleFrom), head, log, document };
+  const visibleFrom = Number(own.visibleFrom);
+  return { conversation, own, visibleFrom, head, log, nowMs: state.nowMs, document };
+}
+
+/** What there is to say of a conversation; undefined where the caller has left it meanwhile. */
+export function unlessLeft<Seen>(seen: Promise<Seen>): Promise<Seen | undefined> {
+  return seen.catch((error: unknown) => {
+    if (error instanceof CallRefused) return undefined;
+    throw error;
+  });
 }
 
 /**
@@ -80,8 +91,8 @@ export function pageCount(asked: number, usual: number, most: number): number {
   return asked === 0 ? usual : Math.min(asked, most);
 }
 
-/** Room in a frame for what is around the messages of a page. */
-const PAGE_OVERHEAD_BYTES = 16 * 1024;
+/** Room in a frame for what is around the messages of a page: 120 bytes each, and the frame's. */
+const PAGE_OVERHEAD_BYTES = 32 * 1024;
 
 /** The largest page: its reply has to fit into a frame. [RPC-6] */
 export function pageBytesMax({ frameBytes }: { readonly frameBytes: number }): number {

@@ -19,16 +19,17 @@ import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
 import { DeviceChange, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { devices } from "../services/devices.ts";
 import { Services } from "../services/service.ts";
-import { MemoryStore } from "../store/memory.ts";
+import { MemoryStore, type MemoryStoreOptions } from "../store/memory.ts";
 import { userRefOf } from "../store/store.ts";
 import type { DriverContext } from "./driver.ts";
 
 const METHOD = `${DevicesService.typeName}/List`;
 const PAGE = { count: 100, bytes: 100_000 };
 
-function storeOf(devicesMax?: number): MemoryStore {
+function storeOf(devicesMax?: number, flush?: MemoryStoreOptions["flush"]): MemoryStore {
   let epoch = 0;
   return new MemoryStore({
+    ...(flush && { flush }),
     nowMs: () => 1_000,
     newSessionId: () => new Uint8Array(16),
     newTimelineEpoch: () => {
@@ -64,14 +65,19 @@ const say = (text: string): OperationKind => ({
   value: { toUserId: "alice", content: { kind: { case: "text", value: text } } },
 });
 
-/** What a user's timeline says, a line each. */
+/** What a user's timeline says, a line each, but for new devices. */
 async function lines(store: MemoryStore, userId = "alice"): Promise<string[]> {
+  return (await allLines(store, userId)).filter((line) => !line.startsWith("added "));
+}
+
+async function allLines(store: MemoryStore, userId = "alice"): Promise<string[]> {
   const { entries } = await store.loadTimeline(userRefOf("", userId), 0, PAGE);
   return entries.map(({ event }) => {
     const { kind } = fromBinary(EventSchema, event);
     if (kind.case === "message") return String(kind.value.content?.kind.value);
     if (kind.case !== "deviceChanged") return kind.case ?? "nothing";
     const { deviceId, change, name: called } = kind.value;
+    if (change === DeviceChange.ADDED) return `added ${deviceId}`;
     return change === DeviceChange.ENDED ? `ended ${deviceId}` : `named ${deviceId} ${called}`;
   });
 }
@@ -325,6 +331,68 @@ describe("names and lists of devices", () => {
     ]);
   });
 });
+
+describe("a new device", () => {
+  test("[DEV-13] [DEV-7] all devices of its user are told of it, at once and later", async () => {
+    const store = storeOf();
+    const node = nodeOf(store);
+    const phone = await attached(node, "phone");
+    const bob = new Peer(node, {}, "bob");
+    await bob.attach(0, "phone");
+    assert.deepEqual(toldOf(phone), [], "there is nobody to tell of the first one");
+    const laptop = await attached(node, "laptop");
+    await rest();
+    const added = { deviceId: "laptop", change: DeviceChange.ADDED, name: "" };
+    assert.deepEqual([toldOf(phone), toldOf(laptop)], [[added], [added]]);
+    await new Peer(node).attach(1, "laptop");
+    await new Peer(nodeOf(store)).hello(0, "never");
+    assert.deepEqual(await allLines(store), ["added laptop"], "with its first attachment only");
+    assert.deepEqual(await allLines(store, "bob"), []);
+    phone.submit(1, end("laptop"));
+    phone.submit(2, end("phone"));
+    await rest();
+    const tablet = await attached(node, "tablet");
+    assert.deepEqual(
+      toldOf(tablet).map(({ deviceId }) => deviceId),
+      ["laptop", "laptop", "phone", "tablet"],
+    );
+  });
+
+  test("[DEV-13] an attachment that a crash cut off has told nobody, and the next one tells", async () => {
+    let isFailing = false;
+    const failures: string[] = [];
+    const store = storeOf(undefined, async (write) => {
+      if (isFailing) throw new Error("no disk");
+      write();
+    });
+    const node = nodeOf(store);
+    const failed = (where: string) => void failures.push(where);
+    const failing = { ...node, observer: { ...node.observer, failed } };
+    const phone = await attached(node, "phone");
+    const laptop = new Peer(failing);
+    await laptop.hello(0, "laptop");
+    isFailing = true;
+    await laptop.say(READY);
+    assert.equal(laptop.closedWith, ErrorCode.STORE_UNAVAILABLE);
+    assert.deepEqual([failures, await allLines(store)], [["attach"], []]);
+    isFailing = false;
+    await attached(node, "laptop");
+    await rest();
+    assert.equal(toldOf(phone).length, 1);
+    assert.deepEqual(await allLines(store), ["added laptop"]);
+  });
+});
+
+/** What a peer was told of devices. */
+function toldOf({ heard }: Peer) {
+  return heard.flatMap((frame) => {
+    if (frame.kind !== "deliver") return [];
+    const { kind } = fromBinary(EventSchema, frame.value.event);
+    if (kind.case !== "deviceChanged") return [];
+    const { deviceId, change, name: called } = kind.value;
+    return [{ deviceId, change, name: called }];
+  });
+}
 
 describe("the number of devices", () => {
   test("[DEV-8] two new devices at once, and room for one", async () => {

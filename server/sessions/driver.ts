@@ -17,6 +17,7 @@ import {
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import type { ConversationRules } from "../operations/conversations.ts";
+import { announcementOf } from "../operations/devices.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
@@ -29,6 +30,7 @@ import {
   type DeviceRef,
   type Plan,
   type PlannedSubmit,
+  type PlanningState,
   type Store,
   StoreError,
   userRefOf,
@@ -83,8 +85,8 @@ export interface DriverContext {
 }
 
 /**
- * A plan's precondition fails when somebody changed a document between reading and committing. Only
- * a user's own devices change its directory, at most as many as submit at once.
+ * A plan's precondition fails when somebody changed a document between reading and committing. A
+ * store that plans anew within the commit needs one attempt, however much others commit. [CNV-88]
  */
 const PLANNING_ATTEMPTS_MAX = 32;
 
@@ -321,7 +323,8 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   async #attach(): Promise<void> {
     const { store, hub, signals, observer } = this.#context;
     const { device, attachment, agent, heldThrough } = this.#attachment;
-    const outcome = await store.attach({ device, attachment });
+    const announces = announcementOf(this.sender);
+    const outcome = await store.attach({ device, attachment, announces });
     // Its own link may be gone, and what it fenced off is fenced off all the same.
     hub.fence(device, outcome.generation);
     if (this.#gone) return;
@@ -386,16 +389,21 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     const digests = submits.map((submit) => crc32(submit.operation));
     const reads = readsOf(decoded, sender, rules);
     let planned: readonly PlannedSubmit[] = [];
+    const plan = (state: PlanningState, fresh: readonly unknown[] = submits) => {
+      const first = submits.length - fresh.length;
+      const plans = planOperations(decoded.slice(first), sender, state, rules);
+      planned = submits.slice(first).map(({ seq }, index) => ({
+        seq,
+        digest: digests[first + index] as number,
+        plan: plans[index] as Plan,
+      }));
+      return planned;
+    };
     let outcome: CommitOutcome = { kind: "stale" };
     for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
       const state = await store.loadForPlanning(reads);
-      const plans = planOperations(decoded, sender, state, rules);
-      planned = submits.map(({ seq }, index) => ({
-        seq,
-        digest: digests[index] as number,
-        plan: plans[index] as Plan,
-      }));
-      outcome = await store.commit({ ...this.#position, submits: planned });
+      const batch = { ...this.#position, submits: plan(state), replanning: { reads, plan } };
+      outcome = await store.commit(batch);
       if (outcome.kind !== "stale") break;
     }
     if (outcome.kind === "committed") signals.committed(sender, decoded);

@@ -60,6 +60,8 @@ export function deviceContract(name: string, fixture: () => Promise<StoreFixture
 
     withStore("[DEV-1] devices are listed with their times, each user's own, after reopen", listed);
     withStore("[DEV-1] only an attachment in force counts as one", attachedTimes);
+    withStore("[DEV-13] a new device is announced with its first attachment, once", announced);
+    withStore("[DEV-13] of devices that come at once all but one are announced", announcedAtOnce);
     withStore("[DEV-4] an end raises the generation and drops what is kept, after reopen", ended);
     withStore("[DEV-5] an ended device's submits and reports have no effect", fenced);
     withStore(
@@ -97,6 +99,54 @@ async function listed({ store, made, reopen }: Bench): Promise<void> {
 
 function times(firstAttachedMs: number, lastAttachedMs: number) {
   return { firstAttachedMs, lastAttachedMs, isEnded: false };
+}
+
+/** Attaches, and says who it is. */
+async function announcing(store: Store, device: DeviceRef, request = prepareRequest(device)) {
+  const prepared = await store.prepare(request);
+  assert.ok(prepared.kind === "prepared");
+  const { attachment } = prepared;
+  const announces = { log: OWN, event: new Uint8Array(Buffer.from(device.deviceId)) };
+  return async () => {
+    const { kind } = await store.attach({ device, attachment, announces });
+    return { kind, attachment };
+  };
+}
+
+async function announcedTo(store: Store): Promise<string[]> {
+  const { entries } = await store.loadTimeline(ALICE, 0, PAGE);
+  return entries.map(({ seq, conversationSeq, event }) => {
+    return `${seq} ${conversationSeq} ${Buffer.from(event)}`;
+  });
+}
+
+async function announced({ store, reopen }: Bench): Promise<void> {
+  await (await announcing(store, { user: ALICE2, deviceId: "other" }))();
+  const phone = await (await announcing(store, PHONE))();
+  assert.deepEqual(await announcedTo(store), [], "there was none before");
+  const late = await announcing(store, LAPTOP);
+  const laptop = await (await announcing(store, LAPTOP))();
+  assert.equal((await late()).kind, "overtaken");
+  await (await announcing(store, LAPTOP, resumed(LAPTOP, laptop.attachment)))();
+  await (await announcing(store, PHONE, resumed(PHONE, phone.attachment)))();
+  assert.deepEqual(await announcedTo(store), ["1 0 laptop"]);
+  const again = await reopen();
+  await (await announcing(again, { user: ALICE, deviceId: "tablet" }))();
+  await (await announcing(again, LAPTOP))();
+  assert.deepEqual(await announcedTo(again), ["1 0 laptop", "2 0 tablet"]);
+  await attach(again, prepareRequest({ user: ALICE, deviceId: "watch" }));
+  assert.equal((await announcedTo(again)).length, 2, "where nobody says what to tell");
+}
+
+async function announcedAtOnce({ store }: Bench): Promise<void> {
+  const names = ["a", "b", "c"];
+  const devices = names.map((deviceId) => ({ user: ALICE, deviceId }));
+  const ready = await Promise.all(
+    [...devices, ...devices].map((device) => announcing(store, device)),
+  );
+  const kinds = await Promise.all(ready.map(async (goes) => (await goes()).kind));
+  assert.deepEqual(kinds, [...names.map(() => "attached"), ...names.map(() => "overtaken")]);
+  assert.deepEqual(await announcedTo(store), ["1 0 b", "2 0 c"]);
 }
 
 async function attachedTimes({ store, made }: Bench): Promise<void> {

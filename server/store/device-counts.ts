@@ -8,6 +8,8 @@ interface Count {
   readonly living: number;
   /** Living or ended. */
   readonly all: number;
+  /** Of all, those whose attachment was ever in force. */
+  readonly attached: number;
 }
 
 /** Where the devices are that were there as a group begins. */
@@ -29,28 +31,42 @@ export class DeviceCounts {
   }
 
   hasRoom(user: UserRef): boolean {
-    const before = this.#before.get(user) ?? this.#count(user);
+    const before = this.#countBefore(user);
     const { living, all } = this.#added.get(user) ?? NONE;
     const isRoom = before.living + living < this.#max;
     return isRoom && before.all + all < this.#max * ENDED_FACTOR;
+  }
+
+  /** Whether an attachment of any device of the user was ever in force. [DEV-13] */
+  hasAttached(user: UserRef): boolean {
+    const { attached } = this.#added.get(user) ?? NONE;
+    return this.#countBefore(user).attached + attached > 0;
   }
 
   /** A device's record takes the place of another one. */
   changed(user: UserRef, from: DeviceRecord | undefined, to: DeviceRecord): void {
     const living = Number(!to.isEnded) - Number(from?.isEnded === false);
     const all = Number(from === undefined);
-    if (living === 0 && all === 0) return;
+    const attached = Number(to.firstAttachedMs > 0) - Number((from?.firstAttachedMs ?? 0) > 0);
+    if (living === 0 && all === 0 && attached === 0) return;
     const added = this.#added.get(user) ?? NONE;
-    this.#added.set(user, { living: added.living + living, all: added.all + all });
+    this.#added.set(user, {
+      living: added.living + living,
+      all: added.all + all,
+      attached: added.attached + attached,
+    });
   }
 
-  #count(user: UserRef): Count {
+  #countBefore(user: UserRef): Count {
+    const counted = this.#before.get(user);
+    if (counted !== undefined) return counted;
     const devices = this.#view.devices(user);
     const living = devices.filter(({ isEnded }) => !isEnded).length;
-    const count = { living, all: devices.length };
+    const attached = devices.filter(({ firstAttachedMs }) => firstAttachedMs > 0).length;
+    const count = { living, all: devices.length, attached };
     this.#before.set(user, count);
     return count;
   }
 }
 
-const NONE: Count = { living: 0, all: 0 };
+const NONE: Count = { living: 0, all: 0, attached: 0 };

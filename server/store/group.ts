@@ -26,6 +26,7 @@ import {
   type QueueUse,
   queueName,
 } from "./perishables.ts";
+import { planningState } from "./planning-state.ts";
 import type { TimelineRun } from "./records.ts";
 import {
   type AdvanceOutcome,
@@ -164,8 +165,14 @@ export class CommitGroup {
     return { kind: "prepared", attachment };
   }
 
-  attach({ device, attachment }: AttachRequest): AttachOutcome {
-    const { record, kind } = attachDevice(this.#device(device), attachment, this.committedMs);
+  attach({ device, attachment, announces }: AttachRequest): AttachOutcome {
+    const { user } = device;
+    const before = this.#device(device);
+    const { record, kind } = attachDevice(before, attachment, this.committedMs);
+    const isFirst = before?.firstAttachedMs === 0 && kind === "attached";
+    if (announces !== undefined && isFirst && this.#counts.hasAttached(user)) {
+      this.#index(user, this.#append(announces));
+    }
     if (record !== undefined) this.#setDevice(device, record);
     return { kind, generation: this.#device(device)?.generation ?? 0 };
   }
@@ -174,10 +181,11 @@ export class CommitGroup {
     const record = this.#device(batch.device);
     const verdict = judgeBatch(record, batch);
     if (verdict.kind !== "accepted") return verdict;
-    if (!this.#hold(verdict.fresh)) return { kind: "stale" };
+    const fresh = this.#holding(verdict.fresh, batch);
+    if (fresh === undefined) return { kind: "stale" };
     const outcomes: SubmitOutcome[] = [];
     let isEnded = false;
-    for (const submit of verdict.fresh) {
+    for (const submit of fresh) {
       outcomes.push(this.#apply(submit));
       isEnded = this.#device(batch.device)?.isEnded === true;
       // What follows comes from a device that there is not any more. [DEV-5]
@@ -269,7 +277,7 @@ export class CommitGroup {
     this.#setDevice(device, endDevice(this.#device(device) as DeviceRecord));
   }
 
-  #append({ log, event }: AppendPlan): EntryRef {
+  #append({ log, event }: Pick<AppendPlan, "log" | "event">): EntryRef {
     let append = this.logs.get(log);
     if (append === undefined) {
       append = { firstSeq: this.#view.logHead(log) + 1, events: [] };
@@ -287,11 +295,18 @@ export class CommitGroup {
   }
 
   #event(ref: EntryRef): Uint8Array | undefined {
+    return this.#entry(ref)?.event;
+  }
+
+  #entry(ref: EntryRef): LogEntry | undefined {
     const append = this.logs.get(ref.log);
     if (append !== undefined && ref.seq >= append.firstSeq) {
-      return append.events[ref.seq - append.firstSeq];
+      const event = append.events[ref.seq - append.firstSeq];
+      return event && { committedMs: this.committedMs, event };
     }
-    return this.replaced.get(entryName(ref))?.event ?? this.#view.entry(ref)?.event;
+    const entry = this.#view.entry(ref);
+    const event = this.replaced.get(entryName(ref))?.event;
+    return entry && event ? { ...entry, event } : entry;
   }
 
   #head(log: LogRef): number {
@@ -312,6 +327,25 @@ export class CommitGroup {
     } else {
       append.runs.push({ log, firstLogSeq: logSeq, count: 1 });
     }
+  }
+
+  /** Submits whose plans hold, planned anew where they do not; undefined where they cannot be. */
+  #holding(
+    fresh: readonly PlannedSubmit[],
+    { replanning }: SubmitBatch,
+  ): readonly PlannedSubmit[] | undefined {
+    if (this.#hold(fresh)) return fresh;
+    if (replanning === undefined) return undefined;
+    const view = {
+      bounds: (user: UserRef) => this.#bounds(user),
+      device: (device: DeviceRef) => this.#device(device),
+      logHead: (log: LogRef) => this.#head(log),
+      document: (ref: DocumentRef) => this.#documents.get(ref),
+      entry: (ref: EntryRef) => this.#entry(ref),
+    };
+    const state = planningState(view, replanning.reads, this.committedMs);
+    const planned = replanning.plan(state, fresh);
+    return this.#hold(planned) ? planned : undefined;
   }
 
   /** Each on what those before it would leave. */

@@ -13,6 +13,7 @@ import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { logContract } from "./log-contract.ts";
 import { perishableContract } from "./perishable-contract.ts";
+import { replanningContract } from "./replanning-contract.ts";
 import { StoreError, userRefOf } from "./store.ts";
 
 const MAP_BYTES = 64 * 1024 * 1024;
@@ -55,6 +56,7 @@ storeContract("lmdb", fixture);
 perishableContract("lmdb", fixture);
 deviceContract("lmdb", fixture);
 logContract("lmdb", fixture);
+replanningContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;

@@ -3,11 +3,13 @@ import { deviceContract } from "./device-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
 import { perishableContract } from "./perishable-contract.ts";
+import { replanningContract } from "./replanning-contract.ts";
 
 storeContract("memory", fixture);
 perishableContract("memory", fixture);
 deviceContract("memory", fixture);
 logContract("memory", fixture);
+replanningContract("memory", fixture);
 
 async function fixture(): Promise<StoreFixture> {
   let nowMs = 1_000;

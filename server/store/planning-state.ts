@@ -1,9 +1,9 @@
 import type { DurableView } from "./group.ts";
 import { entryName, type LogEntry, type PlanningReads, type PlanningState } from "./store.ts";
 
-/** What planners ask for, from what is durable. */
+/** What planners ask for, from what is durable, or will be with a group. */
 export function planningState(
-  view: DurableView,
+  view: Pick<DurableView, "bounds" | "device" | "logHead" | "document" | "entry">,
   reads: PlanningReads,
   nowMs: number,
 ): PlanningState {

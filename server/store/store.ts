@@ -30,7 +30,7 @@ export type {
  * 7. A failed write has no effect, and the store goes on from the last durable state.
  * 8. Content is stored once, however many timelines refer to it.
  * 9. A document changes from one revision to the next, or not at all: a plan that relied on another
- *    revision is stale.
+ *    revision is stale. A batch that can plan anew is never stale, whatever others commit.
  * 10. A perishable event is read by one device only, until that device's cursor has passed it or it
  *    has expired. Then it is erased: nothing of it can be read any more from anything the store
  *    wrote. Queues bound how many wait, for a device and of whom they share the store's room with.
@@ -40,7 +40,8 @@ export type {
  * 12. A device that was ended is never attached again, and nothing that it submits or reports has
  *     any effect, from the commit on that ended it.
  * 13. A user has no more devices than the store's limit, nor four times as many with those that
- *     were ended, however many come at once.
+ *     were ended, however many come at once. What announces a new one is there once, or not at
+ *     all, as its attachment is.
  *
  * A store knows logs, timelines, devices and documents. What a message is, it never learns.
  */
@@ -203,6 +204,16 @@ export interface AttachRequest {
   readonly device: DeviceRef;
   /** As it was prepared. */
   readonly attachment: Attachment;
+  /**
+   * Enters the user's timeline with the first attachment of the device that is in force, unless the
+   * user has never attached with another one: in the same commit, so once. [DEV-13]
+   */
+  readonly announces?: Announcement | undefined;
+}
+
+export interface Announcement {
+  readonly log: LogRef;
+  readonly event: Uint8Array;
 }
 
 export interface AttachOutcome {
@@ -408,6 +419,23 @@ export interface SubmitBatch {
    * In order and contiguous; numbers that were committed before are allowed at the front (repeats).
    */
   readonly submits: readonly PlannedSubmit[];
+  /** Without it, a batch whose plans do not hold any more is stale. */
+  readonly replanning?: Replanning | undefined;
+}
+
+/**
+ * How to plan anew where a plan's precondition does not hold any more: within the commit, on what
+ * it is to change, so that nothing comes between, and nobody is kept out by what others commit.
+ * [CNV-88]
+ */
+export interface Replanning {
+  readonly reads: PlanningReads;
+  /**
+   * Pure, and called once at most.
+   *
+   * @param fresh the submits of the batch that were not committed before
+   */
+  plan(state: PlanningState, fresh: readonly PlannedSubmit[]): readonly PlannedSubmit[];
 }
 
 export type CommitOutcome =

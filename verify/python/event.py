@@ -13,6 +13,8 @@ ENUMS = {
     "JoinRule": ("JOIN_RULE", "ADDED OPEN"),
     "ReferenceKind": ("REFERENCE_KIND", "REPLY THREAD QUOTE COMMENT"),
     "AttachmentKind": ("ATTACHMENT_KIND", "IMAGE AUDIO VIDEO FILE"),
+    "DeviceChange": ("DEVICE_CHANGE", "NAMED ENDED ADDED"),
+    "TodoState": ("TODO_STATE", "OPEN DONE"),
 }
 
 
@@ -29,6 +31,8 @@ MESSAGES = {
     "Event": table(
         "1:message:Message 4:reactionChanged:ReactionChanged 5:marksChanged:MarksChanged"
         " 6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged"
+        " 9:deviceChanged:DeviceChanged 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged"
+        " 15:todoChanged:TodoChanged"
     ),
     "Message": table(
         "1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content"
@@ -63,6 +67,15 @@ MESSAGES = {
     "Member": table("1:userId:string 2:role:MemberRole 3:ordinal:uint32 4:visibleFrom:uint64"),
     "PreferencesChanged": table("1:preferences:Preferences"),
     "Preferences": table("1:receiptsHidden:bool"),
+    "DeviceChanged": table("1:deviceId:string 2:change:DeviceChange 3:name:string"),
+    "DraftChanged": table("1:draft:Draft"),
+    "Draft": table(
+        "1:conversationId:string 2:content:Content 3:reference:Reference 4:mentions:Mentions"
+        " 5:savedMs:uint64 6:deviceId:string"
+    ),
+    "MuteChanged": table("1:conversationId:string 2:untilMs:uint64"),
+    "TodoChanged": table("1:conversationId:string 2:conversationSeq:uint64 3:todo:Todo"),
+    "Todo": table("1:state:TodoState 2:byUserId:string 3:setMs:uint64"),
 }
 
 
@@ -124,6 +137,14 @@ def meaning(event):
         return "message-edited" if "editCount" in message else "message"
     if "reactionChanged" in event:
         return "reaction-removed" if "removed" in event["reactionChanged"] else "reaction"
+    if "draftChanged" in event:
+        return "draft" if "content" in event["draftChanged"].get("draft", {}) else "draft-gone"
+    if "muteChanged" in event:
+        return "mute" if "untilMs" in event["muteChanged"] else "unmute"
+    if "todoChanged" in event:
+        state = event["todoChanged"].get("todo", {}).get("state", "")
+        return f"todo-{state.removeprefix('TODO_STATE_').lower() or 'removed'}"
     others = {"marksChanged": "marks", "conversationChanged": "conversation"}
     others["preferencesChanged"] = "preferences"
+    others["deviceChanged"] = "device"
     return next((others[kind] for kind in event), "unknown")

@@ -18,6 +18,8 @@ export const ACCESS_RULES: ReadonlyMap<string, AccessRule> = new Map<string, Acc
   ["posthorn.v1.ConversationsService/GetConversation", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.ConversationsService/ListMembers", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.ConversationsService/ListReaders", { who: "member", conversationField: "conversationId" }],
+  ["posthorn.v1.ConversationsService/GetTotals", { who: "self", userField: "userId" }],
+  ["posthorn.v1.ConversationsService/ListDrafts", { who: "self", userField: "userId" }],
   ["posthorn.v1.DevicesService/List", { who: "user" }],
   ["posthorn.v1.KeyDirectoryService/ListDevices", { who: "user" }],
   ["posthorn.v1.LongPollService/Open", { who: "link" }],

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/conversation.proto.
  */
 export const file_posthorn_v1_conversation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wb3N0aG9ybi92MS9jb252ZXJzYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIooBChRDb252ZXJzYXRpb25TZXR0aW5ncxINCgV0aXRsZRgBIAEoCRINCgV0b3BpYxgCIAEoCRIvCgdoaXN0b3J5GAMgASgOMh4ucG9zdGhvcm4udjEuSGlzdG9yeVZpc2liaWxpdHkSIwoEam9pbhgEIAEoDjIVLnBvc3Rob3JuLnYxLkpvaW5SdWxlImcKBk1lbWJlchIPCgd1c2VyX2lkGAEgASgJEiUKBHJvbGUYAiABKA4yFy5wb3N0aG9ybi52MS5NZW1iZXJSb2xlEg8KB29yZGluYWwYAyABKA0SFAoMdmlzaWJsZV9mcm9tGAQgASgEIrEBCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEisKBGtpbmQYAiABKA4yHS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25LaW5kEhAKCHJldmlzaW9uGAMgASgEEjMKCHNldHRpbmdzGAQgASgLMiEucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MSFAoMbWVtYmVyX2NvdW50GAUgASgNIrIBChJDb252ZXJzYXRpb25SZWNvcmQSKwoEa2luZBgBIAEoDjIdLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbktpbmQSMwoIc2V0dGluZ3MYAiABKAsyIS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25TZXR0aW5ncxIkCgdtZW1iZXJzGAMgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhQKDG5leHRfb3JkaW5hbBgEIAEoDSI9Cg5SZWFjdGlvblJlY29yZBIrCgd0YWxsaWVzGAEgAygLMhoucG9zdGhvcm4udjEuUmVhY3Rpb25UYWxseSIyCg1SZWFjdGlvblRhbGx5EhAKCHJlYWN0aW9uGAEgASgJEg8KB21lbWJlcnMYAiABKAwiJgoLUHJlZmVyZW5jZXMSFwoPcmVjZWlwdHNfaGlkZGVuGAEgASgIKqsBChBDb252ZXJzYXRpb25LaW5kEiEKHUNPTlZFUlNBVElPTl9LSU5EX1VOU1BFQ0lGSUVEEAASHAoYQ09OVkVSU0FUSU9OX0tJTkRfRElSRUNUEAESGwoXQ09OVkVSU0FUSU9OX0tJTkRfR1JPVVAQAhIdChlDT05WRVJTQVRJT05fS0lORF9DSEFOTkVMEAMSGgoWQ09OVkVSU0FUSU9OX0tJTkRfUk9PTRAEKocBCgpNZW1iZXJSb2xlEhsKF01FTUJFUl9ST0xFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1JPTEVfUkVBREVSEAESFgoSTUVNQkVSX1JPTEVfTUVNQkVSEAISFQoRTUVNQkVSX1JPTEVfQURNSU4QAxIVChFNRU1CRVJfUk9MRV9PV05FUhAEKnIKEUhpc3RvcnlWaXNpYmlsaXR5EiIKHkhJU1RPUllfVklTSUJJTElUWV9VTlNQRUNJRklFRBAAEh0KGUhJU1RPUllfVklTSUJJTElUWV9KT0lORUQQARIaChZISVNUT1JZX1ZJU0lCSUxJVFlfQUxMEAIqTgoISm9pblJ1bGUSGQoVSk9JTl9SVUxFX1VOU1BFQ0lGSUVEEAASEwoPSk9JTl9SVUxFX0FEREVEEAESEgoOSk9JTl9SVUxFX09QRU4QAkIFkgMCCAJiCGVkaXRpb25zcOgH");
+  fileDesc("Ch5wb3N0aG9ybi92MS9jb252ZXJzYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIooBChRDb252ZXJzYXRpb25TZXR0aW5ncxINCgV0aXRsZRgBIAEoCRINCgV0b3BpYxgCIAEoCRIvCgdoaXN0b3J5GAMgASgOMh4ucG9zdGhvcm4udjEuSGlzdG9yeVZpc2liaWxpdHkSIwoEam9pbhgEIAEoDjIVLnBvc3Rob3JuLnYxLkpvaW5SdWxlImcKBk1lbWJlchIPCgd1c2VyX2lkGAEgASgJEiUKBHJvbGUYAiABKA4yFy5wb3N0aG9ybi52MS5NZW1iZXJSb2xlEg8KB29yZGluYWwYAyABKA0SFAoMdmlzaWJsZV9mcm9tGAQgASgEIrEBCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEisKBGtpbmQYAiABKA4yHS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25LaW5kEhAKCHJldmlzaW9uGAMgASgEEjMKCHNldHRpbmdzGAQgASgLMiEucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uU2V0dGluZ3MSFAoMbWVtYmVyX2NvdW50GAUgASgNIrIBChJDb252ZXJzYXRpb25SZWNvcmQSKwoEa2luZBgBIAEoDjIdLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbktpbmQSMwoIc2V0dGluZ3MYAiABKAsyIS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb25TZXR0aW5ncxIkCgdtZW1iZXJzGAMgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhQKDG5leHRfb3JkaW5hbBgEIAEoDSI9Cg5SZWFjdGlvblJlY29yZBIrCgd0YWxsaWVzGAEgAygLMhoucG9zdGhvcm4udjEuUmVhY3Rpb25UYWxseSIyCg1SZWFjdGlvblRhbGx5EhAKCHJlYWN0aW9uGAEgASgJEg8KB21lbWJlcnMYAiABKAwiJgoLUHJlZmVyZW5jZXMSFwoPcmVjZWlwdHNfaGlkZGVuGAEgASgIIjYKDERyYWZ0c1JlY29yZBImCgZkcmFmdHMYASADKAsyFi5wb3N0aG9ybi52MS5EcmFmdFNpemUiMwoJRHJhZnRTaXplEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRINCgVieXRlcxgCIAEoDSIeCgpNdXRlUmVjb3JkEhAKCHVudGlsX21zGAEgASgEKqsBChBDb252ZXJzYXRpb25LaW5kEiEKHUNPTlZFUlNBVElPTl9LSU5EX1VOU1BFQ0lGSUVEEAASHAoYQ09OVkVSU0FUSU9OX0tJTkRfRElSRUNUEAESGwoXQ09OVkVSU0FUSU9OX0tJTkRfR1JPVVAQAhIdChlDT05WRVJTQVRJT05fS0lORF9DSEFOTkVMEAMSGgoWQ09OVkVSU0FUSU9OX0tJTkRfUk9PTRAEKocBCgpNZW1iZXJSb2xlEhsKF01FTUJFUl9ST0xFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1JPTEVfUkVBREVSEAESFgoSTUVNQkVSX1JPTEVfTUVNQkVSEAISFQoRTUVNQkVSX1JPTEVfQURNSU4QAxIVChFNRU1CRVJfUk9MRV9PV05FUhAEKnIKEUhpc3RvcnlWaXNpYmlsaXR5EiIKHkhJU1RPUllfVklTSUJJTElUWV9VTlNQRUNJRklFRBAAEh0KGUhJU1RPUllfVklTSUJJTElUWV9KT0lORUQQARIaChZISVNUT1JZX1ZJU0lCSUxJVFlfQUxMEAIqTgoISm9pblJ1bGUSGQoVSk9JTl9SVUxFX1VOU1BFQ0lGSUVEEAASEwoPSk9JTl9SVUxFX0FEREVEEAESEgoOSk9JTl9SVUxFX09QRU4QAkIFkgMCCAJiCGVkaXRpb25zcOgH");
 
 /**
  * What may be changed of a conversation.
@@ -259,6 +259,76 @@ export type Preferences = Message<"posthorn.v1.Preferences"> & {
  */
 export const PreferencesSchema: GenMessage<Preferences> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_conversation, 6);
+
+/**
+ * Which drafts a user has, as the service keeps them. Not sent.
+ *
+ * @generated from message posthorn.v1.DraftsRecord
+ */
+export type DraftsRecord = Message<"posthorn.v1.DraftsRecord"> & {
+  /**
+   * One for each conversation, by its id.
+   *
+   * @generated from field: repeated posthorn.v1.DraftSize drafts = 1;
+   */
+  drafts: DraftSize[];
+};
+
+/**
+ * Describes the message posthorn.v1.DraftsRecord.
+ * Use `create(DraftsRecordSchema)` to create a new message.
+ */
+export const DraftsRecordSchema: GenMessage<DraftsRecord> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversation, 7);
+
+/**
+ * How large one draft is.
+ *
+ * @generated from message posthorn.v1.DraftSize
+ */
+export type DraftSize = Message<"posthorn.v1.DraftSize"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Bytes that it is kept in.
+   *
+   * @generated from field: uint32 bytes = 2;
+   */
+  bytes: number;
+};
+
+/**
+ * Describes the message posthorn.v1.DraftSize.
+ * Use `create(DraftSizeSchema)` to create a new message.
+ */
+export const DraftSizeSchema: GenMessage<DraftSize> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversation, 8);
+
+/**
+ * How long a user has a conversation muted, as the service keeps it. Not sent.
+ *
+ * @generated from message posthorn.v1.MuteRecord
+ */
+export type MuteRecord = Message<"posthorn.v1.MuteRecord"> & {
+  /**
+   * Unix milliseconds. 0: it is not muted.
+   *
+   * @generated from field: uint64 until_ms = 1;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.MuteRecord.
+ * Use `create(MuteRecordSchema)` to create a new message.
+ */
+export const MuteRecordSchema: GenMessage<MuteRecord> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversation, 9);
 
 /**
  * What kind of conversation it is. Never changes.

@@ -9,6 +9,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Conversation, Member, MemberRole } from "./conversation_pb.ts";
 import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
+import type { Draft } from "./event_pb.ts";
+import { file_posthorn_v1_event } from "./event_pb.ts";
 import type { HistoryEntry } from "./history_pb.ts";
 import { file_posthorn_v1_history } from "./history_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
@@ -18,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/conversations.proto.
  */
 export const file_posthorn_v1_conversations: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wb3N0aG9ybi92MS9jb252ZXJzYXRpb25zLnByb3RvEgtwb3N0aG9ybi52MSLsAQoQQ29udmVyc2F0aW9uVmlldxIvCgxjb252ZXJzYXRpb24YASABKAsyGS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb24SJQoEcm9sZRgCIAEoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSFAoMdmlzaWJsZV9mcm9tGAMgASgEEgwKBGhlYWQYBCABKAQSLwoMbGFzdF9tZXNzYWdlGAUgASgLMhkucG9zdGhvcm4udjEuSGlzdG9yeUVudHJ5EhQKDHVucmVhZF9jb3VudBgGIAEoBBIVCg1tZW50aW9uX2NvdW50GAcgASgEIl0KGExpc3RDb252ZXJzYXRpb25zUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEh0KFWFmdGVyX2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIRCgljb3VudF9tYXgYAyABKA0iZQoZTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZRI0Cg1jb252ZXJzYXRpb25zGAEgAygLMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uVmlldxISCgpuZXh0X2FmdGVyGAIgASgJIjEKFkdldENvbnZlcnNhdGlvblJlcXVlc3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJIk4KF0dldENvbnZlcnNhdGlvblJlc3BvbnNlEjMKDGNvbnZlcnNhdGlvbhgBIAEoCzIdLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblZpZXcimQEKEkxpc3RNZW1iZXJzUmVxdWVzdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFAoMZnJvbV9vcmRpbmFsGAIgASgNEhEKCWNvdW50X21heBgDIAEoDRIpCghyb2xlX21pbhgEIAEoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSFgoOdXNlcl9pZF9wcmVmaXgYBSABKAkiYwoTTGlzdE1lbWJlcnNSZXNwb25zZRIkCgdtZW1iZXJzGAEgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhQKDG5leHRfb3JkaW5hbBgCIAEoDRIQCghyZXZpc2lvbhgDIAEoBCJHChJMaXN0UmVhZGVyc1JlcXVlc3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiJgoTTGlzdFJlYWRlcnNSZXNwb25zZRIPCgdyZWFkZXJzGAEgASgMMuQDChRDb252ZXJzYXRpb25zU2VydmljZRJ2ChFMaXN0Q29udmVyc2F0aW9ucxIlLnBvc3Rob3JuLnYxLkxpc3RDb252ZXJzYXRpb25zUmVxdWVzdBomLnBvc3Rob3JuLnYxLkxpc3RDb252ZXJzYXRpb25zUmVzcG9uc2UiEpACAaK1GAsIAxoHdXNlcl9pZBJ4Cg9HZXRDb252ZXJzYXRpb24SIy5wb3N0aG9ybi52MS5HZXRDb252ZXJzYXRpb25SZXF1ZXN0GiQucG9zdGhvcm4udjEuR2V0Q29udmVyc2F0aW9uUmVzcG9uc2UiGpACAaK1GBMIBBIPY29udmVyc2F0aW9uX2lkEmwKC0xpc3RNZW1iZXJzEh8ucG9zdGhvcm4udjEuTGlzdE1lbWJlcnNSZXF1ZXN0GiAucG9zdGhvcm4udjEuTGlzdE1lbWJlcnNSZXNwb25zZSIakAIBorUYEwgEEg9jb252ZXJzYXRpb25faWQSbAoLTGlzdFJlYWRlcnMSHy5wb3N0aG9ybi52MS5MaXN0UmVhZGVyc1JlcXVlc3QaIC5wb3N0aG9ybi52MS5MaXN0UmVhZGVyc1Jlc3BvbnNlIhqQAgGitRgTCAQSD2NvbnZlcnNhdGlvbl9pZEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_conversation, file_posthorn_v1_history, file_posthorn_v1_options]);
+  fileDesc("Ch9wb3N0aG9ybi92MS9jb252ZXJzYXRpb25zLnByb3RvEgtwb3N0aG9ybi52MSKEAgoQQ29udmVyc2F0aW9uVmlldxIvCgxjb252ZXJzYXRpb24YASABKAsyGS5wb3N0aG9ybi52MS5Db252ZXJzYXRpb24SJQoEcm9sZRgCIAEoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSFAoMdmlzaWJsZV9mcm9tGAMgASgEEgwKBGhlYWQYBCABKAQSLwoMbGFzdF9tZXNzYWdlGAUgASgLMhkucG9zdGhvcm4udjEuSGlzdG9yeUVudHJ5EhQKDHVucmVhZF9jb3VudBgGIAEoBBIVCg1tZW50aW9uX2NvdW50GAcgASgEEhYKDm11dGVkX3VudGlsX21zGAogASgEIl0KGExpc3RDb252ZXJzYXRpb25zUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEh0KFWFmdGVyX2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIRCgljb3VudF9tYXgYAyABKA0iZQoZTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZRI0Cg1jb252ZXJzYXRpb25zGAEgAygLMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uVmlldxISCgpuZXh0X2FmdGVyGAIgASgJIjEKFkdldENvbnZlcnNhdGlvblJlcXVlc3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJIk4KF0dldENvbnZlcnNhdGlvblJlc3BvbnNlEjMKDGNvbnZlcnNhdGlvbhgBIAEoCzIdLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblZpZXcimQEKEkxpc3RNZW1iZXJzUmVxdWVzdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFAoMZnJvbV9vcmRpbmFsGAIgASgNEhEKCWNvdW50X21heBgDIAEoDRIpCghyb2xlX21pbhgEIAEoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSFgoOdXNlcl9pZF9wcmVmaXgYBSABKAkiYwoTTGlzdE1lbWJlcnNSZXNwb25zZRIkCgdtZW1iZXJzGAEgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhQKDG5leHRfb3JkaW5hbBgCIAEoDRIQCghyZXZpc2lvbhgDIAEoBCJHChJMaXN0UmVhZGVyc1JlcXVlc3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiJgoTTGlzdFJlYWRlcnNSZXNwb25zZRIPCgdyZWFkZXJzGAEgASgMIlcKDFVucmVhZFRvdGFscxIaChJjb252ZXJzYXRpb25fY291bnQYASABKA0SFAoMdW5yZWFkX2NvdW50GAIgASgEEhUKDW1lbnRpb25fY291bnQYAyABKAQiQgoQR2V0VG90YWxzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEh0KFWFmdGVyX2NvbnZlcnNhdGlvbl9pZBgCIAEoCSJ9ChFHZXRUb3RhbHNSZXNwb25zZRImCgNhbGwYASABKAsyGS5wb3N0aG9ybi52MS5VbnJlYWRUb3RhbHMSLAoJbm90X211dGVkGAIgASgLMhkucG9zdGhvcm4udjEuVW5yZWFkVG90YWxzEhIKCm5leHRfYWZ0ZXIYAyABKAkiQwoRTGlzdERyYWZ0c1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIdChVhZnRlcl9jb252ZXJzYXRpb25faWQYAiABKAkiTAoSTGlzdERyYWZ0c1Jlc3BvbnNlEiIKBmRyYWZ0cxgBIAMoCzISLnBvc3Rob3JuLnYxLkRyYWZ0EhIKCm5leHRfYWZ0ZXIYAiABKAkypwUKFENvbnZlcnNhdGlvbnNTZXJ2aWNlEnYKEUxpc3RDb252ZXJzYXRpb25zEiUucG9zdGhvcm4udjEuTGlzdENvbnZlcnNhdGlvbnNSZXF1ZXN0GiYucG9zdGhvcm4udjEuTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZSISkAIBorUYCwgDGgd1c2VyX2lkEngKD0dldENvbnZlcnNhdGlvbhIjLnBvc3Rob3JuLnYxLkdldENvbnZlcnNhdGlvblJlcXVlc3QaJC5wb3N0aG9ybi52MS5HZXRDb252ZXJzYXRpb25SZXNwb25zZSIakAIBorUYEwgEEg9jb252ZXJzYXRpb25faWQSbAoLTGlzdE1lbWJlcnMSHy5wb3N0aG9ybi52MS5MaXN0TWVtYmVyc1JlcXVlc3QaIC5wb3N0aG9ybi52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlIhqQAgGitRgTCAQSD2NvbnZlcnNhdGlvbl9pZBJsCgtMaXN0UmVhZGVycxIfLnBvc3Rob3JuLnYxLkxpc3RSZWFkZXJzUmVxdWVzdBogLnBvc3Rob3JuLnYxLkxpc3RSZWFkZXJzUmVzcG9uc2UiGpACAaK1GBMIBBIPY29udmVyc2F0aW9uX2lkEl4KCUdldFRvdGFscxIdLnBvc3Rob3JuLnYxLkdldFRvdGFsc1JlcXVlc3QaHi5wb3N0aG9ybi52MS5HZXRUb3RhbHNSZXNwb25zZSISkAIBorUYCwgDGgd1c2VyX2lkEmEKCkxpc3REcmFmdHMSHi5wb3N0aG9ybi52MS5MaXN0RHJhZnRzUmVxdWVzdBofLnBvc3Rob3JuLnYxLkxpc3REcmFmdHNSZXNwb25zZSISkAIBorUYCwgDGgd1c2VyX2lkQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_history, file_posthorn_v1_options]);
 
 /**
  * A conversation, as one member sees it. The counts are derived from what is marked, and never counted up or down.
@@ -74,6 +76,13 @@ export type ConversationView = Message<"posthorn.v1.ConversationView"> & {
    * @generated from field: uint64 mention_count = 7;
    */
   mentionCount: bigint;
+
+  /**
+   * Until when the member has it muted, Unix milliseconds. 0: it is not muted, or not any more. 2^53-1: for ever.
+   *
+   * @generated from field: uint64 muted_until_ms = 10;
+   */
+  mutedUntilMs: bigint;
 };
 
 /**
@@ -322,6 +331,160 @@ export const ListReadersResponseSchema: GenMessage<ListReadersResponse> = /*@__P
   messageDesc(file_posthorn_v1_conversations, 8);
 
 /**
+ * How much is not read, of several conversations.
+ *
+ * @generated from message posthorn.v1.UnreadTotals
+ */
+export type UnreadTotals = Message<"posthorn.v1.UnreadTotals"> & {
+  /**
+   * Conversations in which something is.
+   *
+   * @generated from field: uint32 conversation_count = 1;
+   */
+  conversationCount: number;
+
+  /**
+   * Messages, as ConversationView counts them.
+   *
+   * @generated from field: uint64 unread_count = 2;
+   */
+  unreadCount: bigint;
+
+  /**
+   * Those of them that call the user, likewise.
+   *
+   * @generated from field: uint64 mention_count = 3;
+   */
+  mentionCount: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.UnreadTotals.
+ * Use `create(UnreadTotalsSchema)` to create a new message.
+ */
+export const UnreadTotalsSchema: GenMessage<UnreadTotals> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversations, 9);
+
+/**
+ * Asks how much a user has not read.
+ *
+ * @generated from message posthorn.v1.GetTotalsRequest
+ */
+export type GetTotalsRequest = Message<"posthorn.v1.GetTotalsRequest"> & {
+  /**
+   * The caller. Empty: the caller.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Count on after this conversation id, in byte order. Empty: from the beginning.
+   *
+   * @generated from field: string after_conversation_id = 2;
+   */
+  afterConversationId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.GetTotalsRequest.
+ * Use `create(GetTotalsRequestSchema)` to create a new message.
+ */
+export const GetTotalsRequestSchema: GenMessage<GetTotalsRequest> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversations, 10);
+
+/**
+ * How much a user has not read, of 500 conversations at most.
+ *
+ * @generated from message posthorn.v1.GetTotalsResponse
+ */
+export type GetTotalsResponse = Message<"posthorn.v1.GetTotalsResponse"> & {
+  /**
+   * Of all of them.
+   *
+   * @generated from field: posthorn.v1.UnreadTotals all = 1;
+   */
+  all?: UnreadTotals | undefined;
+
+  /**
+   * Of those that are not muted.
+   *
+   * @generated from field: posthorn.v1.UnreadTotals not_muted = 2;
+   */
+  notMuted?: UnreadTotals | undefined;
+
+  /**
+   * `after_conversation_id` for what is to be added to these. Empty: these are all.
+   *
+   * @generated from field: string next_after = 3;
+   */
+  nextAfter: string;
+};
+
+/**
+ * Describes the message posthorn.v1.GetTotalsResponse.
+ * Use `create(GetTotalsResponseSchema)` to create a new message.
+ */
+export const GetTotalsResponseSchema: GenMessage<GetTotalsResponse> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversations, 11);
+
+/**
+ * Asks what a user has begun to write.
+ *
+ * @generated from message posthorn.v1.ListDraftsRequest
+ */
+export type ListDraftsRequest = Message<"posthorn.v1.ListDraftsRequest"> & {
+  /**
+   * The caller. Empty: the caller.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Where the page begins: after this conversation id, in byte order. Empty: at the beginning.
+   *
+   * @generated from field: string after_conversation_id = 2;
+   */
+  afterConversationId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.ListDraftsRequest.
+ * Use `create(ListDraftsRequestSchema)` to create a new message.
+ */
+export const ListDraftsRequestSchema: GenMessage<ListDraftsRequest> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversations, 12);
+
+/**
+ * A page of drafts, as many as a frame has room for.
+ *
+ * @generated from message posthorn.v1.ListDraftsResponse
+ */
+export type ListDraftsResponse = Message<"posthorn.v1.ListDraftsResponse"> & {
+  /**
+   * By conversation id, in byte order. Also of conversations that the user is not in any more.
+   *
+   * @generated from field: repeated posthorn.v1.Draft drafts = 1;
+   */
+  drafts: Draft[];
+
+  /**
+   * `after_conversation_id` of the next page. Empty: there is none.
+   *
+   * @generated from field: string next_after = 2;
+   */
+  nextAfter: string;
+};
+
+/**
+ * Describes the message posthorn.v1.ListDraftsResponse.
+ * Use `create(ListDraftsResponseSchema)` to create a new message.
+ */
+export const ListDraftsResponseSchema: GenMessage<ListDraftsResponse> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_conversations, 13);
+
+/**
  * Questions about conversations. Changes are operations, so that they happen exactly once.
  *
  * @generated from service posthorn.v1.ConversationsService
@@ -366,6 +529,26 @@ export const ConversationsService: GenService<{
     methodKind: "unary";
     input: typeof ListReadersRequestSchema;
     output: typeof ListReadersResponseSchema;
+  },
+  /**
+   * How much a user has not read in all.
+   *
+   * @generated from rpc posthorn.v1.ConversationsService.GetTotals
+   */
+  getTotals: {
+    methodKind: "unary";
+    input: typeof GetTotalsRequestSchema;
+    output: typeof GetTotalsResponseSchema;
+  },
+  /**
+   * What a user has begun to write.
+   *
+   * @generated from rpc posthorn.v1.ConversationsService.ListDrafts
+   */
+  listDrafts: {
+    methodKind: "unary";
+    input: typeof ListDraftsRequestSchema;
+    output: typeof ListDraftsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_posthorn_v1_conversations, 0);

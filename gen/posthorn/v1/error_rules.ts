@@ -739,11 +739,25 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A call over HTTP says nothing of who asks, or not in a way that this service takes.",
   }),
   rule({
+    code: 189,
+    name: "DRAFTS_FULL",
+    scope: "operation",
+    retry: "never",
+    meaning: "The user would have too many drafts, or too much in them.",
+  }),
+  rule({
     code: 190,
     name: "PRESENCE_POLICY_INVALID",
     scope: "operation",
     retry: "never",
     meaning: "To whom presence is to be shown has an illegal value.",
+  }),
+  rule({
+    code: 203,
+    name: "SETTING_INVALID",
+    scope: "operation",
+    retry: "never",
+    meaning: "A time or a state that is to be set has an illegal value.",
   }),
 ];
 

@@ -18,7 +18,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEilwQKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIlsKDURldmljZUNoYW5nZWQSEQoJZGV2aWNlX2lkGAEgASgJEikKBmNoYW5nZRgCIAEoDjIZLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZRIMCgRuYW1lGAMgASgJIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSpfCgxEZXZpY2VDaGFuZ2USHQoZREVWSUNFX0NIQU5HRV9VTlNQRUNJRklFRBAAEhcKE0RFVklDRV9DSEFOR0VfTkFNRUQQARIXChNERVZJQ0VfQ0hBTkdFX0VOREVEEAIqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEirwUKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIABIyCg1kcmFmdF9jaGFuZ2VkGA0gASgLMhkucG9zdGhvcm4udjEuRHJhZnRDaGFuZ2VkSAASMAoMbXV0ZV9jaGFuZ2VkGA4gASgLMhgucG9zdGhvcm4udjEuTXV0ZUNoYW5nZWRIABIwCgx0b2RvX2NoYW5nZWQYDyABKAsyGC5wb3N0aG9ybi52MS5Ub2RvQ2hhbmdlZEgAQgYKBGtpbmQiRAoVUHJlc2VuY2VQb2xpY3lDaGFuZ2VkEisKBnBvbGljeRgBIAEoCzIbLnBvc3Rob3JuLnYxLlByZXNlbmNlUG9saWN5IngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQiQwoSUHJlZmVyZW5jZXNDaGFuZ2VkEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiWwoNRGV2aWNlQ2hhbmdlZBIRCglkZXZpY2VfaWQYASABKAkSKQoGY2hhbmdlGAIgASgOMhkucG9zdGhvcm4udjEuRGV2aWNlQ2hhbmdlEgwKBG5hbWUYAyABKAkilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJIsABCgVEcmFmdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAMgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAQgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEAoIc2F2ZWRfbXMYBSABKAQSEQoJZGV2aWNlX2lkGAYgASgJIjEKDERyYWZ0Q2hhbmdlZBIhCgVkcmFmdBgBIAEoCzISLnBvc3Rob3JuLnYxLkRyYWZ0IjgKC011dGVDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCgh1bnRpbF9tcxgCIAEoBCJRCgRUb2RvEiUKBXN0YXRlGAEgASgOMhYucG9zdGhvcm4udjEuVG9kb1N0YXRlEhIKCmJ5X3VzZXJfaWQYAiABKAkSDgoGc2V0X21zGAMgASgEImEKC1RvZG9DaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEh8KBHRvZG8YAyABKAsyES5wb3N0aG9ybi52MS5Ub2RvKngKDERldmljZUNoYW5nZRIdChlERVZJQ0VfQ0hBTkdFX1VOU1BFQ0lGSUVEEAASFwoTREVWSUNFX0NIQU5HRV9OQU1FRBABEhcKE0RFVklDRV9DSEFOR0VfRU5ERUQQAhIXChNERVZJQ0VfQ0hBTkdFX0FEREVEEAMqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEKlEKCVRvZG9TdGF0ZRIaChZUT0RPX1NUQVRFX1VOU1BFQ0lGSUVEEAASEwoPVE9ET19TVEFURV9PUEVOEAESEwoPVE9ET19TVEFURV9ET05FEAJCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -97,12 +97,36 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
     case: "presencePolicyChanged";
   } | {
     /**
-     * One of the user's devices was ended, or has another name.
+     * One of the user's devices is new, was ended, or has another name.
      *
      * @generated from field: posthorn.v1.DeviceChanged device_changed = 9;
      */
     value: DeviceChanged;
     case: "deviceChanged";
+  } | {
+    /**
+     * What the user has begun to write in a conversation is another text, or gone.
+     *
+     * @generated from field: posthorn.v1.DraftChanged draft_changed = 13;
+     */
+    value: DraftChanged;
+    case: "draftChanged";
+  } | {
+    /**
+     * The user has muted a conversation, or does not any more.
+     *
+     * @generated from field: posthorn.v1.MuteChanged mute_changed = 14;
+     */
+    value: MuteChanged;
+    case: "muteChanged";
+  } | {
+    /**
+     * Something is to be done about a message, or is done.
+     *
+     * @generated from field: posthorn.v1.TodoChanged todo_changed = 15;
+     */
+    value: TodoChanged;
+    case: "todoChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -248,7 +272,7 @@ export const PreferencesChangedSchema: GenMessage<PreferencesChanged> = /*@__PUR
   messageDesc(file_posthorn_v1_event, 4);
 
 /**
- * One of the user's devices was ended, or has another name. Goes to the user's own devices only.
+ * One of the user's devices is new, was ended, or has another name. Goes to the user's own devices only.
  *
  * @generated from message posthorn.v1.DeviceChanged
  */
@@ -717,6 +741,182 @@ export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 14);
 
 /**
+ * What a user has begun to write in a conversation.
+ *
+ * @generated from message posthorn.v1.Draft
+ */
+export type Draft = Message$1<"posthorn.v1.Draft"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * What would be sent. Absent: there is nothing any more.
+   *
+   * @generated from field: posthorn.v1.Content content = 2;
+   */
+  content?: Content | undefined;
+
+  /**
+   * What it would be said to, as the device has it: the service does not look. Absent: nothing.
+   *
+   * @generated from field: posthorn.v1.Reference reference = 3;
+   */
+  reference?: Reference | undefined;
+
+  /**
+   * Whom it would call, likewise. Absent: nobody.
+   *
+   * @generated from field: posthorn.v1.Mentions mentions = 4;
+   */
+  mentions?: Mentions | undefined;
+
+  /**
+   * When it was saved, Unix milliseconds by the service's clock.
+   *
+   * @generated from field: uint64 saved_ms = 5;
+   */
+  savedMs: bigint;
+
+  /**
+   * The device that has saved it.
+   *
+   * @generated from field: string device_id = 6;
+   */
+  deviceId: string;
+};
+
+/**
+ * Describes the message posthorn.v1.Draft.
+ * Use `create(DraftSchema)` to create a new message.
+ */
+export const DraftSchema: GenMessage<Draft> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 15);
+
+/**
+ * What the user has begun to write in a conversation is another text, or gone. Goes to the user's own devices only. There is one such
+ * event for each conversation, which is delivered once more whenever it changes: as it is then.
+ *
+ * @generated from message posthorn.v1.DraftChanged
+ */
+export type DraftChanged = Message$1<"posthorn.v1.DraftChanged"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: posthorn.v1.Draft draft = 1;
+   */
+  draft?: Draft | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.DraftChanged.
+ * Use `create(DraftChangedSchema)` to create a new message.
+ */
+export const DraftChangedSchema: GenMessage<DraftChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 16);
+
+/**
+ * The user has muted a conversation, or does not any more. Goes to the user's own devices only.
+ *
+ * @generated from message posthorn.v1.MuteChanged
+ */
+export type MuteChanged = Message$1<"posthorn.v1.MuteChanged"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Until when, Unix milliseconds. 0: it is not muted. 2^53-1: for ever.
+   *
+   * @generated from field: uint64 until_ms = 2;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.MuteChanged.
+ * Use `create(MuteChangedSchema)` to create a new message.
+ */
+export const MuteChangedSchema: GenMessage<MuteChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 17);
+
+/**
+ * That something is to be done about a message, or is done.
+ *
+ * @generated from message posthorn.v1.Todo
+ */
+export type Todo = Message$1<"posthorn.v1.Todo"> & {
+  /**
+   * Which of both.
+   *
+   * @generated from field: posthorn.v1.TodoState state = 1;
+   */
+  state: TodoState;
+
+  /**
+   * Who has said so last.
+   *
+   * @generated from field: string by_user_id = 2;
+   */
+  byUserId: string;
+
+  /**
+   * When, Unix milliseconds by the service's clock.
+   *
+   * @generated from field: uint64 set_ms = 3;
+   */
+  setMs: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.Todo.
+ * Use `create(TodoSchema)` to create a new message.
+ */
+export const TodoSchema: GenMessage<Todo> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 18);
+
+/**
+ * Something is to be done about a message, or is done, or nothing of that is said any more.
+ *
+ * @generated from message posthorn.v1.TodoChanged
+ */
+export type TodoChanged = Message$1<"posthorn.v1.TodoChanged"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * As it is now. UNSPECIFIED: somebody has taken the mark away.
+   *
+   * @generated from field: posthorn.v1.Todo todo = 3;
+   */
+  todo?: Todo | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.TodoChanged.
+ * Use `create(TodoChangedSchema)` to create a new message.
+ */
+export const TodoChangedSchema: GenMessage<TodoChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 19);
+
+/**
  * What became of a device.
  *
  * @generated from enum posthorn.v1.DeviceChange
@@ -742,6 +942,13 @@ export const DeviceChange = {
    * @generated from enum value: DEVICE_CHANGE_ENDED = 2;
    */
   ENDED: 2,
+
+  /**
+   * It was attached for the first time.
+   *
+   * @generated from enum value: DEVICE_CHANGE_ADDED = 3;
+   */
+  ADDED: 3,
 } as const;
 
 /**
@@ -866,4 +1073,45 @@ export type AttachmentKind = (typeof AttachmentKind)[keyof typeof AttachmentKind
  */
 export const AttachmentKindSchema: GenEnum<AttachmentKind> = /*@__PURE__*/
   enumDesc(file_posthorn_v1_event, 2);
+
+/**
+ * Whether something is to be done about a message.
+ *
+ * @generated from enum posthorn.v1.TodoState
+ */
+export const TodoState = {
+  /**
+   * Nobody has said so, or not any more.
+   *
+   * @generated from enum value: TODO_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is to be done.
+   *
+   * @generated from enum value: TODO_STATE_OPEN = 1;
+   */
+  OPEN: 1,
+
+  /**
+   * It is done.
+   *
+   * @generated from enum value: TODO_STATE_DONE = 2;
+   */
+  DONE: 2,
+} as const;
+
+/**
+ * Whether something is to be done about a message.
+ *
+ * @generated from enum posthorn.v1.TodoState
+ */
+export type TodoState = (typeof TodoState)[keyof typeof TodoState] | UnknownEnum;
+
+/**
+ * Describes the enum posthorn.v1.TodoState.
+ */
+export const TodoStateSchema: GenEnum<TodoState> = /*@__PURE__*/
+  enumDesc(file_posthorn_v1_event, 3);
 

@@ -9,7 +9,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ConversationKind, ConversationSettings, Member, Preferences } from "./conversation_pb.ts";
 import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
-import type { Content, Mentions, Reference } from "./event_pb.ts";
+import type { Content, Mentions, Reference, TodoState } from "./event_pb.ts";
 import { file_posthorn_v1_event } from "./event_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { DeviceCertificate, SecurePublicKeys } from "./secure_pb.ts";
@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/operation.proto.
  */
 export const file_posthorn_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIsoHCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSAASPAoSY2hhbmdlX3ByZWZlcmVuY2VzGA8gASgLMh4ucG9zdGhvcm4udjEuQ2hhbmdlUHJlZmVyZW5jZXNIABI9ChNzZXRfcHJlc2VuY2VfcG9saWN5GBAgASgLMh4ucG9zdGhvcm4udjEuU2V0UHJlc2VuY2VQb2xpY3lIABIsCgplbmRfZGV2aWNlGBEgASgLMhYucG9zdGhvcm4udjEuRW5kRGV2aWNlSAASLgoLbmFtZV9kZXZpY2UYEiABKAsyFy5wb3N0aG9ybi52MS5OYW1lRGV2aWNlSABCBgoEa2luZCKhAQoLU2VuZE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIpABCgtFZGl0TWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIlCgdjb250ZW50GAMgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIkIKDVJlY2FsbE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiXAoFUmVhY3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSEAoIcmVhY3Rpb24YAyABKAkSDgoGcmVtb3ZlGAQgASgIIkgKBE1hcmsSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHJlYWQYAiABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYAyABKAQiqwEKEkNyZWF0ZUNvbnZlcnNhdGlvbhINCgVub25jZRgBIAEoDBIrCgRraW5kGAIgASgOMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uS2luZBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzEiQKB21lbWJlcnMYBCADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXIiYwoNQ2hhbmdlTWVtYmVycxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIAoDc2V0GAIgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhcKD3JlbW92ZV91c2VyX2lkcxgDIAMoCSIrChBKb2luQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSIsChFMZWF2ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkidAoSQ2hhbmdlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzIlsKClNlbmRQYWNrZXQSEgoKdG9fdXNlcl9pZBgBIAEoCRIUCgx0b19kZXZpY2VfaWQYAiABKAkSFAoGcGFja2V0GAMgASgMQgSQtRgBEg0KBXR0bF9zGAQgASgNIooBCg1QdWJsaXNoRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIzCgtjZXJ0aWZpY2F0ZRgDIAEoCzIeLnBvc3Rob3JuLnYxLkRldmljZUNlcnRpZmljYXRlIjMKDFJldm9rZURldmljZRIQCghyZXZpc2lvbhgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkiRwoKU2VuZERpcmVjdBISCgp0b191c2VyX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50IkIKEUNoYW5nZVByZWZlcmVuY2VzEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiQAoRU2V0UHJlc2VuY2VQb2xpY3kSKwoGcG9saWN5GAEgASgLMhsucG9zdGhvcm4udjEuUHJlc2VuY2VQb2xpY3kiHgoJRW5kRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCSItCgpOYW1lRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure, file_posthorn_v1_signal]);
+  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIuAICglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSAASPAoSY2hhbmdlX3ByZWZlcmVuY2VzGA8gASgLMh4ucG9zdGhvcm4udjEuQ2hhbmdlUHJlZmVyZW5jZXNIABI9ChNzZXRfcHJlc2VuY2VfcG9saWN5GBAgASgLMh4ucG9zdGhvcm4udjEuU2V0UHJlc2VuY2VQb2xpY3lIABIsCgplbmRfZGV2aWNlGBEgASgLMhYucG9zdGhvcm4udjEuRW5kRGV2aWNlSAASLgoLbmFtZV9kZXZpY2UYEiABKAsyFy5wb3N0aG9ybi52MS5OYW1lRGV2aWNlSAASLAoKc2F2ZV9kcmFmdBgWIAEoCzIWLnBvc3Rob3JuLnYxLlNhdmVEcmFmdEgAEjoKEW11dGVfY29udmVyc2F0aW9uGBcgASgLMh0ucG9zdGhvcm4udjEuTXV0ZUNvbnZlcnNhdGlvbkgAEioKCW1hcmtfdG9kbxgYIAEoCzIVLnBvc3Rob3JuLnYxLk1hcmtUb2RvSABCBgoEa2luZCKhAQoLU2VuZE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIpABCgtFZGl0TWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIlCgdjb250ZW50GAMgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIkIKDVJlY2FsbE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiXAoFUmVhY3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSEAoIcmVhY3Rpb24YAyABKAkSDgoGcmVtb3ZlGAQgASgIIkgKBE1hcmsSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHJlYWQYAiABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYAyABKAQiqwEKEkNyZWF0ZUNvbnZlcnNhdGlvbhINCgVub25jZRgBIAEoDBIrCgRraW5kGAIgASgOMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uS2luZBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzEiQKB21lbWJlcnMYBCADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXIiYwoNQ2hhbmdlTWVtYmVycxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIAoDc2V0GAIgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhcKD3JlbW92ZV91c2VyX2lkcxgDIAMoCSIrChBKb2luQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSIsChFMZWF2ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkidAoSQ2hhbmdlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzIlsKClNlbmRQYWNrZXQSEgoKdG9fdXNlcl9pZBgBIAEoCRIUCgx0b19kZXZpY2VfaWQYAiABKAkSFAoGcGFja2V0GAMgASgMQgSQtRgBEg0KBXR0bF9zGAQgASgNIooBCg1QdWJsaXNoRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIzCgtjZXJ0aWZpY2F0ZRgDIAEoCzIeLnBvc3Rob3JuLnYxLkRldmljZUNlcnRpZmljYXRlIjMKDFJldm9rZURldmljZRIQCghyZXZpc2lvbhgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkiRwoKU2VuZERpcmVjdBISCgp0b191c2VyX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50IkIKEUNoYW5nZVByZWZlcmVuY2VzEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiQAoRU2V0UHJlc2VuY2VQb2xpY3kSKwoGcG9saWN5GAEgASgLMhsucG9zdGhvcm4udjEuUHJlc2VuY2VQb2xpY3kiHgoJRW5kRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCSItCgpOYW1lRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIp8BCglTYXZlRHJhZnQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIj0KEE11dGVDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhAKCHVudGlsX21zGAIgASgEImQKCE1hcmtUb2RvEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKBXN0YXRlGAMgASgOMhYucG9zdGhvcm4udjEuVG9kb1N0YXRlQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure, file_posthorn_v1_signal]);
 
 /**
  * One operation. Exactly one kind is set; set by the device.
@@ -179,6 +179,30 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
      */
     value: NameDevice;
     case: "nameDevice";
+  } | {
+    /**
+     * Keep what the user has begun to write.
+     *
+     * @generated from field: posthorn.v1.SaveDraft save_draft = 22;
+     */
+    value: SaveDraft;
+    case: "saveDraft";
+  } | {
+    /**
+     * Have a conversation call no more for a while.
+     *
+     * @generated from field: posthorn.v1.MuteConversation mute_conversation = 23;
+     */
+    value: MuteConversation;
+    case: "muteConversation";
+  } | {
+    /**
+     * Say that something is to be done about a message, or that it is done.
+     *
+     * @generated from field: posthorn.v1.MarkTodo mark_todo = 24;
+     */
+    value: MarkTodo;
+    case: "markTodo";
   } | { case: undefined; value?: undefined };
 };
 
@@ -757,4 +781,110 @@ export type NameDevice = Message<"posthorn.v1.NameDevice"> & {
  */
 export const NameDeviceSchema: GenMessage<NameDevice> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_operation, 18);
+
+/**
+ * Keeps what the user has begun to write in a conversation, in place of what was kept of it. Only the user's own devices are told. A
+ * message that is sent takes no draft away: who wants that submits a draft without content behind it.
+ *
+ * @generated from message posthorn.v1.SaveDraft
+ */
+export type SaveDraft = Message<"posthorn.v1.SaveDraft"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * What would be sent. Absent: nothing is kept any more.
+   *
+   * @generated from field: posthorn.v1.Content content = 2;
+   */
+  content?: Content | undefined;
+
+  /**
+   * What it would be said to. Absent: nothing.
+   *
+   * @generated from field: posthorn.v1.Reference reference = 3;
+   */
+  reference?: Reference | undefined;
+
+  /**
+   * Whom it would call. Absent: nobody.
+   *
+   * @generated from field: posthorn.v1.Mentions mentions = 4;
+   */
+  mentions?: Mentions | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.SaveDraft.
+ * Use `create(SaveDraftSchema)` to create a new message.
+ */
+export const SaveDraftSchema: GenMessage<SaveDraft> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 19);
+
+/**
+ * Has a conversation call no more for a while, for the user alone. Everything is delivered all the same.
+ *
+ * @generated from message posthorn.v1.MuteConversation
+ */
+export type MuteConversation = Message<"posthorn.v1.MuteConversation"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Until when, Unix milliseconds. 0: it is not muted. 2^53-1: for ever.
+   *
+   * @generated from field: uint64 until_ms = 2;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.MuteConversation.
+ * Use `create(MuteConversationSchema)` to create a new message.
+ */
+export const MuteConversationSchema: GenMessage<MuteConversation> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 20);
+
+/**
+ * Says that something is to be done about a message, or that it is done, to all members. Saying it twice is saying it once.
+ *
+ * @generated from message posthorn.v1.MarkTodo
+ */
+export type MarkTodo = Message<"posthorn.v1.MarkTodo"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The number of the message in it.
+   *
+   * @generated from field: uint64 conversation_seq = 2;
+   */
+  conversationSeq: bigint;
+
+  /**
+   * From now on. UNSPECIFIED: there is no mark any more.
+   *
+   * @generated from field: posthorn.v1.TodoState state = 3;
+   */
+  state: TodoState;
+};
+
+/**
+ * Describes the message posthorn.v1.MarkTodo.
+ * Use `create(MarkTodoSchema)` to create a new message.
+ */
+export const MarkTodoSchema: GenMessage<MarkTodo> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 21);
 

@@ -1,5 +1,4 @@
-import { fromJson, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
-import { EventSchema } from "../../../gen/posthorn/v1/event_pb.ts";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { base64, bytesField, field } from "../builder.ts";
 import { ascii, drawn } from "../envelope/primitives.ts";
 import {
@@ -9,48 +8,8 @@ import {
   type Range,
   setOf,
 } from "./cases.ts";
-
-const GROUP = "g:abcdefghijklmnopqrstuvwxyz";
-const SEQ_MAX = String(Number.MAX_SAFE_INTEGER);
-
-/** What an event says, for people. */
-type Meaning =
-  | "message"
-  | "message-edited"
-  | "message-recalled"
-  | "reaction"
-  | "reaction-removed"
-  | "marks"
-  | "conversation"
-  | "preferences"
-  | "unknown";
-
-type What = readonly [ids: string, name: string, description: string, means: Meaning];
-
-interface Said {
-  readonly event: JsonObject;
-  /** Of marks. */
-  readonly read?: readonly Range[];
-}
-
-/** Written by Protobuf's own codec. */
-function bytesOf(event: JsonObject): Uint8Array {
-  const message = fromJson(EventSchema, event);
-  const said = JSON.stringify(toJson(EventSchema, message));
-  if (said !== JSON.stringify(event)) throw new TypeError(`${said} is another form`);
-  return toBinary(EventSchema, message);
-}
-
-function read(what: What, said: Said, bytes: Uint8Array, failure?: ConversationFailure) {
-  const [ids, name, description, means] = what;
-  const about = [ids, `event-${name}`, description] as const;
-  return conversationCase(about, "event", { encoded: bytes, means, ...said }, failure);
-}
-
-function event(what: What, kind: string, json: JsonObject, ranges?: readonly Range[]) {
-  const said = { event: { [kind]: json }, ...(ranges === undefined ? {} : { read: ranges }) };
-  return read(what, said, bytesOf(said.event));
-}
+import { bytesOf, event, GROUP, type Meaning, read, SEQ_MAX } from "./event-cases.ts";
+import { PERSONAL_EVENTS } from "./personal-events.ts";
 
 const FROM = { conversationId: GROUP, senderUserId: "alice", senderDeviceId: "phone" };
 const message = (
@@ -440,6 +399,7 @@ export const EVENTS: readonly ConversationCase[] = [
   ...MESSAGES,
   ...CHANGED,
   ...OTHERS,
+  ...PERSONAL_EVENTS,
   ...FORMS,
   ...MISREAD,
   ...OUTCOMES,

@@ -24,6 +24,8 @@ var enums = map[string][]string{
 	"JoinRule":          names("JOIN_RULE", "ADDED OPEN"),
 	"ReferenceKind":     names("REFERENCE_KIND", "REPLY THREAD QUOTE COMMENT"),
 	"AttachmentKind":    names("ATTACHMENT_KIND", "IMAGE AUDIO VIDEO FILE"),
+	"DeviceChange":      names("DEVICE_CHANGE", "NAMED ENDED ADDED"),
+	"TodoState":         names("TODO_STATE", "OPEN DONE"),
 }
 
 var messages map[string]map[uint64]field
@@ -31,7 +33,9 @@ var messages map[string]map[uint64]field
 func init() {
 	messages = map[string]map[uint64]field{
 		"Event": table("1:message:Message 4:reactionChanged:ReactionChanged 5:marksChanged:MarksChanged " +
-			"6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged"),
+			"6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged " +
+			"9:deviceChanged:DeviceChanged 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged " +
+			"15:todoChanged:TodoChanged"),
 		"Message": table("1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content " +
 			"5:reference:Reference 6:mentions:Mentions 7:editCount:uint32 8:editedMs:uint64 9:recalledByUserId:string"),
 		"Content": table("1:text:string 2:custom:bytes 3:attachment:Attachment 4:location:Location"),
@@ -50,6 +54,13 @@ func init() {
 		"Member":               table("1:userId:string 2:role:MemberRole 3:ordinal:uint32 4:visibleFrom:uint64"),
 		"PreferencesChanged":   table("1:preferences:Preferences"),
 		"Preferences":          table("1:receiptsHidden:bool"),
+		"DeviceChanged":        table("1:deviceId:string 2:change:DeviceChange 3:name:string"),
+		"DraftChanged":         table("1:draft:Draft"),
+		"Draft": table("1:conversationId:string 2:content:Content 3:reference:Reference 4:mentions:Mentions " +
+			"5:savedMs:uint64 6:deviceId:string"),
+		"MuteChanged": table("1:conversationId:string 2:untilMs:uint64"),
+		"TodoChanged": table("1:conversationId:string 2:conversationSeq:uint64 3:todo:Todo"),
+		"Todo":        table("1:state:TodoState 2:byUserId:string 3:setMs:uint64"),
 	}
 }
 
@@ -221,8 +232,30 @@ func Meaning(event Event) string {
 		}
 		return "reaction"
 	}
+	if changed, is := event["draftChanged"].(Event); is {
+		draft, _ := changed["draft"].(Event)
+		if draft["content"] != nil {
+			return "draft"
+		}
+		return "draft-gone"
+	}
+	if mute, is := event["muteChanged"]; is {
+		if has(mute, "untilMs") {
+			return "mute"
+		}
+		return "unmute"
+	}
+	if mark, is := event["todoChanged"].(Event); is {
+		todo, _ := mark["todo"].(Event)
+		state, _ := todo["state"].(string)
+		if state == "" {
+			return "todo-removed"
+		}
+		return "todo-" + strings.ToLower(strings.TrimPrefix(state, "TODO_STATE_"))
+	}
 	for kind, means := range map[string]string{
 		"marksChanged": "marks", "conversationChanged": "conversation", "preferencesChanged": "preferences",
+		"deviceChanged": "device",
 	} {
 		if has(event, kind) {
 			return means
