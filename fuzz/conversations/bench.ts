@@ -37,6 +37,7 @@ export const LIMITS: ModelLimits = {
   conversations: 4,
   recallMs: 1_000,
   textBytes: 64,
+  blocks: 3,
 };
 const RULES: OperationRules = {
   contentBytes: LIMITS.textBytes,
@@ -49,6 +50,7 @@ const RULES: OperationRules = {
     conversationsMax: LIMITS.conversations,
     recallWindowMs: LIMITS.recallMs,
   },
+  users: { contactsMax: 3, blocksMax: LIMITS.blocks, profileToldMax: 2 },
 };
 const START_MS = 1_800_000_000_000;
 const MAP_BYTES = 16 * 1024 * 1024;

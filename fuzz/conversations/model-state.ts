@@ -15,6 +15,7 @@ export interface ModelLimits {
   readonly conversations: number;
   readonly recallMs: number;
   readonly textBytes: number;
+  readonly blocks: number;
 }
 
 export interface ModelMember {

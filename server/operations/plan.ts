@@ -12,6 +12,8 @@ import {
   type PlanningReads,
   type PlanningState,
 } from "../store/store.ts";
+import { changeContactsReads, planChangeContacts } from "./address-book.ts";
+import { changeBlocksReads, planChangeBlocks } from "./blocks.ts";
 import { type ConversationRules, joinedReads, membershipReads } from "./conversations.ts";
 import { deviceReads, planEndDevice, planNameDevice } from "./devices.ts";
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
@@ -35,8 +37,10 @@ import {
   sendDirectReads,
   sendMessageReads,
 } from "./messages.ts";
+import type { UserRules } from "./own-lists.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
 import { planSetPresencePolicy, presencePolicyRef } from "./presence.ts";
+import { changeProfileReads, planChangeProfile } from "./profiles.ts";
 import { planReact, reactReads } from "./reactions.ts";
 
 /** Who submits: authenticated, never taken from what the device says (P26). */
@@ -57,6 +61,7 @@ export interface OperationRules extends OperationLimits {
   /** For certificates, and for ids. */
   readonly crypto: CryptoProvider;
   readonly conversations: ConversationRules;
+  readonly users: UserRules;
 }
 
 export type KnownOperation = Operation["kind"] & { readonly case: string };
@@ -134,6 +139,12 @@ function readsOfOne(
     case "endDevice":
     case "nameDevice":
       return deviceReads(operation.value, sender);
+    case "changeProfile":
+      return changeProfileReads(sender);
+    case "changeContacts":
+      return changeContactsReads(sender);
+    case "changeBlocks":
+      return changeBlocksReads(sender);
   }
 }
 
@@ -242,5 +253,11 @@ export function planOperation(
       return planEndDevice(operation.value, sender, state);
     case "nameDevice":
       return planNameDevice(operation.value, sender, state);
+    case "changeProfile":
+      return planChangeProfile(operation.value, sender, state, rules);
+    case "changeContacts":
+      return planChangeContacts(operation.value, sender, state, rules);
+    case "changeBlocks":
+      return planChangeBlocks(operation.value, sender, state, rules);
   }
 }

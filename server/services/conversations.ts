@@ -6,6 +6,7 @@ import type {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { has } from "../../protocol/number-set.ts";
 import { addReader, encodeReadBitmap, NO_READERS } from "../../protocol/read-bitmap.ts";
+import { blockedIn, blocksRef } from "../operations/blocks.ts";
 import {
   type ConversationRules,
   conversationsRef,
@@ -110,7 +111,10 @@ async function pageOf(
   return { views, taken: names.length };
 }
 
-/** The members that have read a message, and show it; the caller itself in any case. [SVC-18] */
+/**
+ * The members that have read a message, and show it to the caller; itself in any case. [SVC-18]
+ * [USR-24]
+ */
 async function readersOf(
   store: Reads,
   { tenant, userId: callerId }: Caller,
@@ -120,11 +124,14 @@ async function readersOf(
   const refs = record.members.flatMap(({ userId }) => [
     readRef(tenant, id, userId),
     preferencesRef(tenant, userId),
+    blocksRef(tenant, userId),
   ]);
   const { documents } = await store.loadForPlanning({ users: [], documents: refs });
   const read = documentsIn(documents);
   return record.members.filter(({ userId }) => {
-    const hides = preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden;
+    const hides =
+      preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden ||
+      blockedIn(read(blocksRef(tenant, userId))).has(callerId);
     return (
       (userId === callerId || !hides) && has(numbersIn(read(readRef(tenant, id, userId))), seq)
     );

@@ -12,13 +12,15 @@ import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { PresencePolicy } from "./signal_pb.ts";
 import { file_posthorn_v1_signal } from "./signal_pb.ts";
+import type { Contact, Profile } from "./users_pb.ts";
+import { file_posthorn_v1_users } from "./users_pb.ts";
 import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEilwQKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIlsKDURldmljZUNoYW5nZWQSEQoJZGV2aWNlX2lkGAEgASgJEikKBmNoYW5nZRgCIAEoDjIZLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZRIMCgRuYW1lGAMgASgJIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSpfCgxEZXZpY2VDaGFuZ2USHQoZREVWSUNFX0NIQU5HRV9VTlNQRUNJRklFRBAAEhcKE0RFVklDRV9DSEFOR0VfTkFNRUQQARIXChNERVZJQ0VfQ0hBTkdFX0VOREVEEAIqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEivwUKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIABI2Cg9wcm9maWxlX2NoYW5nZWQYCiABKAsyGy5wb3N0aG9ybi52MS5Qcm9maWxlQ2hhbmdlZEgAEjgKEGNvbnRhY3RzX2NoYW5nZWQYCyABKAsyHC5wb3N0aG9ybi52MS5Db250YWN0c0NoYW5nZWRIABI0Cg5ibG9ja3NfY2hhbmdlZBgMIAEoCzIaLnBvc3Rob3JuLnYxLkJsb2Nrc0NoYW5nZWRIAEIGCgRraW5kIkQKFVByZXNlbmNlUG9saWN5Q2hhbmdlZBIrCgZwb2xpY3kYASABKAsyGy5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeSJ4Cg9SZWFjdGlvbkNoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSDwoHdXNlcl9pZBgDIAEoCRIQCghyZWFjdGlvbhgEIAEoCRIPCgdyZW1vdmVkGAUgASgIImEKDE1hcmtzQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIMCgRyZWFkGAMgASgMEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAQgASgEIkMKElByZWZlcmVuY2VzQ2hhbmdlZBItCgtwcmVmZXJlbmNlcxgBIAEoCzIYLnBvc3Rob3JuLnYxLlByZWZlcmVuY2VzIlsKDURldmljZUNoYW5nZWQSEQoJZGV2aWNlX2lkGAEgASgJEikKBmNoYW5nZRgCIAEoDjIZLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZRIMCgRuYW1lGAMgASgJIloKDlByb2ZpbGVDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSJQoHcHJvZmlsZRgCIAEoCzIULnBvc3Rob3JuLnYxLlByb2ZpbGUSEAoIcmV2aXNpb24YAyABKAQiYAoPQ29udGFjdHNDaGFuZ2VkEiEKA3NldBgBIAMoCzIULnBvc3Rob3JuLnYxLkNvbnRhY3QSGAoQcmVtb3ZlZF91c2VyX2lkcxgCIAMoCRIQCghyZXZpc2lvbhgDIAEoBCJXCg1CbG9ja3NDaGFuZ2VkEhgKEGJsb2NrZWRfdXNlcl9pZHMYASADKAkSGgoSdW5ibG9ja2VkX3VzZXJfaWRzGAIgAygJEhAKCHJldmlzaW9uGAMgASgEIpcBChNDb252ZXJzYXRpb25DaGFuZ2VkEi8KDGNvbnZlcnNhdGlvbhgBIAEoCzIZLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbhISCgpieV91c2VyX2lkGAIgASgJEiQKB21lbWJlcnMYAyADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXISFQoNbGVmdF91c2VyX2lkcxgEIAMoCSKBAQoNUGFja2V0QXJyaXZlZBIWCg5zZW5kZXJfdXNlcl9pZBgBIAEoCRIYChBzZW5kZXJfZGV2aWNlX2lkGAIgASgJEhQKDHRvX2RldmljZV9pZBgDIAEoCRISCgpleHBpcmVzX21zGAQgASgEEhQKBnBhY2tldBgFIAEoDEIEkLUYASI1ChBEaXJlY3RvcnlDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQikwIKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhYKDnNlbmRlcl91c2VyX2lkGAIgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAyABKAkSJQoHY29udGVudBgEIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAUgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAYgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEgoKZWRpdF9jb3VudBgHIAEoDRIRCgllZGl0ZWRfbXMYCCABKAQSGwoTcmVjYWxsZWRfYnlfdXNlcl9pZBgJIAEoCSJPCglSZWZlcmVuY2USKAoEa2luZBgBIAEoDjIaLnBvc3Rob3JuLnYxLlJlZmVyZW5jZUtpbmQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBCJWCghNZW50aW9ucxIQCgh1c2VyX2lkcxgBIAMoCRImCgVyb2xlcxgCIAMoDjIXLnBvc3Rob3JuLnYxLk1lbWJlclJvbGUSEAoIZXZlcnlvbmUYAyABKAgijQEKB0NvbnRlbnQSDgoEdGV4dBgBIAEoCUgAEhAKBmN1c3RvbRgCIAEoDEgAEi0KCmF0dGFjaG1lbnQYAyABKAsyFy5wb3N0aG9ybi52MS5BdHRhY2htZW50SAASKQoIbG9jYXRpb24YBCABKAsyFS5wb3N0aG9ybi52MS5Mb2NhdGlvbkgAQgYKBGtpbmQiygEKCkF0dGFjaG1lbnQSKQoEa2luZBgBIAEoDjIbLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRLaW5kEgsKA3VyaRgCIAEoCRISCgptZWRpYV90eXBlGAMgASgJEgwKBG5hbWUYBCABKAkSDQoFYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEg0KBXdpZHRoGAcgASgNEg4KBmhlaWdodBgIIAEoDRITCgtkdXJhdGlvbl9tcxgJIAEoDRIPCgdjYXB0aW9uGAogASgJIj4KCExvY2F0aW9uEhAKCGxhdGl0dWRlGAEgASgBEhEKCWxvbmdpdHVkZRgCIAEoARINCgVsYWJlbBgDIAEoCSpfCgxEZXZpY2VDaGFuZ2USHQoZREVWSUNFX0NIQU5HRV9VTlNQRUNJRklFRBAAEhcKE0RFVklDRV9DSEFOR0VfTkFNRUQQARIXChNERVZJQ0VfQ0hBTkdFX0VOREVEEAIqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal, file_posthorn_v1_users]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -103,6 +105,30 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: DeviceChanged;
     case: "deviceChanged";
+  } | {
+    /**
+     * A user says something else of itself.
+     *
+     * @generated from field: posthorn.v1.ProfileChanged profile_changed = 10;
+     */
+    value: ProfileChanged;
+    case: "profileChanged";
+  } | {
+    /**
+     * The user's contacts are others.
+     *
+     * @generated from field: posthorn.v1.ContactsChanged contacts_changed = 11;
+     */
+    value: ContactsChanged;
+    case: "contactsChanged";
+  } | {
+    /**
+     * The user blocks others than before.
+     *
+     * @generated from field: posthorn.v1.BlocksChanged blocks_changed = 12;
+     */
+    value: BlocksChanged;
+    case: "blocksChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -283,6 +309,111 @@ export const DeviceChangedSchema: GenMessage<DeviceChanged> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 5);
 
 /**
+ * A user says something else of itself. Goes to its own devices, and to the users to whom it has written last (chapter 20).
+ *
+ * @generated from message posthorn.v1.ProfileChanged
+ */
+export type ProfileChanged = Message$1<"posthorn.v1.ProfileChanged"> & {
+  /**
+   * Who.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * What it says from now on.
+   *
+   * @generated from field: posthorn.v1.Profile profile = 2;
+   */
+  profile?: Profile | undefined;
+
+  /**
+   * Counts its changes.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.ProfileChanged.
+ * Use `create(ProfileChangedSchema)` to create a new message.
+ */
+export const ProfileChangedSchema: GenMessage<ProfileChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 6);
+
+/**
+ * The user's contacts are others. Goes to the user's own devices only.
+ *
+ * @generated from message posthorn.v1.ContactsChanged
+ */
+export type ContactsChanged = Message$1<"posthorn.v1.ContactsChanged"> & {
+  /**
+   * Who is on the list, or of whom it says something else.
+   *
+   * @generated from field: repeated posthorn.v1.Contact set = 1;
+   */
+  set: Contact[];
+
+  /**
+   * Who is not on it any more.
+   *
+   * @generated from field: repeated string removed_user_ids = 2;
+   */
+  removedUserIds: string[];
+
+  /**
+   * Of the list from now on.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.ContactsChanged.
+ * Use `create(ContactsChangedSchema)` to create a new message.
+ */
+export const ContactsChangedSchema: GenMessage<ContactsChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 7);
+
+/**
+ * The user blocks others than before. Goes to the user's own devices only: nobody is told that it is blocked.
+ *
+ * @generated from message posthorn.v1.BlocksChanged
+ */
+export type BlocksChanged = Message$1<"posthorn.v1.BlocksChanged"> & {
+  /**
+   * Who is blocked now, and was not before.
+   *
+   * @generated from field: repeated string blocked_user_ids = 1;
+   */
+  blockedUserIds: string[];
+
+  /**
+   * Who is not blocked any more.
+   *
+   * @generated from field: repeated string unblocked_user_ids = 2;
+   */
+  unblockedUserIds: string[];
+
+  /**
+   * Of the list from now on.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.BlocksChanged.
+ * Use `create(BlocksChangedSchema)` to create a new message.
+ */
+export const BlocksChangedSchema: GenMessage<BlocksChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 8);
+
+/**
  * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
  *
  * @generated from message posthorn.v1.ConversationChanged
@@ -322,7 +453,7 @@ export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> &
  * Use `create(ConversationChangedSchema)` to create a new message.
  */
 export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 6);
+  messageDesc(file_posthorn_v1_event, 9);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -372,7 +503,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 7);
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -401,7 +532,7 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 8);
+  messageDesc(file_posthorn_v1_event, 11);
 
 /**
  * A message in a conversation, as it is now. Set by the service from the sender's operation and authenticated identity. When it is
@@ -479,7 +610,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 9);
+  messageDesc(file_posthorn_v1_event, 12);
 
 /**
  * Another message of the same conversation. Never its content: that would outlive its recall.
@@ -507,7 +638,7 @@ export type Reference = Message$1<"posthorn.v1.Reference"> & {
  * Use `create(ReferenceSchema)` to create a new message.
  */
 export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 10);
+  messageDesc(file_posthorn_v1_event, 13);
 
 /**
  * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
@@ -542,7 +673,7 @@ export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
  * Use `create(MentionsSchema)` to create a new message.
  */
 export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 11);
+  messageDesc(file_posthorn_v1_event, 14);
 
 /**
  * What a message says.
@@ -595,7 +726,7 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 12);
+  messageDesc(file_posthorn_v1_event, 15);
 
 /**
  * A picture, a recording or another file, kept elsewhere.
@@ -679,7 +810,7 @@ export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 13);
+  messageDesc(file_posthorn_v1_event, 16);
 
 /**
  * A place on the earth, WGS 84.
@@ -714,7 +845,7 @@ export type Location = Message$1<"posthorn.v1.Location"> & {
  * Use `create(LocationSchema)` to create a new message.
  */
 export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 14);
+  messageDesc(file_posthorn_v1_event, 17);
 
 /**
  * What became of a device.
