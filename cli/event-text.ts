@@ -7,6 +7,7 @@ import type {
   RecalledEvent,
 } from "../client/conversations/events.ts";
 import type { ClientEvent } from "../client/events.ts";
+import type { UserProfile } from "../client/users/events.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
 
 /**
@@ -41,9 +42,30 @@ export function eventLine(event: ClientEvent): string | undefined {
       const what = event.change === "ended" ? "was ended" : `is named ${printable(event.name)}`;
       return `-- your device ${printable(event.deviceId)} ${what} --`;
     }
+    case "profile":
+      return `-- ${printable(event.userId)} ${profileText(event.profile)} --`;
+    case "contacts": {
+      const names = [...event.set.map(({ userId }) => userId), ...event.removedUserIds];
+      return `-- your contacts have changed: ${printable(names.join(", "))} --`;
+    }
+    case "blocks": {
+      const blocked = event.blockedUserIds.map((userId) => `you block ${userId}`);
+      const unblocked = event.unblockedUserIds.map(
+        (userId) => `you do not block ${userId} any more`,
+      );
+      return `-- ${printable([...blocked, ...unblocked].join(", "))} --`;
+    }
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }
+}
+
+/** What somebody says of itself. */
+export function profileText({ displayName, about, avatarUri }: UserProfile): string {
+  const name = displayName === "" ? "has no name" : `is called ${oneLine(displayName)}`;
+  const says = about === "" ? "" : `, says: ${oneLine(about)}`;
+  const shown = avatarUri === "" ? "" : `, picture: ${oneLine(avatarUri)}`;
+  return `${name}${says}${shown}`;
 }
 
 /** Who said what, and what it is said to. */

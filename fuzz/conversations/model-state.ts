@@ -16,6 +16,7 @@ export interface ModelLimits {
   readonly recallMs: number;
   readonly textBytes: number;
   readonly blocks: number;
+  readonly profileTold: number;
 }
 
 export interface ModelMember {
@@ -64,6 +65,12 @@ export interface Line {
 export interface ModelUser {
   readonly timeline: Line[];
   hidden: boolean;
+  readonly blocks: Set<string>;
+  blocksRevision: number;
+  profile: string;
+  profileRevision: number;
+  /** To whom it has written: the newest last. */
+  readonly written: string[];
 }
 
 export interface ModelState {

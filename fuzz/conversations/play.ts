@@ -8,13 +8,15 @@ import { codeText } from "../sim/frame-text.ts";
 import { type Asked, encodeAsked } from "./asked.ts";
 import { type Bench, DEVICES, LIMITS, type Underway, USERS } from "./bench.ts";
 import { askedOf, type DrawnAsked, type History, type Step } from "./drawn.ts";
-import { judgeConversation, judgeLists, judgeTimeline } from "./judge.ts";
+import { judgeConversation, judgeLists, judgeTimeline, judgeUsers } from "./judge.ts";
 import { Model } from "./model.ts";
 import type { Answer, By } from "./model-state.ts";
 
 const ATTEMPTS_MAX = 3;
 /** Twice is exactly as long as a sender may recall. */
 const WAIT_MS = 500;
+/** What can change what users keep for themselves. */
+const OF_USERS: readonly Asked["kind"][] = ["blocks", "profile", "send", "direct"];
 /** What can change the lists of conversations. */
 const LISTING: readonly Asked["kind"][] = ["create", "change", "join", "leave", "send", "direct"];
 /** What is refused by what was read, and not looked at again when it is committed. */
@@ -147,6 +149,7 @@ export class Play {
       await judgeConversation(store, this.model, id);
     }
     await judgeLists(store, this.model);
+    await judgeUsers(store, this.model);
   }
 
   async #begin(device: number, drawn: readonly DrawnAsked[], when: When): Promise<Begun> {
@@ -296,6 +299,7 @@ export class Play {
       await judgeConversation(store, this.model, id);
     }
     if (all.some(({ kind }) => LISTING.includes(kind))) await judgeLists(store, this.model);
+    if (all.some(({ kind }) => OF_USERS.includes(kind))) await judgeUsers(store, this.model);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
+import { USER_MUTANTS } from "./user-mutants.ts";
 
 /** No bug at all: the property is false, and machinery that does not notice is broken. */
 export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", killedBy: "canary" };
@@ -16,4 +17,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,
+  ...USER_MUTANTS,
 ];

@@ -136,15 +136,17 @@ export function planChangeMembers(
   const membership = membershipOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const { own, conversation } = membership;
-  const newcomers = set.filter(({ userId }) => !conversation.members.has(userId));
+  // Of more than may be named not all were read: they are refused below.
+  const named = set.slice(0, CHANGED_MEMBERS_MAX);
+  const newcomers = named.filter(({ userId }) => !conversation.members.has(userId));
   const requires = [...membership.requires, ...newcomersBlocks(newcomers, sender, state)];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
   if (conversation.record.kind === ConversationKind.DIRECT || own.role < MemberRole.ADMIN) {
     return refuse(ErrorCode.NOT_PERMITTED);
   }
-  const named = [...set, ...removeUserIds.map((userId) => ({ userId }))];
-  const isValid = areDistinct(named) && set.every(({ role }) => isRole(role));
-  if (!isValid || named.length === 0) return refuse(ErrorCode.CONVERSATION_INVALID);
+  const all = [...set, ...removeUserIds.map((userId) => ({ userId }))];
+  const isValid = areDistinct(all) && set.every(({ role }) => isRole(role));
+  if (!isValid || all.length === 0) return refuse(ErrorCode.CONVERSATION_INVALID);
   if (removeUserIds.some((userId) => !conversation.members.has(userId))) {
     return refuse(ErrorCode.MEMBER_UNKNOWN);
   }
@@ -387,7 +389,6 @@ function newcomersBlocks(
   state: PlanningState,
 ): readonly DocumentRevision[] {
   return who
-    .slice(0, CHANGED_MEMBERS_MAX)
     .filter(({ userId }) => USER_ID_PATTERN.test(userId))
     .map(({ userId }) => blocksRevision(sender, userId, state));
 }

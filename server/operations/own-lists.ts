@@ -21,7 +21,7 @@ export interface UserRules {
 export const USER_RULES: UserRules = {
   contactsMax: 1_000,
   blocksMax: 1_000,
-  profileToldMax: 256,
+  profileToldMax: 500,
 };
 
 /** Users whom one change of a list names. */
