@@ -156,6 +156,12 @@ function meaningOf({ kind }: Event): string {
       return "conversation";
     case "preferencesChanged":
       return "preferences";
+    case "profileChanged":
+      return "profile";
+    case "contactsChanged":
+      return "contacts";
+    case "blocksChanged":
+      return "blocks";
     default:
       return "unknown";
   }

@@ -29,6 +29,8 @@ MESSAGES = {
     "Event": table(
         "1:message:Message 4:reactionChanged:ReactionChanged 5:marksChanged:MarksChanged"
         " 6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged"
+        " 10:profileChanged:ProfileChanged 11:contactsChanged:ContactsChanged"
+        " 12:blocksChanged:BlocksChanged"
     ),
     "Message": table(
         "1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content"
@@ -63,6 +65,13 @@ MESSAGES = {
     "Member": table("1:userId:string 2:role:MemberRole 3:ordinal:uint32 4:visibleFrom:uint64"),
     "PreferencesChanged": table("1:preferences:Preferences"),
     "Preferences": table("1:receiptsHidden:bool"),
+    "ProfileChanged": table("1:userId:string 2:profile:Profile 3:revision:uint64"),
+    "Profile": table("1:displayName:string 2:about:string 3:avatarUri:string"),
+    "ContactsChanged": table("1:set:Contact* 2:removedUserIds:string* 3:revision:uint64"),
+    "Contact": table("1:userId:string 2:alias:string 3:note:string"),
+    "BlocksChanged": table(
+        "1:blockedUserIds:string* 2:unblockedUserIds:string* 3:revision:uint64"
+    ),
 }
 
 
@@ -126,4 +135,6 @@ def meaning(event):
         return "reaction-removed" if "removed" in event["reactionChanged"] else "reaction"
     others = {"marksChanged": "marks", "conversationChanged": "conversation"}
     others["preferencesChanged"] = "preferences"
+    others |= {"profileChanged": "profile", "contactsChanged": "contacts"}
+    others["blocksChanged"] = "blocks"
     return next((others[kind] for kind in event), "unknown")

@@ -11,7 +11,7 @@ import {
 } from "./cases.ts";
 
 const GROUP = "g:abcdefghijklmnopqrstuvwxyz";
-const SEQ_MAX = String(Number.MAX_SAFE_INTEGER);
+export const SEQ_MAX = String(Number.MAX_SAFE_INTEGER);
 
 /** What an event says, for people. */
 type Meaning =
@@ -23,6 +23,9 @@ type Meaning =
   | "marks"
   | "conversation"
   | "preferences"
+  | "profile"
+  | "contacts"
+  | "blocks"
   | "unknown";
 
 type What = readonly [ids: string, name: string, description: string, means: Meaning];
@@ -47,7 +50,8 @@ function read(what: What, said: Said, bytes: Uint8Array, failure?: ConversationF
   return conversationCase(about, "event", { encoded: bytes, means, ...said }, failure);
 }
 
-function event(what: What, kind: string, json: JsonObject, ranges?: readonly Range[]) {
+/** An event as Protobuf writes it. */
+export function event(what: What, kind: string, json: JsonObject, ranges?: readonly Range[]) {
   const said = { event: { [kind]: json }, ...(ranges === undefined ? {} : { read: ranges }) };
   return read(what, said, bytesOf(said.event));
 }

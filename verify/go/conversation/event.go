@@ -31,7 +31,8 @@ var messages map[string]map[uint64]field
 func init() {
 	messages = map[string]map[uint64]field{
 		"Event": table("1:message:Message 4:reactionChanged:ReactionChanged 5:marksChanged:MarksChanged " +
-			"6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged"),
+			"6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged " +
+			"10:profileChanged:ProfileChanged 11:contactsChanged:ContactsChanged 12:blocksChanged:BlocksChanged"),
 		"Message": table("1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content " +
 			"5:reference:Reference 6:mentions:Mentions 7:editCount:uint32 8:editedMs:uint64 9:recalledByUserId:string"),
 		"Content": table("1:text:string 2:custom:bytes 3:attachment:Attachment 4:location:Location"),
@@ -50,6 +51,11 @@ func init() {
 		"Member":               table("1:userId:string 2:role:MemberRole 3:ordinal:uint32 4:visibleFrom:uint64"),
 		"PreferencesChanged":   table("1:preferences:Preferences"),
 		"Preferences":          table("1:receiptsHidden:bool"),
+		"ProfileChanged":       table("1:userId:string 2:profile:Profile 3:revision:uint64"),
+		"Profile":              table("1:displayName:string 2:about:string 3:avatarUri:string"),
+		"ContactsChanged":      table("1:set:Contact* 2:removedUserIds:string* 3:revision:uint64"),
+		"Contact":              table("1:userId:string 2:alias:string 3:note:string"),
+		"BlocksChanged":        table("1:blockedUserIds:string* 2:unblockedUserIds:string* 3:revision:uint64"),
 	}
 }
 
@@ -223,6 +229,7 @@ func Meaning(event Event) string {
 	}
 	for kind, means := range map[string]string{
 		"marksChanged": "marks", "conversationChanged": "conversation", "preferencesChanged": "preferences",
+		"profileChanged": "profile", "contactsChanged": "contacts", "blocksChanged": "blocks",
 	} {
 		if has(event, kind) {
 			return means
