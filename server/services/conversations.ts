@@ -1,4 +1,4 @@
-import type { Member } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ConversationKind, type Member } from "../../gen/posthorn/v1/conversation_pb.ts";
 import type {
   ConversationsService,
   ConversationView,
@@ -128,10 +128,14 @@ async function readersOf(
   ]);
   const { documents } = await store.loadForPlanning({ users: [], documents: refs });
   const read = documentsIn(documents);
+  const blocks = (userId: string, other: string) =>
+    blockedIn(read(blocksRef(tenant, userId))).has(other);
   return record.members.filter(({ userId }) => {
     const hides =
       preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden ||
-      blockedIn(read(blocksRef(tenant, userId))).has(callerId);
+      blocks(userId, callerId) ||
+      // Neither of a direct conversation is told, whichever of the two blocks the other.
+      (record.kind === ConversationKind.DIRECT && blocks(callerId, userId));
     return (
       (userId === callerId || !hides) && has(numbersIn(read(readRef(tenant, id, userId))), seq)
     );
