@@ -7,6 +7,7 @@ import type {
   RecalledEvent,
 } from "../client/conversations/events.ts";
 import type { ClientEvent, DeviceEvent } from "../client/events.ts";
+import type { UserProfile } from "../client/users/events.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
 
 /**
@@ -39,6 +40,19 @@ export function eventLine(event: ClientEvent): string | undefined {
       return "-- it is shown to others than before when you are there --";
     case "device":
       return `-- your device ${oneLine(event.deviceId)} ${deviceText(event)} --`;
+    case "profile":
+      return `-- ${oneLine(event.userId)} ${profileText(event.profile)} --`;
+    case "contacts": {
+      const names = [...event.set.map(({ userId }) => userId), ...event.removedUserIds];
+      return `-- your contacts have changed: ${oneLine(names.join(", "))} --`;
+    }
+    case "blocks": {
+      const blocked = event.blockedUserIds.map((userId) => `you block ${userId}`);
+      const unblocked = event.unblockedUserIds.map(
+        (userId) => `you do not block ${userId} any more`,
+      );
+      return `-- ${oneLine([...blocked, ...unblocked].join(", "))} --`;
+    }
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }
@@ -54,6 +68,14 @@ function deviceText({ change, name }: DeviceEvent): string {
     case "named":
       return `is named ${oneLine(name)}`;
   }
+}
+
+/** What somebody says of itself. */
+export function profileText({ displayName, about, avatarUri }: UserProfile): string {
+  const name = displayName === "" ? "has no name" : `is called ${oneLine(displayName)}`;
+  const says = about === "" ? "" : `, says: ${oneLine(about)}`;
+  const shown = avatarUri === "" ? "" : `, picture: ${oneLine(avatarUri)}`;
+  return `${name}${says}${shown}`;
 }
 
 /** Who said what, and what it is said to. */

@@ -4,7 +4,18 @@ import { tmpdir } from "node:os";
 import { describe, test } from "node:test";
 import { Program, posthorn } from "./testdata/program.ts";
 
-const COMMANDS = ["serve", "chat", "send", "tail", "rooms", "history", "devices", "token"];
+const COMMANDS = [
+  "serve",
+  "chat",
+  "send",
+  "tail",
+  "rooms",
+  "history",
+  "contacts",
+  "profile",
+  "devices",
+  "token",
+];
 const cwd = tmpdir();
 
 describe("posthorn", { concurrency: 2 }, () => {

@@ -2,9 +2,11 @@
 import { nearest } from "../server/nearest.ts";
 import { chat } from "./chat.ts";
 import { type Command, type CommandIo, EXIT, errorLine, exitOf, UsageError } from "./command.ts";
+import { contacts } from "./contacts.ts";
 import { devices } from "./devices.ts";
 import { history } from "./history.ts";
 import { identity } from "./identity.ts";
+import { profile } from "./profile.ts";
 import { rooms } from "./rooms.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
@@ -20,6 +22,8 @@ const COMMANDS: readonly Command[] = [
   tail,
   rooms,
   history,
+  contacts,
+  profile,
   devices,
   token,
   identity,

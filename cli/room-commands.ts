@@ -4,6 +4,7 @@ import { listedMessages, readersOf } from "../client/conversations/lookups.ts";
 import { ROLE_NAMES, type RoleName } from "../client/conversations/names.ts";
 import type { SeenConversation } from "../client/conversations/seen-conversation.ts";
 import type { ConversationView } from "../client/conversations/view.ts";
+import { usersOf } from "../client/users/users.ts";
 import { isConversationId } from "../protocol/conversation-id.ts";
 import { nearest } from "../server/nearest.ts";
 import { UsageError } from "./command.ts";
@@ -102,6 +103,18 @@ const COMMANDS: readonly TypedCommand[] = [
     usage: "on|off",
     summary: "whether others are told what you have read",
     run: receipts,
+  },
+  {
+    name: "block",
+    usage: "@USER...",
+    summary: "hear nothing of them, nor say anything to them",
+    run: ({ client, submitted }, rest) => submitted(usersOf(client).block(userIdsIn(rest))),
+  },
+  {
+    name: "unblock",
+    usage: "@USER...",
+    summary: "the end of that",
+    run: ({ client, submitted }, rest) => submitted(usersOf(client).unblock(userIdsIn(rest))),
   },
   { name: "help", usage: "", summary: "these commands", run: help },
 ];

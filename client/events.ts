@@ -23,6 +23,15 @@ import {
   reactionEvent,
 } from "./conversations/events.ts";
 
+import {
+  type BlocksEvent,
+  blocksEvent,
+  type ContactsEvent,
+  contactsEvent,
+  type ProfileEvent,
+  profileEvent,
+} from "./users/events.ts";
+
 /**
  * What a timeline says, and what happened to the timeline itself: nothing is ever left out in
  * silence.
@@ -38,6 +47,9 @@ export type ClientEvent =
   | DirectoryEvent
   | PresencePolicyEvent
   | DeviceEvent
+  | ProfileEvent
+  | ContactsEvent
+  | BlocksEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -211,6 +223,12 @@ function knownEventOf(
     }
     case "deviceChanged":
       return deviceEvent(delivery, kind.value);
+    case "profileChanged":
+      return profileEvent(delivery, kind.value);
+    case "contactsChanged":
+      return contactsEvent(delivery, kind.value);
+    case "blocksChanged":
+      return blocksEvent(delivery, kind.value);
     default:
       return undefined;
   }

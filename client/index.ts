@@ -118,4 +118,12 @@ export {
 } from "./service-envelope.ts";
 export type { ClientSignal, Presence, Signals } from "./signals.ts";
 export { sessionTransport } from "./transport.ts";
+export type {
+  BlocksEvent,
+  ContactsEvent,
+  ProfileEvent,
+  UserContact,
+  UserProfile,
+} from "./users/events.ts";
+export { type ListedProfile, type OwnList, Users, usersOf } from "./users/users.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";

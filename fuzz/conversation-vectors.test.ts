@@ -164,6 +164,12 @@ function meaningOf({ kind }: Event): string {
       return TODO_MEANS[kind.value.todo?.state ?? 0] ?? "unknown";
     case "deviceChanged":
       return "device";
+    case "profileChanged":
+      return "profile";
+    case "contactsChanged":
+      return "contacts";
+    case "blocksChanged":
+      return "blocks";
     default:
       return "unknown";
   }

@@ -1,5 +1,6 @@
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { conversationsBlocks } from "./properties/conversation-blocks.ts";
 import {
   conversationsMentions,
   conversationsRecall,
@@ -86,6 +87,7 @@ export const PROPERTIES: readonly Property[] = [
   conversationsRoles,
   conversationsReceipts,
   conversationsMarks,
+  conversationsBlocks,
   numberSets,
   devices,
   delimiting,

@@ -8,6 +8,7 @@ import {
   WINDOW_COUNT_MAX,
 } from "../protocol/limits.ts";
 import { CONVERSATION_RULES } from "./operations/conversations.ts";
+import { USER_RULES } from "./operations/own-lists.ts";
 import { DEVICES_MAX } from "./store/store.ts";
 
 /**
@@ -160,6 +161,15 @@ export const CONFIG_KEYS = {
       CONVERSATION_RULES.recallWindowMs,
       [0, TIMER_MS_MAX],
       "for how long a sender may take a message back",
+    ),
+  },
+  users: {
+    contactsMax: integer(USER_RULES.contactsMax, [1, 10_000], "contacts of a user"),
+    blocksMax: integer(USER_RULES.blocksMax, [1, 10_000], "users whom a user blocks"),
+    profileToldMax: integer(
+      USER_RULES.profileToldMax,
+      [0, 1_000],
+      "users who are told when a profile changes, of those to whom its user has written last",
     ),
   },
   timers: {

@@ -6,6 +6,7 @@ import { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { HistoryService } from "../gen/posthorn/v1/history_pb.ts";
+import { ContactsService, UsersService } from "../gen/posthorn/v1/users_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import { pinText } from "../protocol/envelope/identity.ts";
 import { SUITES } from "../protocol/envelope/suites.ts";
@@ -27,12 +28,14 @@ import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
+import { contacts } from "./services/contacts.ts";
 import { conversations } from "./services/conversations.ts";
 import { devices, endedIn } from "./services/devices.ts";
 import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { membershipsIn } from "./services/memberships.ts";
 import { Services } from "./services/service.ts";
+import { users } from "./services/users.ts";
 import { Alarms } from "./sessions/alarms.ts";
 import { type DriverContext, SessionDriver } from "./sessions/driver.ts";
 import { Hub } from "./sessions/hub.ts";
@@ -101,6 +104,7 @@ async function contextOf(
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: config.conversations,
+    users: config.users,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
     signals: new SignalBoard({
@@ -120,6 +124,8 @@ function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: r
   return new Services(membershipsIn(store))
     .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
     .add(DevicesService, devices(store))
+    .add(UsersService, users(store))
+    .add(ContactsService, contacts(store))
     .add(HistoryService, history(store, limits))
     .add(ConversationsService, conversations(store, limits));
 }

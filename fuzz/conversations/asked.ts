@@ -98,6 +98,12 @@ export type Asked =
       /** Of TodoState. */
       readonly state: number;
     }
+  | {
+      readonly kind: "blocks";
+      readonly block: readonly string[];
+      readonly unblock: readonly string[];
+    }
+  | { readonly kind: "profile"; readonly name: string }
   | { readonly kind: "raw"; readonly bytes: Uint8Array };
 
 type Kind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -150,6 +156,15 @@ function kindOf(asked: Exclude<Asked, { kind: "raw" }>): Kind {
         case: "changePreferences",
         value: { preferences: { receiptsHidden: asked.hidden } },
       };
+    case "blocks": {
+      const { block, unblock } = asked;
+      return {
+        case: "changeBlocks",
+        value: { blockUserIds: [...block], unblockUserIds: [...unblock] },
+      };
+    }
+    case "profile":
+      return { case: "changeProfile", value: { profile: { displayName: asked.name } } };
     default:
       return changeOf(asked);
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { crc32 } from "../../protocol/crc32.ts";
 import { assert } from "../../protocol/violation.ts";
+import { USER_RULES } from "../../server/operations/own-lists.ts";
 import {
   decodeOperation,
   type OperationRules,
@@ -39,6 +40,8 @@ export const LIMITS: ModelLimits = {
   conversations: 4,
   recallMs: 1_000,
   textBytes: 64,
+  blocks: 2,
+  profileTold: 2,
 };
 export const RULES: OperationRules = {
   contentBytes: LIMITS.textBytes,
@@ -51,6 +54,7 @@ export const RULES: OperationRules = {
     conversationsMax: LIMITS.conversations,
     recallWindowMs: LIMITS.recallMs,
   },
+  users: { ...USER_RULES, blocksMax: LIMITS.blocks, profileToldMax: LIMITS.profileTold },
 };
 const START_MS = 1_800_000_000_000;
 const MAP_BYTES = 16 * 1024 * 1024;

@@ -187,6 +187,10 @@ export function askedOf(
     }
     case "preferences":
       return { kind, hidden: a % 2 === 0 };
+    case "blocks":
+      return blocksAt(drawn, model.state.users.get(userId)?.blocks ?? new Set());
+    case "profile":
+      return { kind, name: a === 255 ? "two\nlines" : `name ${a % 4}` };
     case "raw":
       return {
         kind,
@@ -326,6 +330,16 @@ function createAt({ at, a, b, c }: DrawnAsked, own: string): Asked {
   const who = last === undefined ? members : [...members, { userId: nameAt(a), role: last }];
   const nonce = new Uint8Array(a === 255 ? 15 : 16).fill(a % 8);
   return { kind: "create", nonce, of, settings: settingsAt(a, at), members: who };
+}
+
+/** Mostly one that is blocked, or one less; seldom both, or somebody named twice. */
+function blocksAt({ a, b, c }: DrawnAsked, before: ReadonlySet<string>): Asked {
+  const listed = [...before];
+  const old = listed[b % Math.max(1, listed.length)];
+  const block = c % 8 < 5 ? [nameAt(a)] : [];
+  if (c % 16 === 1) block.push(nameAt(b));
+  const unblock = c % 8 > 3 ? [old ?? nameAt(b)] : [];
+  return { kind: "blocks", block: a === 255 ? [] : block, unblock };
 }
 
 function settingsAt(one: number, other: number) {

@@ -7,6 +7,7 @@ import {
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ListDraftsRequestSchema } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { count, intersection, numbersFrom, union, without } from "../../protocol/number-set.ts";
+import { blocksRef } from "../../server/operations/blocks.ts";
 import {
   conversationRef,
   conversationsRef,
@@ -14,6 +15,8 @@ import {
   messageLog,
 } from "../../server/operations/conversations.ts";
 import { mutedUntil, muteRef } from "../../server/operations/mutes.ts";
+import { contactsRef } from "../../server/operations/presence.ts";
+import { profileIn, profileRef } from "../../server/operations/profiles.ts";
 import { talliesIn } from "../../server/operations/reactions.ts";
 import {
   allMentionsRef,
@@ -113,6 +116,24 @@ export async function judgeLists(store: Store, model: Model): Promise<void> {
     );
     const names = [...namesIn(documents(refs[1]))].sort();
     deepEqual(names, direct.map(({ id }) => id).sort(), `the direct conversations of ${userId}`);
+  }
+}
+
+/** What users keep for themselves is what the model says. [USR-20] [USR-23] */
+export async function judgeUsers(store: Store, model: Model): Promise<void> {
+  for (const [userId, user] of model.state.users) {
+    const refs = [blocksRef, contactsRef, profileRef].map((refOf) => refOf(TENANT, userId));
+    const documents = await load(store, refs);
+    const [blocked, written, profile] = refs.map(documents) as [
+      StoredDocument,
+      StoredDocument,
+      StoredDocument,
+    ];
+    deepEqual(namesIn(blocked), [...user.blocks].sort(), `whom ${userId} blocks`);
+    deepEqual(namesIn(written), user.written, `to whom ${userId} has written`);
+    deepEqual(profileIn(profile).displayName, user.profile, `the name of ${userId}`);
+    const revisions = [blocked.revision, profile.revision];
+    deepEqual(revisions, [user.blocksRevision, user.profileRevision], `revisions of ${userId}`);
   }
 }
 

@@ -15,6 +15,8 @@ export interface ModelLimits {
   readonly conversations: number;
   readonly recallMs: number;
   readonly textBytes: number;
+  readonly blocks: number;
+  readonly profileTold: number;
 }
 
 export interface ModelMember {
@@ -80,6 +82,12 @@ export interface ModelUser {
   /** Until when, by conversation. */
   readonly mutes: Map<string, number>;
   hidden: boolean;
+  readonly blocks: Set<string>;
+  blocksRevision: number;
+  profile: string;
+  profileRevision: number;
+  /** To whom it has written: the newest last. */
+  readonly written: string[];
 }
 
 export interface ModelState {

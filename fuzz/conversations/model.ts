@@ -28,6 +28,7 @@ import {
   USER_ID,
   usersOf,
 } from "./model-state.ts";
+import { blocks, changeUser, isBlocked, noteWritten } from "./model-users.ts";
 import { markTodo, muteConversation, saveDraft } from "./personal.ts";
 import {
   changeText,
@@ -59,8 +60,10 @@ export class Model {
   }
 
   addUser(userId: string): void {
-    const own = { timeline: [], drafts: new Map(), mutes: new Map(), hidden: false };
-    this.state.users.set(userId, own);
+    const own = { timeline: [], drafts: new Map(), mutes: new Map() };
+    const lists = { blocks: new Set<string>(), written: [] };
+    const none = { hidden: false, blocksRevision: 0, profile: "", profileRevision: 0 };
+    this.state.users.set(userId, { ...own, ...lists, ...none });
   }
 
   submit(asked: Asked, by: By): Answer {
@@ -103,6 +106,14 @@ export class Model {
         this.user(by.userId).hidden = asked.hidden;
         this.tell([by.userId], { text: preferencesText(asked.hidden) }, by);
         return 0;
+      case "blocks":
+      case "profile": {
+        const said = changeUser(asked, by, this);
+        if (said === undefined) return 0;
+        if (!("text" in said)) return said;
+        this.tell(said.to, { text: said.text }, by);
+        return 0;
+      }
     }
   }
 
@@ -156,6 +167,7 @@ export class Model {
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
     const { conversation } = place;
+    if (isBlocked(this.state, asked.in)) broken.push(ErrorCode.BLOCKED);
     if (!mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
     broken.push(...this.#callsBroken(asked.calls, place));
     if (reference !== undefined && readable(place, reference.seq) === undefined) {
@@ -181,6 +193,7 @@ export class Model {
     };
     conversation.messages.push(message);
     addNumbers(conversation.read, by.userId, [message.seq]);
+    noteWritten(this.state, by.userId, conversation.id);
     this.tell(this.#reached(place, message, by.userId), { message }, by);
     return message.seq;
   }
@@ -189,6 +202,7 @@ export class Model {
     const broken = this.textBroken(asked.text);
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
+    if (isBlocked(this.state, asked.in)) broken.push(ErrorCode.BLOCKED);
     const message = readable(place, asked.seq);
     if (message === undefined) return [...broken, ErrorCode.MESSAGE_UNKNOWN];
     if (message.sender !== by.userId || !mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
@@ -254,6 +268,7 @@ export class Model {
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [place];
     const { conversation, own } = place;
+    if (isBlocked(this.state, asked.in)) return [ErrorCode.BLOCKED];
     const message = readable(place, asked.seq);
     if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
     const { reaction, remove } = asked;
@@ -298,11 +313,12 @@ export class Model {
     return 0;
   }
 
-  /** Who is told what a user has read. [CNV-34] */
-  #shown({ kind, members }: ModelConversation, userId: string): Iterable<string> {
-    if (this.user(userId).hidden) return [userId];
+  /** Who is told what a user has read: nobody whom it blocks. [CNV-34] [USR-24] */
+  #shown({ id, kind, members }: ModelConversation, userId: string): Iterable<string> {
+    if (this.user(userId).hidden || isBlocked(this.state, id)) return [userId];
     const isSmall = kind === Kind.GROUP && members.size <= this.limits.receipts;
-    return kind === Kind.DIRECT || isSmall ? members.keys() : [userId];
+    if (kind !== Kind.DIRECT && !isSmall) return [userId];
+    return [...members.keys()].filter((one) => !blocks(this.state, userId, one));
   }
 
   #create(asked: Extract<Asked, { kind: "create" }>, by: By): Answer {
@@ -441,11 +457,12 @@ export class Model {
     this.tell([...concerned, ...left], { text }, by);
   }
 
-  #newcomersBroken(who: readonly Who[], { waived }: By): ErrorCode[] {
+  #newcomersBroken(who: readonly Who[], { userId: byId, waived }: By): ErrorCode[] {
     const broken: ErrorCode[] = [];
     for (const { userId } of who) {
       if (!USER_ID.test(userId)) broken.push(ErrorCode.USER_ID_INVALID);
       else if (!this.state.users.has(userId)) broken.push(ErrorCode.USER_UNKNOWN);
+      if (blocks(this.state, userId, byId)) broken.push(ErrorCode.BLOCKED);
       const isFull = this.listed(userId).length >= this.limits.conversations;
       if (isFull && !waived) broken.push(ErrorCode.CONVERSATIONS_FULL);
     }

@@ -3,6 +3,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { Asked } from "./asked.ts";
 import type { Model } from "./model.ts";
 import { type Answer, type By, mayWrite, readable, USER_ID } from "./model-state.ts";
+import { isBlocked } from "./model-users.ts";
 import { type DraftLine, muteText, todoText } from "./texts.ts";
 
 // Drafts, mutes and to-do marks as section 16.10 has them, written down a second time.
@@ -76,6 +77,7 @@ export function markTodo(
   const broken: ErrorCode[] = [0, 1, 2].includes(state) ? [] : [ErrorCode.SETTING_INVALID];
   const place = model.place(by.userId, id);
   if (typeof place === "number") return [...broken, place];
+  if (isBlocked(model.state, id)) broken.push(ErrorCode.BLOCKED);
   const message = readable(place, seq);
   if (message === undefined) return [...broken, ErrorCode.MESSAGE_UNKNOWN];
   if (!mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);

@@ -8,7 +8,13 @@ import { codeText } from "../sim/frame-text.ts";
 import { type Asked, encodeAsked } from "./asked.ts";
 import { type Bench, DEVICES, LIMITS, type Underway, USERS } from "./bench.ts";
 import { askedOf, type DrawnAsked, type History, type Step } from "./drawn.ts";
-import { judgeConversation, judgeLists, judgePersonal, judgeTimeline } from "./judge.ts";
+import {
+  judgeConversation,
+  judgeLists,
+  judgePersonal,
+  judgeTimeline,
+  judgeUsers,
+} from "./judge.ts";
 import { Model } from "./model.ts";
 import type { Answer, By } from "./model-state.ts";
 
@@ -17,10 +23,13 @@ const ATTEMPTS_MAX = 3;
 const WAIT_MS = 500;
 /** What can make entries of before others. */
 const REPLACING: readonly Asked["kind"][] = ["edit", "recall", "draft"];
+/** What can change what users keep of each other. */
+const OF_USERS: readonly Asked["kind"][] = ["blocks", "profile", "send", "direct"];
 /** What can change the lists of conversations. */
 const LISTING: readonly Asked["kind"][] = ["create", "change", "join", "leave", "send", "direct"];
-/** What is refused by what was read, and not looked at again when it is committed. */
+/** What can change what users keep of conversations for themselves. */
 const PERSONAL: readonly Asked["kind"][] = ["draft", "mute"];
+/** What is refused by what was read, and not looked at again when it is committed. */
 const BY_WHAT_WAS: readonly Asked["kind"][] = ["mark", "create", "change", "join"];
 const UNGUARDED: readonly ErrorCode[] = [ErrorCode.MARK_INVALID, ErrorCode.CONVERSATIONS_FULL];
 
@@ -154,6 +163,7 @@ export class Play {
     }
     await judgeLists(store, this.model);
     await judgePersonal(store, this.model);
+    await judgeUsers(store, this.model);
   }
 
   async #begin(device: number, drawn: readonly DrawnAsked[], when: When): Promise<Begun> {
@@ -315,6 +325,7 @@ export class Play {
     }
     if (all.some(({ kind }) => LISTING.includes(kind))) await judgeLists(store, this.model);
     if (all.some(({ kind }) => PERSONAL.includes(kind))) await judgePersonal(store, this.model);
+    if (all.some(({ kind }) => OF_USERS.includes(kind))) await judgeUsers(store, this.model);
   }
 }
 

@@ -145,6 +145,18 @@ export function preferencesText(hidden: boolean): string {
   return JSON.stringify(["preferences", hidden]);
 }
 
+export function blocksText(
+  blocked: readonly string[],
+  unblocked: readonly string[],
+  revision: number,
+): string {
+  return JSON.stringify(["blocks", blocked, unblocked, revision]);
+}
+
+export function profileText(userId: string, name: string, revision: number): string {
+  return JSON.stringify(["profile", userId, name, revision]);
+}
+
 /** A timeline's entry, in the model's words. */
 export function entryText({
   conversationSeq,
@@ -179,6 +191,14 @@ export function entryText({
     }
     case "preferencesChanged":
       return preferencesText(kind.value.preferences?.receiptsHidden ?? false);
+    case "blocksChanged": {
+      const { blockedUserIds, unblockedUserIds, revision } = kind.value;
+      return blocksText(blockedUserIds, unblockedUserIds, Number(revision));
+    }
+    case "profileChanged": {
+      const { userId, profile, revision } = kind.value;
+      return profileText(userId, profile?.displayName ?? "", Number(revision));
+    }
     default:
       return `unexpected ${kind.case}`;
   }

@@ -435,8 +435,8 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     name: "conversations-receipts-of-hidden",
     title: "[CNV-34] shows by what was so when a mark was planned what is hidden by now",
     file: "server/operations/marks.ts",
-    find: "[...membership.requires, { ref: preferred, revision: preferences.revision }];",
-    replace: "[...membership.requires];",
+    find: "    { ref: preferred, revision: preferences.revision },\n",
+    replace: "",
     killedBy: "conversations-receipts",
   },
   {

@@ -376,7 +376,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "last-seen-to-all",
     title: "[SIG-13] tells when a user was there to whomever it shows itself",
     file: "server/signals/presence.ts",
-    find: "const isTimed = isOwn || admits(view.policy.lastSeenTo, view.contacts, sender.userId);",
+    find: "const isTimed = isOwn || admits(view, view.policy.lastSeenTo, sender.userId);",
     replace: "const isTimed = true;",
     killedBy: "signals",
   },

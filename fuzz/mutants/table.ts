@@ -6,6 +6,7 @@ import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
 import { SERVICE_MUTANTS } from "./service-mutants.ts";
+import { USER_MUTANTS } from "./user-mutants.ts";
 
 /** No bug at all: the property is false, and machinery that does not notice is broken. */
 export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", killedBy: "canary" };
@@ -18,4 +19,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,
+  ...USER_MUTANTS,
 ];

@@ -10,6 +10,7 @@ import {
   PresencePolicySchema,
   PresenceState,
 } from "../../gen/posthorn/v1/signal_pb.ts";
+import { blocksRef } from "../../server/operations/blocks.ts";
 import { contactsRef, presencePolicyRef } from "../../server/operations/presence.ts";
 import { documentRefOf, logRefOf } from "../../server/store/store.ts";
 import { property, type Seen } from "../property.ts";
@@ -80,6 +81,7 @@ const KINDS = [
   "watch",
   "typing",
   "policy",
+  "blocks",
   "pause",
   "grow",
 ] as const;
@@ -95,18 +97,19 @@ interface Step {
 }
 
 interface Case {
-  /** Of each user: two audiences, and whom it has written to. */
+  /** Of each user: two audiences, whom it has written to, and whom it blocks. */
   readonly people: readonly {
     readonly stateTo: number;
     readonly lastSeenTo: number;
     readonly contacts: readonly string[];
+    readonly blocked: readonly string[];
   }[];
   readonly steps: readonly Step[];
 }
 
-function policyOf(stateTo: number, lastSeenTo: number): Policy {
-  const audience = (index: number) => AUDIENCES[index] as PresenceAudience;
-  return { stateTo: audience(stateTo), lastSeenTo: audience(lastSeenTo) };
+function policyOf(stateTo: number, lastSeenTo: number, blocked: readonly string[]): Policy {
+  const audience = (index: number) => AUDIENCES[index % AUDIENCES.length] as PresenceAudience;
+  return { stateTo: audience(stateTo), lastSeenTo: audience(lastSeenTo), blocked };
 }
 
 interface BenchLink {
@@ -125,11 +128,10 @@ class Bench {
   constructor(people: Case["people"], seen: Seen) {
     this.#seen = seen;
     const drawn = USERS.map((userId, index) => {
-      const { stateTo = 0, lastSeenTo = 0, contacts = [] } = people[index] ?? {};
-      return [
-        userId,
-        { policy: policyOf(stateTo, lastSeenTo), contacts: new Set(contacts) },
-      ] as const;
+      const { stateTo = 0, lastSeenTo = 0, contacts = [], blocked = [] } = people[index] ?? {};
+      const others = blocked.filter((one) => one !== userId);
+      const policy = policyOf(stateTo, lastSeenTo, others);
+      return [userId, { policy, contacts: new Set(contacts) }] as const;
     });
     this.#rules = new SignalRules(new Map(drawn), ROOMS, () => this.#node.nowMs);
     for (const [userId, { policy, contacts }] of drawn) {
@@ -149,6 +151,7 @@ class Bench {
     const link = this.#links[who % Math.max(1, this.#links.length)];
     if (kind === "attach") this.#attach(USERS[who % USERS.length] as string);
     else if (kind === "policy") this.#setPolicy(USERS[who % USERS.length] as string, what, other);
+    else if (kind === "blocks") this.#setBlocks(USERS[who % USERS.length] as string, what);
     else if (kind === "grow") this.#grow(what);
     else if (link === undefined) return;
     else if (kind === "leave") this.#leave(link);
@@ -197,18 +200,29 @@ class Bench {
   }
 
   #setPolicy(userId: string, stateTo: number, lastSeenTo: number): void {
-    const policy = policyOf(stateTo % AUDIENCES.length, lastSeenTo % AUDIENCES.length);
+    const { blocked } = this.#rules.person(userId).policy;
+    this.#change(userId, policyOf(stateTo, lastSeenTo, blocked), "setPresencePolicy");
+  }
+
+  #setBlocks(userId: string, what: number): void {
+    const { policy } = this.#rules.person(userId);
+    const blocked = USERS.filter((one, index) => one !== userId && (what & (1 << index)) !== 0);
+    this.#change(userId, { ...policy, blocked }, "changeBlocks");
+  }
+
+  #change(userId: string, policy: Policy, by: "setPresencePolicy" | "changeBlocks"): void {
     this.#rules.setPolicy(userId, policy);
     this.#put(userId, policy);
-    const operation = { case: "setPresencePolicy" as const, value: { policy } };
+    const operation = { case: by, value: {} };
     this.#node.board.committed(senderOf(userId), [
       { kind: "operation", operation: operation as never },
     ]);
   }
 
-  #put(userId: string, policy: Policy): void {
-    const bytes = toBinary(PresencePolicySchema, create(PresencePolicySchema, policy));
+  #put(userId: string, { blocked, ...audiences }: Policy): void {
+    const bytes = toBinary(PresencePolicySchema, create(PresencePolicySchema, audiences));
     this.#node.put(presencePolicyRef("", userId), bytes);
+    this.#node.put(blocksRef("", userId), Buffer.from(blocked.join("\n")));
   }
 
   #grow(times: number): void {
@@ -258,10 +272,11 @@ const usualStep = fc.oneof(
 export const signals = property<Case>({
   name: "signals",
   title:
-    "[SIG-5] [SIG-6] [SIG-7] [SIG-10] [SIG-11] [SIG-13] [SIG-15] [SIG-16] [SIG-18] devices are " +
-    "told what they may know, in time or not at all, and in the end of everything what it is",
+    "[SIG-5] [SIG-6] [SIG-7] [SIG-10] [SIG-11] [SIG-13] [SIG-15] [SIG-16] [SIG-18] [USR-24] " +
+    "devices are told what they may know, in time or not at all, and in the end of everything " +
+    "what it is",
   smokeRuns: 60,
-  kinds: ["typing", "head", "shown", "hidden"],
+  kinds: ["typing", "head", "shown", "hidden", "blocked"],
   arbitrary: fc.record({
     people: fc.tuple(
       ...USERS.map(() =>
@@ -269,6 +284,7 @@ export const signals = property<Case>({
           stateTo: fc.nat(AUDIENCES.length - 1),
           lastSeenTo: fc.nat(AUDIENCES.length - 1),
           contacts: fc.subarray(USERS),
+          blocked: fc.subarray(USERS, { maxLength: 1 }),
         }),
       ),
     ),

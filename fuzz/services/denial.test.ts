@@ -8,19 +8,30 @@ import { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode, ErrorDetailSchema } from "../../gen/posthorn/v1/error_pb.ts";
 import { HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
+import { ContactsService, UsersService } from "../../gen/posthorn/v1/users_pb.ts";
 import { openDataFolder } from "../../platform/lmdb-folder.ts";
 import { FORMAT_KEY } from "../../server/store/keys.ts";
 import { FORMAT_VERSION } from "../../server/store/records.ts";
 import { HTTP_WAYS, ServiceScene, WAYS } from "./scene.ts";
 import { settle, type Town } from "./town.ts";
 
-const SERVICES = [KeyDirectoryService, DevicesService, HistoryService, ConversationsService];
+const SERVICES = [
+  KeyDirectoryService,
+  DevicesService,
+  UsersService,
+  ContactsService,
+  HistoryService,
+  ConversationsService,
+];
 const METHODS = SERVICES.flatMap(({ methods }) => methods as readonly DescMethodUnary[]);
 const nameOf = (method: DescMethodUnary) => `${method.parent.typeName}/${method.name}`;
 const ruleOf = (method: DescMethodUnary) => ACCESS_RULES.get(nameOf(method)) as AccessRule;
 const NOWHERE = `g:${"a".repeat(26)}`;
-/** What only members may ever read. */
-const SECRETS = ["no. ", "edited", "hello", "news", "here and now", "another tenant", "fay", "cyd"];
+/** What only members, and the user itself, may ever read. */
+const SECRETS = [
+  ...["no. ", "edited", "hello", "news", "here and now", "another tenant", "fay", "cyd"],
+  "owes me",
+];
 
 const STRANGERS = ["eve", "rem", "acme/zoe"];
 

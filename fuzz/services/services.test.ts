@@ -7,6 +7,7 @@ import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { TodoState } from "../../gen/posthorn/v1/event_pb.ts";
 import { type HistoryEntry, HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
+import { ContactsService, UsersService } from "../../gen/posthorn/v1/users_pb.ts";
 import { decodeReadBitmap, hasRead } from "../../protocol/read-bitmap.ts";
 import { refusalOf } from "./refusal.ts";
 import { ServiceScene, WAYS } from "./scene.ts";
@@ -25,6 +26,8 @@ interface Asking {
   readonly directory: Client<typeof KeyDirectoryService>;
   readonly history: Client<typeof HistoryService>;
   readonly conversations: Client<typeof ConversationsService>;
+  readonly users: Client<typeof UsersService>;
+  readonly contacts: Client<typeof ContactsService>;
 }
 type AskingAs = (user: string) => Promise<Asking>;
 
@@ -192,7 +195,7 @@ const SUITE: Readonly<Record<string, (as: AskingAs) => Promise<void>>> = {
     const cyd = await viewOf("cyd");
     assert.deepEqual([cyd?.visibleFrom, cyd?.unreadCount, cyd?.mentionCount], [8n, 3n, 2n]);
     const fay = await viewOf("fay");
-    assert.deepEqual([fay?.role, fay?.unreadCount], [MemberRole.ADMIN, 9n]);
+    assert.deepEqual([fay?.role, fay?.unreadCount], [MemberRole.ADMIN, 8n]);
     assert.equal(fay?.mentionCount, 1n, "everybody, but not members");
     const ann = await viewOf("ann");
     assert.deepEqual([ann?.unreadCount, ann?.mentionCount], [0n, 0n]);
@@ -223,7 +226,9 @@ const SUITE: Readonly<Record<string, (as: AskingAs) => Promise<void>>> = {
     );
   },
 
-  "[SVC-18] say who has read a message": async (as) => {
+  "[SVC-18] [USR-24] say who has read a message, but not those whom the reader blocks": async (
+    as,
+  ) => {
     const { conversations } = await as("cyd");
     const conversationId = town.group;
     const { members } = await conversations.listMembers({ conversationId });
@@ -239,6 +244,69 @@ const SUITE: Readonly<Record<string, (as: AskingAs) => Promise<void>>> = {
     const bob = await as("bob");
     const news = { conversationId: town.channel, conversationSeq: 1n };
     assert.deepEqual(await refusalOf(bob.conversations.listReaders(news)), denied);
+    const eighth = { conversationId, conversationSeq: 8n };
+    const shown = decodeReadBitmap((await bob.conversations.listReaders(eighth)).readers);
+    const fay = members.find(({ userId }) => userId === "fay")?.ordinal ?? assert.fail("no fay");
+    assert.ok(shown !== undefined && hasRead(shown, fay), "whom fay does not block");
+  },
+
+  "[USR-25] [USR-30] say what users say of themselves": async (as) => {
+    const profilesFor = async (user: string, ...userIds: string[]) => {
+      const { profiles } = await (await as(user)).users.getProfiles({ userIds });
+      return profiles.map(({ userId, profile, revision }) => [
+        userId,
+        profile?.displayName,
+        revision,
+      ]);
+    };
+    const [ann, fay] = [
+      ["ann", "Ann", 1n],
+      ["fay", "Fay", 1n],
+    ];
+    assert.deepEqual(await profilesFor("bob", "fay", "bob", "ann", "fay"), [
+      fay,
+      ["bob", "", 0n],
+      ann,
+    ]);
+    for (const blocked of ["eve", "cyd"]) {
+      const shown = await profilesFor(blocked, "ann", "fay", "bob");
+      assert.deepEqual(shown, [ann, ["fay", "", 0n], ["bob", "", 0n]], blocked);
+    }
+    assert.deepEqual(await profilesFor("fay", "fay", "cyd"), [fay, ["cyd", "", 0n]]);
+    const nobody = ["zoe", "nobody", "no body", "", "x".repeat(10_000), "\u{1f4ef}", "an", "a*"];
+    assert.deepEqual(await profilesFor("bob", ...nobody, "ann"), [ann]);
+    const hundred = Array.from({ length: 99 }, (_, index) => `nobody${index}`);
+    assert.deepEqual(await profilesFor("bob", ...hundred, "ann"), [ann]);
+    const { users } = await as("bob");
+    const more = users.getProfiles({ userIds: [...hundred, "ann", "fay"] });
+    const malformed = { code: ErrorCode.CALL_MALFORMED, status: Code.InvalidArgument };
+    assert.deepEqual(await refusalOf(more), malformed);
+  },
+
+  "[USR-13] [USR-26] [USR-31] list what the caller keeps for itself, page by page": async (as) => {
+    const { contacts } = await as("ann");
+    const first = await contacts.listContacts({ userId: "ann", countMax: 2 });
+    assert.deepEqual(
+      first.contacts.map(({ userId, note }) => [userId, note]),
+      [
+        ["bob", "owes me bob"],
+        ["cyd", "owes me cyd"],
+      ],
+    );
+    assert.deepEqual([first.nextAfter, first.revision], ["cyd", 1n]);
+    const rest = await contacts.listContacts({ afterUserId: first.nextAfter, countMax: 1_000 });
+    assert.deepEqual([rest.contacts.map(({ userId }) => userId), rest.nextAfter], [["fay"], ""]);
+    const none = await contacts.listBlocked({});
+    assert.deepEqual([none.userIds, none.nextAfter, none.revision], [[], "", 0n]);
+    const fay = (await as("fay")).contacts;
+    const blocked = await fay.listBlocked({ countMax: 1 });
+    assert.deepEqual([blocked.userIds, blocked.nextAfter, blocked.revision], [["cyd"], "cyd", 1n]);
+    const last = await fay.listBlocked({ userId: "fay", afterUserId: "cyd", countMax: 1 });
+    assert.deepEqual([last.userIds, last.nextAfter], [["eve"], ""]);
+    for (const userId of ["fay", "nobody"]) {
+      assert.deepEqual(await refusalOf(contacts.listContacts({ userId })), denied);
+      assert.deepEqual(await refusalOf(contacts.listBlocked({ userId })), denied);
+    }
   },
 
   "[CNV-74] list what its user has begun to write, and nobody else's": async (as) => {
@@ -319,6 +387,8 @@ for (const way of WAYS) {
         directory: createClient(KeyDirectoryService, transport),
         history: createClient(HistoryService, transport),
         conversations: createClient(ConversationsService, transport),
+        users: createClient(UsersService, transport),
+        contacts: createClient(ContactsService, transport),
       };
     };
     for (const [title, run] of Object.entries(SUITE)) test(title, () => run(as));

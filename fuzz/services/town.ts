@@ -20,8 +20,8 @@ const { READER, MEMBER, ADMIN } = MemberRole;
 export interface Town {
   /**
    * ann is OWNER, bob MEMBER, fay ADMIN; rem was in it; cyd came after number 7. Ten messages of
-   * ann: 3 edited, 4 recalled, 5 calls bob, 9 everybody, 10 members. bob has read 1, 2 and 8, and
-   * says that something is to be done about 5.
+   * ann: 3 edited, 4 recalled, 5 calls bob, 9 everybody, 10 members. bob has read 1, 2 and 8, fay
+   * 8; bob says that something is to be done about 5; fay blocks cyd and eve.
    */
   readonly group: string;
   /** Of ann and bob. Two messages, of which bob's is the second; bob has begun a third one. */
@@ -62,6 +62,8 @@ export async function settle(scene: ServiceScene): Promise<Town> {
   await mayor.does("bob", { case: "mark", value: marked });
   const fifth = { conversationId: group, conversationSeq: 5n };
   await mayor.does("bob", { case: "markTodo", value: { ...fifth, state: TodoState.OPEN } });
+  const eighth = encodeNumberSet([{ from: 8, through: 8 }]);
+  await mayor.does("fay", { case: "mark", value: { conversationId: group, read: eighth } });
 
   const direct = "d:ann:bob";
   await mayor.says("ann", direct, "hello");
@@ -76,6 +78,17 @@ export async function settle(scene: ServiceScene): Promise<Town> {
   await mayor.says("ann", room, "here and now");
   const foreign = await mayor.makes("acme/zoe", ConversationKind.GROUP, {});
   await mayor.says("acme/zoe", foreign, "of another tenant");
+  for (const [userId, displayName] of [
+    ["ann", "Ann"],
+    ["fay", "Fay"],
+    ["acme/zoe", "Zoe"],
+  ] as const) {
+    await mayor.does(userId, { case: "changeProfile", value: { profile: { displayName } } });
+  }
+  const blockUserIds = ["eve", "cyd"];
+  await mayor.does("fay", { case: "changeBlocks", value: { blockUserIds } });
+  const set = ["bob", "fay", "cyd"].map((userId) => ({ userId, note: `owes me ${userId}` }));
+  await mayor.does("ann", { case: "changeContacts", value: { set } });
   return { group, direct, channel, room, foreign };
 }
 

@@ -4,6 +4,7 @@ import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
 import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
+import { USER_RULES } from "../../server/operations/own-lists.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
@@ -66,6 +67,7 @@ export class SimNode {
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,
+      users: USER_RULES,
       hub: new Hub(this.store),
       signals: new SignalBoard({
         store: this.store,

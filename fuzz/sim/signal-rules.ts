@@ -12,6 +12,8 @@ const LINGER_MS = 5_000;
 export interface Policy {
   readonly stateTo: PresenceAudience;
   readonly lastSeenTo: PresenceAudience;
+  /** To nobody of these, whatever the audiences say. [USR-24] */
+  readonly blocked: readonly string[];
 }
 
 /** Who is in a conversation, written down by hand. */
@@ -121,11 +123,21 @@ export class SignalRules {
   shows(userId: string, toUserId: string, policy = this.person(userId).policy) {
     const { contacts } = this.person(userId);
     const admits = (audience: PresenceAudience) => {
+      if (policy.blocked.includes(toUserId)) return false;
       if (userId === toUserId || audience === PresenceAudience.EVERYBODY) return true;
       return audience !== PresenceAudience.NOBODY && contacts.has(toUserId);
     };
     const isShown = admits(policy.stateTo);
     return { isShown, isTimed: isShown && admits(policy.lastSeenTo) };
+  }
+
+  /** Whether a user blocks another one; when it changes, both is so for a while. */
+  mayBlock(userId: string, other: string): { readonly may: boolean; readonly must: boolean } {
+    const { policy, before, changedMs } = this.person(userId);
+    const is = policy.blocked.includes(other);
+    const was = before.blocked.includes(other);
+    const isNew = this.now() < changedMs + UNDER_WAY_MS;
+    return isNew ? { may: is || was, must: is && was } : { may: is, must: is };
   }
 }
 
@@ -190,6 +202,7 @@ export class ModelDevice implements SessionEar {
         `${userId}: ${is}, is ${state} ${lastSeenMs} [SIG-11]`,
       );
       this.#seen(isShown ? "shown" : "hidden");
+      if (this.#rules.mayBlock(userId, this.userId).must) this.#seen("blocked");
     }
     for (const [conversationId, head] of heads) {
       const room = this.#rules.rooms.get(conversationId) as Room;
@@ -230,6 +243,11 @@ export class ModelDevice implements SessionEar {
     assert(room !== undefined && !room.isLarge, "in a conversation of a few [SIG-7]");
     assert(room.members.includes(this.userId), "to its members [SIG-7]");
     assert(userId !== this.userId && room.writers.includes(userId), "of who may write [SIG-7]");
+    const isDirect = conversationId.startsWith("d:");
+    const isKept =
+      this.#rules.mayBlock(userId, this.userId).must ||
+      (isDirect && this.#rules.mayBlock(this.userId, userId).must);
+    assert(!isKept, "not to those whom it blocks [USR-24]");
     const said = [...this.#rules.said].some(
       (one) =>
         one.userId === userId &&

@@ -9,6 +9,7 @@ import { decodeFrame, encodeFrame, type Frame, isViolation } from "../../protoco
 import type { AcceptedLink } from "../../protocol/link.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
 import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
+import { USER_RULES } from "../../server/operations/own-lists.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { Services } from "../../server/services/service.ts";
 import { Alarms } from "../../server/sessions/alarms.ts";
@@ -43,6 +44,7 @@ export function nodeOf(store: MemoryStore): DriverContext {
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: CONVERSATION_RULES,
+    users: USER_RULES,
     hub: new Hub(store),
     signals: new SignalBoard({ store, deadlines: alarms, failed }),
     alarms,

@@ -6,6 +6,7 @@ import type { AcceptedLink, LinkHandler } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
 import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
+import { USER_RULES } from "../../server/operations/own-lists.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { keyDirectory } from "../../server/services/key-directory.ts";
 import { membershipsIn } from "../../server/services/memberships.ts";
@@ -91,6 +92,7 @@ export class ServiceBench {
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
       conversations: CONVERSATION_RULES,
+      users: USER_RULES,
       hub: new Hub(store),
       signals: new SignalBoard({
         store,

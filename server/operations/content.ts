@@ -14,6 +14,8 @@ const NAME_BYTES_MAX = 256;
 const SHA256_BYTES = 32;
 /** A scheme and something after it (RFC 3986 §3), without what a URI cannot hold. */
 const URI_PATTERN = /^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+$/;
+/** What is shown on one line holds none of these. */
+const CONTROL_PATTERN = /\p{Cc}/u;
 /** type "/" subtype, perhaps with parameters (RFC 6838 §4.2). */
 const MEDIA_TYPE_PATTERN = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(;[\x20-\x7e]*)?$/;
 
@@ -46,8 +48,7 @@ function attachmentRefusal(
   const isValid =
     kind >= AttachmentKind.IMAGE &&
     kind <= AttachmentKind.FILE &&
-    uri.length <= URI_BYTES_MAX &&
-    URI_PATTERN.test(uri) &&
+    isUri(uri, URI_BYTES_MAX) &&
     (mediaType === "" ||
       (mediaType.length <= MEDIA_TYPE_BYTES_MAX && MEDIA_TYPE_PATTERN.test(mediaType))) &&
     isWithin(name, NAME_BYTES_MAX) &&
@@ -59,6 +60,16 @@ function attachmentRefusal(
 function isLocation({ latitude, longitude, label }: Location): boolean {
   // NaN is on neither side.
   return Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180 && isWithin(label, NAME_BYTES_MAX);
+}
+
+/** An absolute URI. */
+export function isUri(uri: string, bytesMax: number): boolean {
+  return uri.length <= bytesMax && URI_PATTERN.test(uri);
+}
+
+/** What people call somebody: one line. */
+export function isName(name: string, bytesMax: number): boolean {
+  return isWithin(name, bytesMax) && !CONTROL_PATTERN.test(name);
 }
 
 /**

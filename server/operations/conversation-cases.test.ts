@@ -12,6 +12,7 @@ import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { entryName, type PlanningState } from "../store/store.ts";
 import { CONVERSATION_RULES, conversationRef, messageLog } from "./conversations.ts";
+import { USER_RULES } from "./own-lists.ts";
 import { type KnownOperation, planOperation, readsOf } from "./plan.ts";
 
 const ANN = { tenant: "", userId: "ann", deviceId: "a1" };
@@ -20,6 +21,7 @@ const RULES = {
   frameBytes: 262_144,
   crypto: NATIVE_CRYPTO,
   conversations: CONVERSATION_RULES,
+  users: USER_RULES,
 };
 const HERE = `g:${"a".repeat(26)}`;
 const OTHERS = Array.from({ length: 70 }, (_, index) => `user${index}`);

@@ -29,6 +29,7 @@ import {
   unnumberedLogRefOf,
   userRefOf,
 } from "../store/store.ts";
+import { blocksOf, blocksRef } from "./blocks.ts";
 import type { Sender } from "./plan.ts";
 
 /** What an operator may change of conversations. */
@@ -133,11 +134,14 @@ export interface Membership {
   readonly requires: readonly DocumentRevision[];
 }
 
-/** What has to be read to know who is in a conversation. */
+/** What has to be read to know who is in a conversation; of a direct one, who blocks whom too. */
 export function membershipReads(sender: Sender, conversationId: string): PlanningReads {
   const { tenant } = sender;
   const users = directUsers(conversationId);
-  if (users !== undefined) return { users: users.map((user) => userRefOf(tenant, user)) };
+  if (users !== undefined) {
+    const documents = users.map((user) => blocksRef(tenant, user));
+    return { users: users.map((user) => userRefOf(tenant, user)), documents };
+  }
   if (!isMadeConversationId(conversationId)) return { users: [] };
   return { users: [], documents: [conversationRef(tenant, conversationId)] };
 }
@@ -167,6 +171,27 @@ export function membershipOf(
   const isThere = users?.every((user) => state.knownUsers.has(userRefOf(tenant, user))) ?? true;
   if (!isThere) return { kind: "refuse", code: ErrorCode.USER_UNKNOWN };
   return { conversation, own, requires };
+}
+
+/** The same for who says something there: to nobody whom it blocks, or who blocks it. [USR-21] */
+export function speakerOf(
+  sender: Sender,
+  conversationId: string,
+  state: PlanningState,
+): Membership | RefusePlan {
+  const membership = membershipOf(sender, conversationId, state);
+  if ("kind" in membership) return membership;
+  const others = directOthers(sender, conversationId);
+  if (others.length === 0) return membership;
+  const blocks = blocksOf(sender, others, state);
+  const requires = [...membership.requires, ...blocks.requires];
+  if (!others.some(blocks.isKeptFrom)) return { ...membership, requires };
+  return { kind: "refuse", code: ErrorCode.BLOCKED, requires };
+}
+
+/** With whom a direct conversation is, but the sender itself. */
+export function directOthers({ userId }: Sender, conversationId: string): readonly string[] {
+  return (directUsers(conversationId) ?? []).filter((one) => one !== userId);
 }
 
 /** Whether a member may write. [CNV-5] */

@@ -16,7 +16,9 @@ import {
   type StoredDocument,
   userRefOf,
 } from "../store/store.ts";
+import { blocksOf, blocksRef } from "./blocks.ts";
 import {
+  directOthers,
   happeningsLog,
   headReads,
   joinedReads,
@@ -32,9 +34,9 @@ import { deliveredRef, preferencesRef, readRef } from "./read-state.ts";
 
 export function markReads({ conversationId }: Mark, sender: Sender): PlanningReads {
   const { tenant, userId } = sender;
-  const preferences = { users: [], documents: [preferencesRef(tenant, userId)] };
+  const documents = [preferencesRef(tenant, userId), blocksRef(tenant, userId)];
   const heads = headReads(sender, conversationId);
-  return joinedReads(membershipReads(sender, conversationId), preferences, heads);
+  return joinedReads(membershipReads(sender, conversationId), { users: [], documents }, heads);
 }
 
 /** More that was read, or came. Sets only grow, so that marks of several devices merge. [CNV-30] */
@@ -50,8 +52,13 @@ export function planMark(
   if ("kind" in membership) return membership;
   const preferred = preferencesRef(tenant, userId);
   const preferences = documentsIn(state.documents)(preferred);
-  // Who hides its receipts meanwhile shows none any more. [CNV-35]
-  const requires = [...membership.requires, { ref: preferred, revision: preferences.revision }];
+  const blocks = blocksOf(sender, directOthers(sender, conversationId), state);
+  // Who hides its receipts meanwhile, or blocks somebody, shows none any more. [CNV-35] [USR-24]
+  const requires = [
+    ...membership.requires,
+    ...blocks.requires,
+    { ref: preferred, revision: preferences.revision },
+  ];
   const head = state.heads.get(messageLog(tenant, conversationId)) ?? 0;
   const read = decodeNumberSet(operation.read);
   const deliveredThrough = Number(operation.deliveredThrough);
@@ -67,7 +74,8 @@ export function planMark(
   };
   const event = create(EventSchema, { kind: { case: "marksChanged", value } });
   const isShown = !preferencesIn(preferences).receiptsHidden && isShownIn(membership, rules);
-  const told = isShown ? membership.conversation.members.keys() : [userId];
+  const members = isShown ? [...membership.conversation.members.keys()] : [userId];
+  const told = members.filter((one) => !blocks.isKeptFrom(one));
   return {
     kind: "append",
     log: happeningsLog(tenant, conversationId),

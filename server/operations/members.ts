@@ -31,6 +31,7 @@ import {
   type PlanningState,
   userRefOf,
 } from "../store/store.ts";
+import { blocksRef, blocksRevision, isBlockedBy } from "./blocks.ts";
 import { isWithin } from "./content.ts";
 import {
   byUser,
@@ -74,7 +75,10 @@ function newcomerReads(who: readonly { readonly userId: string }[], { tenant }: 
   const listed = userIds.slice(0, CHANGED_MEMBERS_MAX + 1);
   return {
     users: listed.map((userId) => userRefOf(tenant, userId)),
-    documents: listed.map((userId) => conversationsRef(tenant, userId)),
+    documents: listed.flatMap((userId) => [
+      conversationsRef(tenant, userId),
+      blocksRef(tenant, userId),
+    ]),
   };
 }
 
@@ -97,7 +101,7 @@ export function planCreateConversation(
   }
   const ref = conversationRef(sender.tenant, id);
   const { revision } = documentsIn(state.documents)(ref);
-  const requires = [{ ref, revision }];
+  const requires = [{ ref, revision }, ...newcomersBlocks(others, sender, state)];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
   if (revision > 0) return refuse(ErrorCode.CONVERSATION_CHANGED);
   const who = [{ userId: sender.userId, role: MemberRole.OWNER }, ...others];
@@ -131,14 +135,18 @@ export function planChangeMembers(
   const { conversationId, set, removeUserIds } = operation;
   const membership = membershipOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
-  const { own, conversation, requires } = membership;
+  const { own, conversation } = membership;
+  // Of more than may be named not all were read: they are refused below.
+  const named = set.slice(0, CHANGED_MEMBERS_MAX);
+  const newcomers = named.filter(({ userId }) => !conversation.members.has(userId));
+  const requires = [...membership.requires, ...newcomersBlocks(newcomers, sender, state)];
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
   if (conversation.record.kind === ConversationKind.DIRECT || own.role < MemberRole.ADMIN) {
     return refuse(ErrorCode.NOT_PERMITTED);
   }
-  const named = [...set, ...removeUserIds.map((userId) => ({ userId }))];
-  const isValid = areDistinct(named) && set.every(({ role }) => isRole(role));
-  if (!isValid || named.length === 0) return refuse(ErrorCode.CONVERSATION_INVALID);
+  const all = [...set, ...removeUserIds.map((userId) => ({ userId }))];
+  const isValid = areDistinct(all) && set.every(({ role }) => isRole(role));
+  if (!isValid || all.length === 0) return refuse(ErrorCode.CONVERSATION_INVALID);
   if (removeUserIds.some((userId) => !conversation.members.has(userId))) {
     return refuse(ErrorCode.MEMBER_UNKNOWN);
   }
@@ -146,8 +154,7 @@ export function planChangeMembers(
     set.every((who) => maySet(membership, who)) &&
     removeUserIds.every((userId) => userId !== own.userId && isBelow(membership, userId));
   if (!isAllowed) return refuse(ErrorCode.NOT_PERMITTED);
-  const isNew = ({ userId }: Who) => !conversation.members.has(userId);
-  const refused = newcomersRefusal(set.filter(isNew), sender, state, rules);
+  const refused = newcomersRefusal(newcomers, sender, state, rules);
   if (refused !== undefined) return refuse(refused);
   const left = new Set(removeUserIds);
   const changed = changedMembers(membership, set, newcomersFrom(conversation, sender, state));
@@ -375,16 +382,29 @@ function newHead(
   return { requiresHeads: [{ log, head: heads.get(log) ?? 0 }] };
 }
 
+/** What an addition relies on, so that a block that comes meanwhile holds. [USR-22] [USR-27] */
+function newcomersBlocks(
+  who: readonly Who[],
+  sender: Sender,
+  state: PlanningState,
+): readonly DocumentRevision[] {
+  return who
+    .filter(({ userId }) => USER_ID_PATTERN.test(userId))
+    .map(({ userId }) => blocksRevision(sender, userId, state));
+}
+
 function newcomersRefusal(
   who: readonly Who[],
-  { tenant }: Sender,
+  sender: Sender,
   state: PlanningState,
   { conversations }: OperationRules,
 ): ErrorCode | undefined {
+  const { tenant } = sender;
   const read = documentsIn(state.documents);
   for (const { userId } of who) {
     if (!USER_ID_PATTERN.test(userId)) return ErrorCode.USER_ID_INVALID;
     if (!state.knownUsers.has(userRefOf(tenant, userId))) return ErrorCode.USER_UNKNOWN;
+    if (isBlockedBy(sender, userId, state)) return ErrorCode.BLOCKED;
     const listed = namesIn(read(conversationsRef(tenant, userId)));
     if (listed.length >= conversations.conversationsMax) return ErrorCode.CONVERSATIONS_FULL;
   }

@@ -36,6 +36,7 @@ import {
   membershipReads,
   messageLog,
   readersOf,
+  speakerOf,
   timelinesOf,
 } from "./conversations.ts";
 import { type FoundMessage, messageOf, messageReads } from "./entries.ts";
@@ -112,7 +113,7 @@ export function planSendMessage(
   if (refused !== undefined || content === undefined) {
     return { kind: "refuse", code: refused ?? ErrorCode.MESSAGE_EMPTY };
   }
-  const membership = membershipOf(sender, conversationId, state);
+  const membership = speakerOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const { requires } = membership;
   const refuse = (code: ErrorCode): Plan => ({ kind: "refuse", code, requires });
@@ -226,7 +227,7 @@ export function planEditMessage(
   if (refused !== undefined || content === undefined) {
     return { kind: "refuse", code: refused ?? ErrorCode.MESSAGE_EMPTY };
   }
-  const membership = membershipOf(sender, conversationId, state);
+  const membership = speakerOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const found = messageOf(sender, operation, membership, state);
   if ("kind" in found) return found;

@@ -16,6 +16,7 @@ import {
   type StoredDocument,
   userRefOf,
 } from "../store/store.ts";
+import { blocksOf, blocksRef } from "./blocks.ts";
 import { directoryIn, directoryRef, ownLog, watchersRef } from "./directory.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 
@@ -61,6 +62,8 @@ export function sendPacketReads(operation: SendPacket, sender: Sender): Planning
       directoryRef(tenant, toUserId),
       directoryRef(tenant, userId),
       writersRef(tenant, userId),
+      blocksRef(tenant, toUserId),
+      blocksRef(tenant, userId),
     ],
   };
 }
@@ -81,7 +84,12 @@ export function planSendPacket(
   const read = documentsIn(state.documents);
   const refs = [toUserId, sender.userId].map((userId) => directoryRef(sender.tenant, userId));
   const [theirs, own] = refs.map(read) as [StoredDocument, StoredDocument];
-  const requires = [...new Set(refs)].map((ref) => ({ ref, revision: read(ref).revision }));
+  const blocks = blocksOf(sender, [toUserId], state);
+  const listed = [...new Set(refs)].map((ref) => ({ ref, revision: read(ref).revision }));
+  const requires = [...listed, ...blocks.requires];
+  if (blocks.isKeptFrom(toUserId)) {
+    return { kind: "refuse", code: ErrorCode.BLOCKED, requires };
+  }
   const isOwn = toUserId === sender.userId && toDeviceId === sender.deviceId;
   const isListed = DEVICE_ID_PATTERN.test(toDeviceId) && isIn(theirs, toDeviceId, rules);
   // Whom the packet reaches need not have heard of a change yet. [SEC-98]

@@ -7,6 +7,7 @@ import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { userRefOf } from "../store/store.ts";
 import { CONVERSATION_RULES } from "./conversations.ts";
+import { USER_RULES } from "./own-lists.ts";
 import { decodeOperation, planOperation, readsOf } from "./plan.ts";
 
 const SENDER = { tenant: "", userId: "alice", deviceId: "phone" };
@@ -15,6 +16,7 @@ const LIMITS = {
   frameBytes: 262_144,
   crypto: NATIVE_CRYPTO,
   conversations: CONVERSATION_RULES,
+  users: USER_RULES,
 };
 const KNOWN = {
   knownUsers: new Set([userRefOf("", "alice"), userRefOf("", "bob")]),

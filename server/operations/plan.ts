@@ -12,6 +12,8 @@ import {
   type PlanningReads,
   type PlanningState,
 } from "../store/store.ts";
+import { changeContactsReads, planChangeContacts } from "./address-book.ts";
+import { changeBlocksReads, planChangeBlocks } from "./blocks.ts";
 import { type ConversationRules, joinedReads, membershipReads } from "./conversations.ts";
 import { deviceReads, planEndDevice, planNameDevice } from "./devices.ts";
 import { directoryReads, planPublishDevice, planRevokeDevice } from "./directory.ts";
@@ -37,8 +39,10 @@ import {
   sendMessageReads,
 } from "./messages.ts";
 import { muteReads, planMuteConversation } from "./mutes.ts";
+import type { UserRules } from "./own-lists.ts";
 import { planSendPacket, sendPacketReads } from "./packets.ts";
 import { planSetPresencePolicy, presencePolicyRef } from "./presence.ts";
+import { changeProfileReads, planChangeProfile } from "./profiles.ts";
 import { planReact, reactReads } from "./reactions.ts";
 import { markTodoReads, planMarkTodo } from "./todos.ts";
 
@@ -60,6 +64,7 @@ export interface OperationRules extends OperationLimits {
   /** For certificates, and for ids. */
   readonly crypto: CryptoProvider;
   readonly conversations: ConversationRules;
+  readonly users: UserRules;
 }
 
 export type KnownOperation = Operation["kind"] & { readonly case: string };
@@ -143,6 +148,12 @@ function readsOfOne(
       return muteReads(operation.value, sender);
     case "markTodo":
       return markTodoReads(operation.value, sender);
+    case "changeProfile":
+      return changeProfileReads(sender);
+    case "changeContacts":
+      return changeContactsReads(sender);
+    case "changeBlocks":
+      return changeBlocksReads(sender);
   }
 }
 
@@ -257,5 +268,11 @@ export function planOperation(
       return planMuteConversation(operation.value, sender, state);
     case "markTodo":
       return planMarkTodo(operation.value, sender, state, rules);
+    case "changeProfile":
+      return planChangeProfile(operation.value, sender, state, rules);
+    case "changeContacts":
+      return planChangeContacts(operation.value, sender, state, rules);
+    case "changeBlocks":
+      return planChangeBlocks(operation.value, sender, state, rules);
   }
 }

@@ -15,13 +15,7 @@ import {
 import { documentsIn } from "../store/documents.ts";
 import type { Plan, PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import { isWithin } from "./content.ts";
-import {
-  happeningsLog,
-  joinedReads,
-  membershipOf,
-  readersOf,
-  timelinesOf,
-} from "./conversations.ts";
+import { happeningsLog, joinedReads, readersOf, speakerOf, timelinesOf } from "./conversations.ts";
 import { messageOf, messageReads } from "./entries.ts";
 import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
@@ -48,7 +42,7 @@ export function planReact(
 ): Plan {
   const { conversationId, conversationSeq, reaction, remove } = operation;
   const { tenant, userId } = sender;
-  const membership = membershipOf(sender, conversationId, state);
+  const membership = speakerOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const found = messageOf(sender, operation, membership, state);
   if ("kind" in found) return found;

@@ -11,8 +11,10 @@ import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { certify } from "../../protocol/secure/identity.ts";
 import { DocumentChanges } from "../store/documents.ts";
 import { type DocumentRef, type Plan, type StoredDocument, userRefOf } from "../store/store.ts";
+import { blocksRef } from "./blocks.ts";
 import { CONVERSATION_RULES } from "./conversations.ts";
 import { directoryRef, watchersRef } from "./directory.ts";
+import { USER_RULES } from "./own-lists.ts";
 import { decodeOperation, planOperation, readsOf, type Sender } from "./plan.ts";
 import { PublishBudget } from "./publish-budget.ts";
 
@@ -24,6 +26,7 @@ const RULES = {
   frameBytes: 262_144,
   crypto: NATIVE_CRYPTO,
   conversations: CONVERSATION_RULES,
+  users: USER_RULES,
 };
 const ACCOUNT = signerOf("account");
 const OTHER = signerOf("other");
@@ -374,4 +377,24 @@ test("[SEC-97] a user's packets, and a tenant's, have a share of the room for al
       ["tenant:acme", 1],
     ],
   );
+});
+
+test("[USR-21] a packet is no way around a block, in either direction", () => {
+  for (const [by, blocked] of [
+    [BOB, "alice"],
+    [ALICE, "bob"],
+  ] as const) {
+    const bench = new Bench();
+    bench.code(BOB, publish(0, { userId: "bob", deviceId: "laptop" }));
+    assert.equal(bench.code(ALICE, packet()), OK);
+    const block = { case: "changeBlocks" as const, value: { blockUserIds: [blocked] } };
+    assert.equal(bench.code(by, block), OK);
+    assert.equal(bench.code(ALICE, packet()), ErrorCode.BLOCKED);
+    // Not even whether the other one has such a device.
+    assert.equal(bench.code(ALICE, packet({ toDeviceId: "none" })), ErrorCode.BLOCKED);
+    const plan = bench.plan(ALICE, packet());
+    const lists = ["alice", "bob"].map((userId) => blocksRef("acme", userId));
+    const relied = plan.requires?.filter(({ ref }) => lists.includes(ref)) ?? [];
+    assert.equal(relied.length, 2, "a block that comes meanwhile holds [USR-27]");
+  }
 });

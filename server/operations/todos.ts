@@ -15,8 +15,8 @@ import {
   happeningsLog,
   joinedReads,
   mayWrite,
-  membershipOf,
   readersOf,
+  speakerOf,
   timelinesOf,
 } from "./conversations.ts";
 import { messageOf, messageReads } from "./entries.ts";
@@ -51,7 +51,7 @@ export function planMarkTodo(
   const isState = state >= TodoState.UNSPECIFIED && state <= TodoState.DONE;
   if (!isState) return { kind: "refuse", code: ErrorCode.SETTING_INVALID };
   const { tenant, userId } = sender;
-  const membership = membershipOf(sender, conversationId, planning);
+  const membership = speakerOf(sender, conversationId, planning);
   if ("kind" in membership) return membership;
   const found = messageOf(sender, operation, membership, planning);
   if ("kind" in found) return found;

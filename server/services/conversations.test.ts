@@ -14,6 +14,7 @@ import {
   ListReadersRequestSchema,
 } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { directConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
 import { decodeReadBitmap, hasRead } from "../../protocol/read-bitmap.ts";
 import { SMALL_RULES, Town } from "../operations/testdata/town.ts";
@@ -101,19 +102,43 @@ test("[SVC-18] who hides what it has read is shown to itself only", async () => 
   }
   const preferences = { receiptsHidden: true };
   await town.does("bob", { case: "changePreferences", value: { preferences } });
-  const request = create(ListReadersRequestSchema, { conversationId: id, conversationSeq: 1n });
-  const readersAs = async (userId: string) => {
-    const { readers } = await servedBy(town).listReaders(request, callerOf(userId));
-    const bitmap = decodeReadBitmap(readers as Uint8Array) ?? assert.fail("no bitmap");
-    const { members = [] } = await servedBy(town).listMembers(
-      create(ListMembersRequestSchema, { conversationId: id }),
-      callerOf(userId),
-    );
-    const have = members.filter(({ ordinal }) => hasRead(bitmap, ordinal as number));
-    return have.map((member) => create(MemberSchema, member).userId).sort();
-  };
-  assert.deepEqual(await readersAs("ann"), ["ann", "cyd"]);
-  assert.deepEqual(await readersAs("bob"), ["ann", "bob", "cyd"]);
+  assert.deepEqual(await readersAs(town, "ann", id), ["ann", "cyd"]);
+  assert.deepEqual(await readersAs(town, "bob", id), ["ann", "bob", "cyd"]);
+});
+
+/** Whom a user is answered to have read the first message. */
+async function readersAs(town: Town, userId: string, conversationId: string) {
+  const request = create(ListReadersRequestSchema, { conversationId, conversationSeq: 1n });
+  const { readers } = await servedBy(town).listReaders(request, callerOf(userId));
+  const bitmap = decodeReadBitmap(readers as Uint8Array) ?? assert.fail("no bitmap");
+  const { members = [] } = await servedBy(town).listMembers(
+    create(ListMembersRequestSchema, { conversationId }),
+    callerOf(userId),
+  );
+  const have = members.filter(({ ordinal }) => hasRead(bitmap, ordinal as number));
+  return have.map((member) => create(MemberSchema, member).userId).sort();
+}
+
+test("[USR-24] [SVC-18] whom a user blocks is not answered what it has read", async () => {
+  const town = await Town.of(["ann", "bob", "cyd"]);
+  const group = await town.makes("cyd", { ann: MEMBER, bob: MEMBER });
+  const direct = directConversationId("ann", "bob");
+  const read = encodeNumberSet(numbersFrom(1, 1));
+  for (const [sender, conversationId] of [
+    ["cyd", group],
+    ["ann", direct],
+  ] as const) {
+    await town.says(sender, conversationId, "one");
+    for (const user of ["ann", "bob"]) {
+      await town.does(user, { case: "mark", value: { conversationId, read } });
+    }
+  }
+  assert.deepEqual(await readersAs(town, "ann", direct), ["ann", "bob"]);
+  await town.does("bob", { case: "changeBlocks", value: { blockUserIds: ["ann"] } });
+  assert.deepEqual(await readersAs(town, "ann", group), ["ann", "cyd"]);
+  assert.deepEqual(await readersAs(town, "bob", group), ["ann", "bob", "cyd"]);
+  assert.deepEqual(await readersAs(town, "ann", direct), ["ann"]);
+  assert.deepEqual(await readersAs(town, "bob", direct), ["bob"], "nor the other way round");
 });
 
 test("[SVC-18] [CNV-34] nobody is told who has read where members are not", async () => {

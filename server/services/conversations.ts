@@ -1,4 +1,4 @@
-import type { Member } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ConversationKind, type Member } from "../../gen/posthorn/v1/conversation_pb.ts";
 import type {
   ConversationsService,
   ConversationView,
@@ -6,6 +6,7 @@ import type {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { has } from "../../protocol/number-set.ts";
 import { addReader, encodeReadBitmap, NO_READERS } from "../../protocol/read-bitmap.ts";
+import { blockedIn, blocksRef } from "../operations/blocks.ts";
 import type { ConversationRules } from "../operations/conversations.ts";
 import { isShownIn, preferencesIn } from "../operations/marks.ts";
 import { preferencesRef, readRef } from "../operations/read-state.ts";
@@ -100,7 +101,10 @@ async function pageOf(
   return { views, taken: names.length };
 }
 
-/** The members that have read a message, and show it; the caller itself in any case. [SVC-18] */
+/**
+ * The members that have read a message, and show it to the caller; itself in any case. [SVC-18]
+ * [USR-24]
+ */
 async function readersOf(
   store: Reads,
   { tenant, userId: callerId }: Caller,
@@ -110,13 +114,20 @@ async function readersOf(
   const refs = record.members.flatMap(({ userId }) => [
     readRef(tenant, id, userId),
     preferencesRef(tenant, userId),
+    blocksRef(tenant, userId),
   ]);
   const { documents } = await store.loadForPlanning({ users: [], documents: refs });
   const read = documentsIn(documents);
+  const blocks = (userId: string, other: string) =>
+    blockedIn(read(blocksRef(tenant, userId))).has(other);
   return record.members.filter(({ userId, visibleFrom }) => {
     // Who says so of what it may not read, says nothing. [CNV-6]
     if (visibleFrom > seq) return false;
-    const hides = preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden;
+    const hides =
+      preferencesIn(read(preferencesRef(tenant, userId))).receiptsHidden ||
+      blocks(userId, callerId) ||
+      // Neither of a direct conversation is told, whichever of the two blocks the other.
+      (record.kind === ConversationKind.DIRECT && blocks(callerId, userId));
     return (
       (userId === callerId || !hides) && has(numbersIn(read(readRef(tenant, id, userId))), seq)
     );

@@ -18,6 +18,7 @@ import { unreachable, type Violation, violation } from "../../protocol/violation
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import type { ConversationRules } from "../operations/conversations.ts";
 import { announcementOf } from "../operations/devices.ts";
+import type { UserRules } from "../operations/own-lists.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
@@ -77,6 +78,7 @@ export interface DriverContext {
   /** For certificates, and for ids. */
   readonly crypto: CryptoProvider;
   readonly conversations: ConversationRules;
+  readonly users: UserRules;
   readonly publishing: PublishBudget;
   /** What calls can ask. */
   readonly services: Services;
@@ -381,8 +383,9 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<Planned> {
-    const { store, limits, crypto, conversations, publishing, signals, alarms } = this.#context;
-    const rules = { ...limits, crypto, conversations };
+    const { store, publishing, signals, alarms } = this.#context;
+    const { limits, crypto, conversations, users } = this.#context;
+    const rules = { ...limits, crypto, conversations, users };
     const sender = this.#sender as Sender;
     const named = submits.map((submit) => decodeOperation(submit.operation));
     const decoded = publishing.judge(named, sender, alarms.nowMs());

@@ -1,10 +1,13 @@
 import { isConversationId } from "../../protocol/conversation-id.ts";
+import { blocksOf, blocksRef } from "../operations/blocks.ts";
 import {
   type Conversation,
   conversationIn,
   conversationRef,
+  directOthers,
   mayWrite,
 } from "../operations/conversations.ts";
+import type { Sender } from "../operations/plan.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { Store } from "../store/store.ts";
 
@@ -18,6 +21,12 @@ export interface ConversationAudience {
 export interface Audience {
   /** Undefined: there is no such conversation. */
   membersOf(tenant: string, conversationId: string): Promise<ConversationAudience | undefined>;
+  /** Those of them, but the sender, who may see what it does: none whom it blocks. [USR-24] */
+  shownTo(
+    sender: Sender,
+    conversationId: string,
+    audience: ConversationAudience,
+  ): Promise<readonly string[]>;
   /** Of several at once; those that there are. */
   membersOfAll(
     tenant: string,
@@ -38,6 +47,21 @@ export class StoredAudience implements Audience {
     conversationId: string,
   ): Promise<ConversationAudience | undefined> {
     return (await this.membersOfAll(tenant, [conversationId])).get(conversationId);
+  }
+
+  async shownTo(
+    sender: Sender,
+    conversationId: string,
+    { memberIds }: ConversationAudience,
+  ): Promise<readonly string[]> {
+    const others = directOthers(sender, conversationId);
+    const documents = [sender.userId, ...others].map((one) => blocksRef(sender.tenant, one));
+    const blocks = blocksOf(
+      sender,
+      others,
+      await this.#store.loadForPlanning({ users: [], documents }),
+    );
+    return memberIds.filter((one) => one !== sender.userId && !blocks.isKeptFrom(one));
   }
 
   async membersOfAll(

@@ -27,6 +27,9 @@ export interface SignalBoardOptions {
   readonly failed: (where: string, error: unknown) => void;
 }
 
+/** What changes to whom a user is shown. [SIG-15] [USR-24] */
+const SHOWN_BY: ReadonlySet<string> = new Set(["setPresencePolicy", "changeBlocks"]);
+
 /**
  * What the sessions of this node are told in passing, and by whom. Nothing of it is durable, and
  * nothing durable depends on it. [SIG]
@@ -62,7 +65,7 @@ export class SignalBoard {
   /** A device's operations are durable, or were refused. */
   committed({ tenant, userId }: Sender, operations: readonly DecodedOperation[]): void {
     const isShownAnew = operations.some(
-      (item) => item.kind === "operation" && item.operation.case === "setPresencePolicy",
+      (item) => item.kind === "operation" && SHOWN_BY.has(item.operation.case),
     );
     if (isShownAnew) this.#presence.changed(userRefOf(tenant, userId));
   }
@@ -94,9 +97,9 @@ export class SignalBoard {
     const members = await this.#audience.membersOf(tenant, conversationId);
     if (members === undefined || !members.mayWrite(userId)) return;
     if (members.memberIds.length > this.#rules.fanOutMembersMax) return;
+    const toldIds = await this.#audience.shownTo(sender, conversationId, members);
     const hint = { kind: "typing", value: { conversationId, userId, active } } as const;
-    for (const memberId of members.memberIds) {
-      if (memberId === userId) continue;
+    for (const memberId of toldIds) {
       for (const other of this.#attendance.of(userRefOf(tenant, memberId))) other.hinted([hint]);
     }
   }

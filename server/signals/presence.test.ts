@@ -9,22 +9,36 @@ import {
   senderOf,
 } from "../../fuzz/sim/signal-node.ts";
 import {
+  ConversationKind,
+  ConversationRecordSchema,
+  MemberRole,
+} from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ChangeBlocksSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import {
   PresenceAudience,
   PresencePolicySchema,
   PresenceState,
 } from "../../gen/posthorn/v1/signal_pb.ts";
+import { blocksRef } from "../operations/blocks.ts";
+import { conversationRef } from "../operations/conversations.ts";
 import { contactsRef, presencePolicyRef } from "../operations/presence.ts";
 
 const { EVERYBODY, CONTACTS } = PresenceAudience;
+const { MEMBER } = MemberRole;
 const { OFFLINE, AWAY, BUSY, ONLINE } = PresenceState;
 
 /** What one device is told of others. */
 class Ear implements SessionEar {
   readonly #told: (readonly [userId: string, state: PresenceState, lastSeenMs: number])[] = [];
+  /** In which conversations somebody types. */
+  readonly typing: string[] = [];
 
   heard(): void {}
 
-  told({ presence }: Parameters<SessionEar["told"]>[0]): void {
+  told({ presence, typing }: Parameters<SessionEar["told"]>[0]): void {
+    for (const { conversationId, userId } of typing) {
+      this.typing.push(`${userId} in ${conversationId}`);
+    }
     for (const { userId, state, lastSeenMs } of presence) {
       this.#told.push([userId, state, lastSeenMs]);
     }
@@ -126,4 +140,51 @@ test("[SIG-13] users of other tenants do not exist", async () => {
   attach("phone");
   await node.pass(1_000);
   assert.deepEqual(ear.take(), [["alice", ONLINE, 0]]);
+});
+
+test("[USR-24] whoever is blocked is told OFFLINE, whatever the policy says, and nothing more", async () => {
+  const { node, ear, session, attach } = await watching("bob");
+  const phone = attach("phone");
+  await node.pass(1_000);
+  assert.deepEqual(ear.take(), [["alice", ONLINE, 0]]);
+  node.put(blocksRef("", "alice"), Buffer.from("bob\ncarol"));
+  node.board.committed(senderOf("alice"), [
+    { kind: "operation", operation: { case: "changeBlocks", value: create(ChangeBlocksSchema) } },
+  ]);
+  await node.pass(1_000);
+  assert.deepEqual(ear.take(), [["alice", OFFLINE, 0]], "at once");
+  phone.say({ case: "setPresence", value: { state: BUSY } });
+  await node.pass(1_000);
+  phone.leave();
+  await node.pass(20_000);
+  assert.deepEqual(ear.take(), [], "not even that something has changed");
+  session.say({ case: "watch", value: { userIds: ["alice"] } });
+  await node.pass(1_000);
+  assert.deepEqual(ear.take(), [["alice", OFFLINE, 0]], "nor when it was last there");
+});
+
+test("[USR-24] whoever is blocked is not told who types, nor does it tell the other one", async () => {
+  const node = new SignalNode({ fanOutMembersMax: 500 });
+  const group = `g:${"a".repeat(26)}`;
+  const member = (userId: string, ordinal: number) => ({ userId, role: MEMBER, ordinal });
+  const record = create(ConversationRecordSchema, {
+    kind: ConversationKind.GROUP,
+    members: ["alice", "bob", "carol"].map(member),
+  });
+  node.put(conversationRef("", group), toBinary(ConversationRecordSchema, record));
+  node.put(blocksRef("", "alice"), Buffer.from("bob"));
+  const ears = { alice: new Ear(), bob: new Ear(), carol: new Ear() };
+  const [alice, bob] = (["alice", "bob", "carol"] as const).map(
+    (userId) => new SignalSession(node, senderOf(userId), ears[userId]),
+  ) as [SignalSession, SignalSession];
+  for (const conversationId of ["d:alice:bob", "d:alice:carol", "d:bob:carol", group]) {
+    for (const session of [alice, bob]) {
+      session.say({ case: "typing", value: { conversationId, active: true } });
+      await node.pass(1_000);
+    }
+  }
+  assert.deepEqual(ears.bob.typing, []);
+  assert.deepEqual(ears.alice.typing, [`bob in ${group}`], "there they see each other");
+  const all = ["alice in d:alice:carol", "bob in d:bob:carol", `alice in ${group}`];
+  assert.deepEqual(ears.carol.typing, [...all, `bob in ${group}`]);
 });

@@ -5,6 +5,7 @@ import {
 } from "../../gen/posthorn/v1/signal_pb.ts";
 import { USER_ID_PATTERN, WATCHED_USERS_MAX } from "../../protocol/limits.ts";
 import type { Hint } from "../../protocol/session/hint-queue.ts";
+import { blockedIn, blocksRef } from "../operations/blocks.ts";
 import {
   contactsIn,
   contactsRef,
@@ -26,7 +27,7 @@ const LINGER_MS = 5_000;
 const LAST_SEEN_MAX = 100_000;
 /** From the first change to the turn that tells it. */
 const DELAY_MS = 100;
-/** What one turn tells, and of how many users: two documents are read of each. [SIG-17] */
+/** What one turn tells, and of how many users: three documents are read of each. [SIG-17] */
 export const HINTS_PER_TURN_MAX = 10_000;
 const USERS_PER_TURN_MAX = 256;
 
@@ -227,16 +228,29 @@ export class PresenceBoard {
   async #viewsOf(users: readonly UserRef[]): Promise<ReadonlyMap<UserRef, View>> {
     const named = users.map((user) => {
       const [tenant, userId] = partsOf(user);
-      const refs = [presencePolicyRef(tenant, userId), contactsRef(tenant, userId)] as const;
+      const refs = [
+        presencePolicyRef(tenant, userId),
+        contactsRef(tenant, userId),
+        blocksRef(tenant, userId),
+      ] as const;
       return { user, userId, refs };
     });
     const documents = named.flatMap(({ refs }) => refs);
     const state = await this.#options.store.loadForPlanning({ users: [], documents });
     const read = documentsIn(state.documents);
     return new Map(
-      named.map(({ user, userId, refs: [policy, contacts] }) => [
+      named.map(({ user, userId, refs: [policy, contacts, blocks] }) => [
         user,
-        viewOf(userId, presencePolicyIn(read(policy)), contactsIn(read(contacts))),
+        {
+          userId,
+          policy: presencePolicyIn(read(policy)),
+          contacts: contactsIn(read(contacts)),
+          blocked: blockedIn(read(blocks)),
+          hidden: {
+            kind: "presence",
+            value: { userId, state: PresenceState.OFFLINE, lastSeenMs: 0 },
+          },
+        },
       ]),
     );
   }
@@ -248,14 +262,14 @@ export class PresenceBoard {
     const before = watched?.get(user);
     if (before === undefined) return undefined;
     const isOwn = sender.userId === view.userId;
-    const isShown = isOwn || admits(view.policy.stateTo, view.contacts, sender.userId);
+    const isShown = isOwn || admits(view, view.policy.stateTo, sender.userId);
     const state = this.#people.get(user)?.shown ?? PresenceState.OFFLINE;
     watched?.set(user, isShown ? state : "hidden");
     // That something has changed is already more than it may know.
     if (!isShown) return before === "hidden" ? undefined : view.hidden;
     // Back to what it was: of who is not there the time is another.
     if (state === before && state !== PresenceState.OFFLINE) return undefined;
-    const isTimed = isOwn || admits(view.policy.lastSeenTo, view.contacts, sender.userId);
+    const isTimed = isOwn || admits(view, view.policy.lastSeenTo, sender.userId);
     const lastSeenMs =
       isTimed && state === PresenceState.OFFLINE ? (this.#lastSeenMs.get(user) ?? 0) : 0;
     return { kind: "presence", value: { userId: view.userId, state, lastSeenMs } };
@@ -266,20 +280,14 @@ interface View {
   readonly userId: string;
   readonly policy: PresencePolicy;
   readonly contacts: ReadonlySet<string>;
+  readonly blocked: ReadonlySet<string>;
   /** What everybody is told to whom the user is not shown. */
   readonly hidden: Hint;
 }
 
-function viewOf(userId: string, policy: PresencePolicy, contacts: ReadonlySet<string>): View {
-  const value = { userId, state: PresenceState.OFFLINE, lastSeenMs: 0 };
-  return { userId, policy, contacts, hidden: { kind: "presence", value } };
-}
-
-function admits(
-  audience: PresenceAudience,
-  contacts: ReadonlySet<string>,
-  userId: string,
-): boolean {
+/** Whoever is blocked is nobody, whatever the policy says. [USR-24] */
+function admits({ contacts, blocked }: View, audience: PresenceAudience, userId: string): boolean {
+  if (blocked.has(userId)) return false;
   if (audience === PresenceAudience.EVERYBODY) return true;
   if (audience === PresenceAudience.NOBODY) return false;
   return contacts.has(userId);

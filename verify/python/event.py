@@ -31,7 +31,9 @@ MESSAGES = {
     "Event": table(
         "1:message:Message 4:reactionChanged:ReactionChanged 5:marksChanged:MarksChanged"
         " 6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged"
-        " 9:deviceChanged:DeviceChanged 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged"
+        " 9:deviceChanged:DeviceChanged 10:profileChanged:ProfileChanged"
+        " 11:contactsChanged:ContactsChanged 12:blocksChanged:BlocksChanged"
+        " 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged"
         " 15:todoChanged:TodoChanged"
     ),
     "Message": table(
@@ -76,6 +78,13 @@ MESSAGES = {
     "MuteChanged": table("1:conversationId:string 2:untilMs:uint64"),
     "TodoChanged": table("1:conversationId:string 2:conversationSeq:uint64 3:todo:Todo"),
     "Todo": table("1:state:TodoState 2:byUserId:string 3:setMs:uint64"),
+    "ProfileChanged": table("1:userId:string 2:profile:Profile 3:revision:uint64"),
+    "Profile": table("1:displayName:string 2:about:string 3:avatarUri:string"),
+    "ContactsChanged": table("1:set:Contact* 2:removedUserIds:string* 3:revision:uint64"),
+    "Contact": table("1:userId:string 2:alias:string 3:note:string"),
+    "BlocksChanged": table(
+        "1:blockedUserIds:string* 2:unblockedUserIds:string* 3:revision:uint64"
+    ),
 }
 
 
@@ -147,4 +156,6 @@ def meaning(event):
     others = {"marksChanged": "marks", "conversationChanged": "conversation"}
     others["preferencesChanged"] = "preferences"
     others["deviceChanged"] = "device"
+    others |= {"profileChanged": "profile", "contactsChanged": "contacts"}
+    others["blocksChanged"] = "blocks"
     return next((others[kind] for kind in event), "unknown")

@@ -11,6 +11,9 @@ export type AccessRule =
 
 /** By service and method: package.Service/Method. */
 export const ACCESS_RULES: ReadonlyMap<string, AccessRule> = new Map<string, AccessRule>([
+  ["posthorn.v1.UsersService/GetProfiles", { who: "user" }],
+  ["posthorn.v1.ContactsService/ListContacts", { who: "self", userField: "userId" }],
+  ["posthorn.v1.ContactsService/ListBlocked", { who: "self", userField: "userId" }],
   ["posthorn.v1.HistoryService/ListMessages", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.HistoryService/ListMessagesAround", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.HistoryService/FindMessageByDate", { who: "member", conversationField: "conversationId" }],

@@ -739,6 +739,20 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A call over HTTP says nothing of who asks, or not in a way that this service takes.",
   }),
   rule({
+    code: 185,
+    name: "BLOCKED",
+    scope: "operation",
+    retry: "never",
+    meaning: "One of the two users blocks the other one: nothing is sent between them, and the blocked one adds the other one to nothing.",
+  }),
+  rule({
+    code: 186,
+    name: "CONTACTS_FULL",
+    scope: "operation",
+    retry: "never",
+    meaning: "The user would have too many contacts, or block too many users.",
+  }),
+  rule({
     code: 189,
     name: "DRAFTS_FULL",
     scope: "operation",
@@ -751,6 +765,13 @@ const RULES: readonly ErrorRule[] = [
     scope: "operation",
     retry: "never",
     meaning: "To whom presence is to be shown has an illegal value.",
+  }),
+  rule({
+    code: 191,
+    name: "PROFILE_INVALID",
+    scope: "operation",
+    retry: "never",
+    meaning: "A profile has an illegal form: too long, a control character in a name, or no absolute URI.",
   }),
   rule({
     code: 203,

@@ -12,13 +12,15 @@ import { file_posthorn_v1_conversation } from "./conversation_pb.ts";
 import { file_posthorn_v1_options } from "./options_pb.ts";
 import type { PresencePolicy } from "./signal_pb.ts";
 import { file_posthorn_v1_signal } from "./signal_pb.ts";
+import type { Contact, Profile } from "./users_pb.ts";
+import { file_posthorn_v1_users } from "./users_pb.ts";
 import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/event.proto.
  */
 export const file_posthorn_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEirwUKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIABIyCg1kcmFmdF9jaGFuZ2VkGA0gASgLMhkucG9zdGhvcm4udjEuRHJhZnRDaGFuZ2VkSAASMAoMbXV0ZV9jaGFuZ2VkGA4gASgLMhgucG9zdGhvcm4udjEuTXV0ZUNoYW5nZWRIABIwCgx0b2RvX2NoYW5nZWQYDyABKAsyGC5wb3N0aG9ybi52MS5Ub2RvQ2hhbmdlZEgAQgYKBGtpbmQiRAoVUHJlc2VuY2VQb2xpY3lDaGFuZ2VkEisKBnBvbGljeRgBIAEoCzIbLnBvc3Rob3JuLnYxLlByZXNlbmNlUG9saWN5IngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQiQwoSUHJlZmVyZW5jZXNDaGFuZ2VkEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiWwoNRGV2aWNlQ2hhbmdlZBIRCglkZXZpY2VfaWQYASABKAkSKQoGY2hhbmdlGAIgASgOMhkucG9zdGhvcm4udjEuRGV2aWNlQ2hhbmdlEgwKBG5hbWUYAyABKAkilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJIsABCgVEcmFmdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAMgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAQgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEAoIc2F2ZWRfbXMYBSABKAQSEQoJZGV2aWNlX2lkGAYgASgJIjEKDERyYWZ0Q2hhbmdlZBIhCgVkcmFmdBgBIAEoCzISLnBvc3Rob3JuLnYxLkRyYWZ0IjgKC011dGVDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCgh1bnRpbF9tcxgCIAEoBCJRCgRUb2RvEiUKBXN0YXRlGAEgASgOMhYucG9zdGhvcm4udjEuVG9kb1N0YXRlEhIKCmJ5X3VzZXJfaWQYAiABKAkSDgoGc2V0X21zGAMgASgEImEKC1RvZG9DaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEh8KBHRvZG8YAyABKAsyES5wb3N0aG9ybi52MS5Ub2RvKngKDERldmljZUNoYW5nZRIdChlERVZJQ0VfQ0hBTkdFX1VOU1BFQ0lGSUVEEAASFwoTREVWSUNFX0NIQU5HRV9OQU1FRBABEhcKE0RFVklDRV9DSEFOR0VfRU5ERUQQAhIXChNERVZJQ0VfQ0hBTkdFX0FEREVEEAMqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEKlEKCVRvZG9TdGF0ZRIaChZUT0RPX1NUQVRFX1VOU1BFQ0lGSUVEEAASEwoPVE9ET19TVEFURV9PUEVOEAESEwoPVE9ET19TVEFURV9ET05FEAJCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal]);
+  fileDesc("Chdwb3N0aG9ybi92MS9ldmVudC5wcm90bxILcG9zdGhvcm4udjEi1wYKBUV2ZW50EicKB21lc3NhZ2UYASABKAsyFC5wb3N0aG9ybi52MS5NZXNzYWdlSAASNAoOcGFja2V0X2Fycml2ZWQYAiABKAsyGi5wb3N0aG9ybi52MS5QYWNrZXRBcnJpdmVkSAASOgoRZGlyZWN0b3J5X2NoYW5nZWQYAyABKAsyHS5wb3N0aG9ybi52MS5EaXJlY3RvcnlDaGFuZ2VkSAASOAoQcmVhY3Rpb25fY2hhbmdlZBgEIAEoCzIcLnBvc3Rob3JuLnYxLlJlYWN0aW9uQ2hhbmdlZEgAEjIKDW1hcmtzX2NoYW5nZWQYBSABKAsyGS5wb3N0aG9ybi52MS5NYXJrc0NoYW5nZWRIABJAChRjb252ZXJzYXRpb25fY2hhbmdlZBgGIAEoCzIgLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvbkNoYW5nZWRIABI+ChNwcmVmZXJlbmNlc19jaGFuZ2VkGAcgASgLMh8ucG9zdGhvcm4udjEuUHJlZmVyZW5jZXNDaGFuZ2VkSAASRQoXcHJlc2VuY2VfcG9saWN5X2NoYW5nZWQYCCABKAsyIi5wb3N0aG9ybi52MS5QcmVzZW5jZVBvbGljeUNoYW5nZWRIABI0Cg5kZXZpY2VfY2hhbmdlZBgJIAEoCzIaLnBvc3Rob3JuLnYxLkRldmljZUNoYW5nZWRIABIyCg1kcmFmdF9jaGFuZ2VkGA0gASgLMhkucG9zdGhvcm4udjEuRHJhZnRDaGFuZ2VkSAASMAoMbXV0ZV9jaGFuZ2VkGA4gASgLMhgucG9zdGhvcm4udjEuTXV0ZUNoYW5nZWRIABIwCgx0b2RvX2NoYW5nZWQYDyABKAsyGC5wb3N0aG9ybi52MS5Ub2RvQ2hhbmdlZEgAEjYKD3Byb2ZpbGVfY2hhbmdlZBgKIAEoCzIbLnBvc3Rob3JuLnYxLlByb2ZpbGVDaGFuZ2VkSAASOAoQY29udGFjdHNfY2hhbmdlZBgLIAEoCzIcLnBvc3Rob3JuLnYxLkNvbnRhY3RzQ2hhbmdlZEgAEjQKDmJsb2Nrc19jaGFuZ2VkGAwgASgLMhoucG9zdGhvcm4udjEuQmxvY2tzQ2hhbmdlZEgAQgYKBGtpbmQiRAoVUHJlc2VuY2VQb2xpY3lDaGFuZ2VkEisKBnBvbGljeRgBIAEoCzIbLnBvc3Rob3JuLnYxLlByZXNlbmNlUG9saWN5IngKD1JlYWN0aW9uQ2hhbmdlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIPCgd1c2VyX2lkGAMgASgJEhAKCHJlYWN0aW9uGAQgASgJEg8KB3JlbW92ZWQYBSABKAgiYQoMTWFya3NDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEgwKBHJlYWQYAyABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYBCABKAQiQwoSUHJlZmVyZW5jZXNDaGFuZ2VkEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiWwoNRGV2aWNlQ2hhbmdlZBIRCglkZXZpY2VfaWQYASABKAkSKQoGY2hhbmdlGAIgASgOMhkucG9zdGhvcm4udjEuRGV2aWNlQ2hhbmdlEgwKBG5hbWUYAyABKAkiWgoOUHJvZmlsZUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIlCgdwcm9maWxlGAIgASgLMhQucG9zdGhvcm4udjEuUHJvZmlsZRIQCghyZXZpc2lvbhgDIAEoBCJgCg9Db250YWN0c0NoYW5nZWQSIQoDc2V0GAEgAygLMhQucG9zdGhvcm4udjEuQ29udGFjdBIYChByZW1vdmVkX3VzZXJfaWRzGAIgAygJEhAKCHJldmlzaW9uGAMgASgEIlcKDUJsb2Nrc0NoYW5nZWQSGAoQYmxvY2tlZF91c2VyX2lkcxgBIAMoCRIaChJ1bmJsb2NrZWRfdXNlcl9pZHMYAiADKAkSEAoIcmV2aXNpb24YAyABKAQilwEKE0NvbnZlcnNhdGlvbkNoYW5nZWQSLwoMY29udmVyc2F0aW9uGAEgASgLMhkucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uEhIKCmJ5X3VzZXJfaWQYAiABKAkSJAoHbWVtYmVycxgDIAMoCzITLnBvc3Rob3JuLnYxLk1lbWJlchIVCg1sZWZ0X3VzZXJfaWRzGAQgAygJIoEBCg1QYWNrZXRBcnJpdmVkEhYKDnNlbmRlcl91c2VyX2lkGAEgASgJEhgKEHNlbmRlcl9kZXZpY2VfaWQYAiABKAkSFAoMdG9fZGV2aWNlX2lkGAMgASgJEhIKCmV4cGlyZXNfbXMYBCABKAQSFAoGcGFja2V0GAUgASgMQgSQtRgBIjUKEERpcmVjdG9yeUNoYW5nZWQSDwoHdXNlcl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCKTAgoHTWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSFgoOc2VuZGVyX3VzZXJfaWQYAiABKAkSGAoQc2VuZGVyX2RldmljZV9pZBgDIAEoCRIlCgdjb250ZW50GAQgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBIpCglyZWZlcmVuY2UYBSABKAsyFi5wb3N0aG9ybi52MS5SZWZlcmVuY2USJwoIbWVudGlvbnMYBiABKAsyFS5wb3N0aG9ybi52MS5NZW50aW9ucxISCgplZGl0X2NvdW50GAcgASgNEhEKCWVkaXRlZF9tcxgIIAEoBBIbChNyZWNhbGxlZF9ieV91c2VyX2lkGAkgASgJIk8KCVJlZmVyZW5jZRIoCgRraW5kGAEgASgOMhoucG9zdGhvcm4udjEuUmVmZXJlbmNlS2luZBIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEIlYKCE1lbnRpb25zEhAKCHVzZXJfaWRzGAEgAygJEiYKBXJvbGVzGAIgAygOMhcucG9zdGhvcm4udjEuTWVtYmVyUm9sZRIQCghldmVyeW9uZRgDIAEoCCKNAQoHQ29udGVudBIOCgR0ZXh0GAEgASgJSAASEAoGY3VzdG9tGAIgASgMSAASLQoKYXR0YWNobWVudBgDIAEoCzIXLnBvc3Rob3JuLnYxLkF0dGFjaG1lbnRIABIpCghsb2NhdGlvbhgEIAEoCzIVLnBvc3Rob3JuLnYxLkxvY2F0aW9uSABCBgoEa2luZCLKAQoKQXR0YWNobWVudBIpCgRraW5kGAEgASgOMhsucG9zdGhvcm4udjEuQXR0YWNobWVudEtpbmQSCwoDdXJpGAIgASgJEhIKCm1lZGlhX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCRINCgVieXRlcxgFIAEoBBIOCgZzaGEyNTYYBiABKAwSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhMKC2R1cmF0aW9uX21zGAkgASgNEg8KB2NhcHRpb24YCiABKAkiPgoITG9jYXRpb24SEAoIbGF0aXR1ZGUYASABKAESEQoJbG9uZ2l0dWRlGAIgASgBEg0KBWxhYmVsGAMgASgJIsABCgVEcmFmdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAMgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAQgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMSEAoIc2F2ZWRfbXMYBSABKAQSEQoJZGV2aWNlX2lkGAYgASgJIjEKDERyYWZ0Q2hhbmdlZBIhCgVkcmFmdBgBIAEoCzISLnBvc3Rob3JuLnYxLkRyYWZ0IjgKC011dGVDaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCgh1bnRpbF9tcxgCIAEoBCJRCgRUb2RvEiUKBXN0YXRlGAEgASgOMhYucG9zdGhvcm4udjEuVG9kb1N0YXRlEhIKCmJ5X3VzZXJfaWQYAiABKAkSDgoGc2V0X21zGAMgASgEImEKC1RvZG9DaGFuZ2VkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEh8KBHRvZG8YAyABKAsyES5wb3N0aG9ybi52MS5Ub2RvKngKDERldmljZUNoYW5nZRIdChlERVZJQ0VfQ0hBTkdFX1VOU1BFQ0lGSUVEEAASFwoTREVWSUNFX0NIQU5HRV9OQU1FRBABEhcKE0RFVklDRV9DSEFOR0VfRU5ERUQQAhIXChNERVZJQ0VfQ0hBTkdFX0FEREVEEAMqmgEKDVJlZmVyZW5jZUtpbmQSHgoaUkVGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRUZFUkVOQ0VfS0lORF9SRVBMWRABEhkKFVJFRkVSRU5DRV9LSU5EX1RIUkVBRBACEhgKFFJFRkVSRU5DRV9LSU5EX1FVT1RFEAMSGgoWUkVGRVJFTkNFX0tJTkRfQ09NTUVOVBAEKpwBCg5BdHRhY2htZW50S2luZBIfChtBVFRBQ0hNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVBVFRBQ0hNRU5UX0tJTkRfSU1BR0UQARIZChVBVFRBQ0hNRU5UX0tJTkRfQVVESU8QAhIZChVBVFRBQ0hNRU5UX0tJTkRfVklERU8QAxIYChRBVFRBQ0hNRU5UX0tJTkRfRklMRRAEKlEKCVRvZG9TdGF0ZRIaChZUT0RPX1NUQVRFX1VOU1BFQ0lGSUVEEAASEwoPVE9ET19TVEFURV9PUEVOEAESEwoPVE9ET19TVEFURV9ET05FEAJCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_options, file_posthorn_v1_signal, file_posthorn_v1_users]);
 
 /**
  * One event, decided before commit and never changed: the numbers given at commit stand beside it, in Deliver.
@@ -127,6 +129,30 @@ export type Event = Message$1<"posthorn.v1.Event"> & {
      */
     value: TodoChanged;
     case: "todoChanged";
+  } | {
+    /**
+     * A user says something else of itself.
+     *
+     * @generated from field: posthorn.v1.ProfileChanged profile_changed = 10;
+     */
+    value: ProfileChanged;
+    case: "profileChanged";
+  } | {
+    /**
+     * The user's contacts are others.
+     *
+     * @generated from field: posthorn.v1.ContactsChanged contacts_changed = 11;
+     */
+    value: ContactsChanged;
+    case: "contactsChanged";
+  } | {
+    /**
+     * The user blocks others than before.
+     *
+     * @generated from field: posthorn.v1.BlocksChanged blocks_changed = 12;
+     */
+    value: BlocksChanged;
+    case: "blocksChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -307,6 +333,111 @@ export const DeviceChangedSchema: GenMessage<DeviceChanged> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_event, 5);
 
 /**
+ * A user says something else of itself. Goes to its own devices, and to the users to whom it has written last (chapter 20).
+ *
+ * @generated from message posthorn.v1.ProfileChanged
+ */
+export type ProfileChanged = Message$1<"posthorn.v1.ProfileChanged"> & {
+  /**
+   * Who.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * What it says from now on.
+   *
+   * @generated from field: posthorn.v1.Profile profile = 2;
+   */
+  profile?: Profile | undefined;
+
+  /**
+   * Counts its changes.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.ProfileChanged.
+ * Use `create(ProfileChangedSchema)` to create a new message.
+ */
+export const ProfileChangedSchema: GenMessage<ProfileChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 6);
+
+/**
+ * The user's contacts are others. Goes to the user's own devices only.
+ *
+ * @generated from message posthorn.v1.ContactsChanged
+ */
+export type ContactsChanged = Message$1<"posthorn.v1.ContactsChanged"> & {
+  /**
+   * Who is on the list, or of whom it says something else.
+   *
+   * @generated from field: repeated posthorn.v1.Contact set = 1;
+   */
+  set: Contact[];
+
+  /**
+   * Who is not on it any more.
+   *
+   * @generated from field: repeated string removed_user_ids = 2;
+   */
+  removedUserIds: string[];
+
+  /**
+   * Of the list from now on.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.ContactsChanged.
+ * Use `create(ContactsChangedSchema)` to create a new message.
+ */
+export const ContactsChangedSchema: GenMessage<ContactsChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 7);
+
+/**
+ * The user blocks others than before. Goes to the user's own devices only: nobody is told that it is blocked.
+ *
+ * @generated from message posthorn.v1.BlocksChanged
+ */
+export type BlocksChanged = Message$1<"posthorn.v1.BlocksChanged"> & {
+  /**
+   * Who is blocked now, and was not before.
+   *
+   * @generated from field: repeated string blocked_user_ids = 1;
+   */
+  blockedUserIds: string[];
+
+  /**
+   * Who is not blocked any more.
+   *
+   * @generated from field: repeated string unblocked_user_ids = 2;
+   */
+  unblockedUserIds: string[];
+
+  /**
+   * Of the list from now on.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.BlocksChanged.
+ * Use `create(BlocksChangedSchema)` to create a new message.
+ */
+export const BlocksChangedSchema: GenMessage<BlocksChanged> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_event, 8);
+
+/**
  * A conversation came to be, or its members or settings are others. Goes to every member, and to those who are none any more.
  *
  * @generated from message posthorn.v1.ConversationChanged
@@ -346,7 +477,7 @@ export type ConversationChanged = Message$1<"posthorn.v1.ConversationChanged"> &
  * Use `create(ConversationChangedSchema)` to create a new message.
  */
 export const ConversationChangedSchema: GenMessage<ConversationChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 6);
+  messageDesc(file_posthorn_v1_event, 9);
 
 /**
  * A packet of a secure chat, for one device. The other devices of the user, and that device once it has acknowledged the
@@ -396,7 +527,7 @@ export type PacketArrived = Message$1<"posthorn.v1.PacketArrived"> & {
  * Use `create(PacketArrivedSchema)` to create a new message.
  */
 export const PacketArrivedSchema: GenMessage<PacketArrived> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 7);
+  messageDesc(file_posthorn_v1_event, 10);
 
 /**
  * The devices of a user, or its account key, are others than before. Goes to the user and to those who have exchanged packets
@@ -425,7 +556,7 @@ export type DirectoryChanged = Message$1<"posthorn.v1.DirectoryChanged"> & {
  * Use `create(DirectoryChangedSchema)` to create a new message.
  */
 export const DirectoryChangedSchema: GenMessage<DirectoryChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 8);
+  messageDesc(file_posthorn_v1_event, 11);
 
 /**
  * A message in a conversation, as it is now. Set by the service from the sender's operation and authenticated identity. When it is
@@ -503,7 +634,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 9);
+  messageDesc(file_posthorn_v1_event, 12);
 
 /**
  * Another message of the same conversation. Never its content: that would outlive its recall.
@@ -531,7 +662,7 @@ export type Reference = Message$1<"posthorn.v1.Reference"> & {
  * Use `create(ReferenceSchema)` to create a new message.
  */
 export const ReferenceSchema: GenMessage<Reference> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 10);
+  messageDesc(file_posthorn_v1_event, 13);
 
 /**
  * Whom a message calls. It reaches their timelines whatever the size of the conversation, and is counted for them apart.
@@ -566,7 +697,7 @@ export type Mentions = Message$1<"posthorn.v1.Mentions"> & {
  * Use `create(MentionsSchema)` to create a new message.
  */
 export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 11);
+  messageDesc(file_posthorn_v1_event, 14);
 
 /**
  * What a message says.
@@ -619,7 +750,7 @@ export type Content = Message$1<"posthorn.v1.Content"> & {
  * Use `create(ContentSchema)` to create a new message.
  */
 export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 12);
+  messageDesc(file_posthorn_v1_event, 15);
 
 /**
  * A picture, a recording or another file, kept elsewhere.
@@ -703,7 +834,7 @@ export type Attachment = Message$1<"posthorn.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 13);
+  messageDesc(file_posthorn_v1_event, 16);
 
 /**
  * A place on the earth, WGS 84.
@@ -738,7 +869,7 @@ export type Location = Message$1<"posthorn.v1.Location"> & {
  * Use `create(LocationSchema)` to create a new message.
  */
 export const LocationSchema: GenMessage<Location> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 14);
+  messageDesc(file_posthorn_v1_event, 17);
 
 /**
  * What a user has begun to write in a conversation.
@@ -794,7 +925,7 @@ export type Draft = Message$1<"posthorn.v1.Draft"> & {
  * Use `create(DraftSchema)` to create a new message.
  */
 export const DraftSchema: GenMessage<Draft> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 15);
+  messageDesc(file_posthorn_v1_event, 18);
 
 /**
  * What the user has begun to write in a conversation is another text, or gone. Goes to the user's own devices only. There is one such
@@ -816,7 +947,7 @@ export type DraftChanged = Message$1<"posthorn.v1.DraftChanged"> & {
  * Use `create(DraftChangedSchema)` to create a new message.
  */
 export const DraftChangedSchema: GenMessage<DraftChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 16);
+  messageDesc(file_posthorn_v1_event, 19);
 
 /**
  * The user has muted a conversation, or does not any more. Goes to the user's own devices only.
@@ -844,7 +975,7 @@ export type MuteChanged = Message$1<"posthorn.v1.MuteChanged"> & {
  * Use `create(MuteChangedSchema)` to create a new message.
  */
 export const MuteChangedSchema: GenMessage<MuteChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 17);
+  messageDesc(file_posthorn_v1_event, 20);
 
 /**
  * That something is to be done about a message, or is done.
@@ -879,7 +1010,7 @@ export type Todo = Message$1<"posthorn.v1.Todo"> & {
  * Use `create(TodoSchema)` to create a new message.
  */
 export const TodoSchema: GenMessage<Todo> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 18);
+  messageDesc(file_posthorn_v1_event, 21);
 
 /**
  * Something is to be done about a message, or is done, or nothing of that is said any more.
@@ -914,7 +1045,7 @@ export type TodoChanged = Message$1<"posthorn.v1.TodoChanged"> & {
  * Use `create(TodoChangedSchema)` to create a new message.
  */
 export const TodoChangedSchema: GenMessage<TodoChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_event, 19);
+  messageDesc(file_posthorn_v1_event, 22);
 
 /**
  * What became of a device.

@@ -16,13 +16,15 @@ import type { DeviceCertificate, SecurePublicKeys } from "./secure_pb.ts";
 import { file_posthorn_v1_secure } from "./secure_pb.ts";
 import type { PresencePolicy } from "./signal_pb.ts";
 import { file_posthorn_v1_signal } from "./signal_pb.ts";
+import type { Contact, Profile } from "./users_pb.ts";
+import { file_posthorn_v1_users } from "./users_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file posthorn/v1/operation.proto.
  */
 export const file_posthorn_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIuAICglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSAASPAoSY2hhbmdlX3ByZWZlcmVuY2VzGA8gASgLMh4ucG9zdGhvcm4udjEuQ2hhbmdlUHJlZmVyZW5jZXNIABI9ChNzZXRfcHJlc2VuY2VfcG9saWN5GBAgASgLMh4ucG9zdGhvcm4udjEuU2V0UHJlc2VuY2VQb2xpY3lIABIsCgplbmRfZGV2aWNlGBEgASgLMhYucG9zdGhvcm4udjEuRW5kRGV2aWNlSAASLgoLbmFtZV9kZXZpY2UYEiABKAsyFy5wb3N0aG9ybi52MS5OYW1lRGV2aWNlSAASLAoKc2F2ZV9kcmFmdBgWIAEoCzIWLnBvc3Rob3JuLnYxLlNhdmVEcmFmdEgAEjoKEW11dGVfY29udmVyc2F0aW9uGBcgASgLMh0ucG9zdGhvcm4udjEuTXV0ZUNvbnZlcnNhdGlvbkgAEioKCW1hcmtfdG9kbxgYIAEoCzIVLnBvc3Rob3JuLnYxLk1hcmtUb2RvSABCBgoEa2luZCKhAQoLU2VuZE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIpABCgtFZGl0TWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIlCgdjb250ZW50GAMgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIkIKDVJlY2FsbE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiXAoFUmVhY3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSEAoIcmVhY3Rpb24YAyABKAkSDgoGcmVtb3ZlGAQgASgIIkgKBE1hcmsSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHJlYWQYAiABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYAyABKAQiqwEKEkNyZWF0ZUNvbnZlcnNhdGlvbhINCgVub25jZRgBIAEoDBIrCgRraW5kGAIgASgOMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uS2luZBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzEiQKB21lbWJlcnMYBCADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXIiYwoNQ2hhbmdlTWVtYmVycxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIAoDc2V0GAIgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhcKD3JlbW92ZV91c2VyX2lkcxgDIAMoCSIrChBKb2luQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSIsChFMZWF2ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkidAoSQ2hhbmdlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzIlsKClNlbmRQYWNrZXQSEgoKdG9fdXNlcl9pZBgBIAEoCRIUCgx0b19kZXZpY2VfaWQYAiABKAkSFAoGcGFja2V0GAMgASgMQgSQtRgBEg0KBXR0bF9zGAQgASgNIooBCg1QdWJsaXNoRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIzCgtjZXJ0aWZpY2F0ZRgDIAEoCzIeLnBvc3Rob3JuLnYxLkRldmljZUNlcnRpZmljYXRlIjMKDFJldm9rZURldmljZRIQCghyZXZpc2lvbhgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkiRwoKU2VuZERpcmVjdBISCgp0b191c2VyX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50IkIKEUNoYW5nZVByZWZlcmVuY2VzEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiQAoRU2V0UHJlc2VuY2VQb2xpY3kSKwoGcG9saWN5GAEgASgLMhsucG9zdGhvcm4udjEuUHJlc2VuY2VQb2xpY3kiHgoJRW5kRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCSItCgpOYW1lRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIp8BCglTYXZlRHJhZnQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIj0KEE11dGVDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhAKCHVudGlsX21zGAIgASgEImQKCE1hcmtUb2RvEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEiUKBXN0YXRlGAMgASgOMhYucG9zdGhvcm4udjEuVG9kb1N0YXRlQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure, file_posthorn_v1_signal]);
+  fileDesc("Chtwb3N0aG9ybi92MS9vcGVyYXRpb24ucHJvdG8SC3Bvc3Rob3JuLnYxIoIKCglPcGVyYXRpb24SLgoLc2VuZF9kaXJlY3QYASABKAsyFy5wb3N0aG9ybi52MS5TZW5kRGlyZWN0SAASLgoLc2VuZF9wYWNrZXQYAiABKAsyFy5wb3N0aG9ybi52MS5TZW5kUGFja2V0SAASNAoOcHVibGlzaF9kZXZpY2UYAyABKAsyGi5wb3N0aG9ybi52MS5QdWJsaXNoRGV2aWNlSAASMgoNcmV2b2tlX2RldmljZRgEIAEoCzIZLnBvc3Rob3JuLnYxLlJldm9rZURldmljZUgAEjAKDHNlbmRfbWVzc2FnZRgFIAEoCzIYLnBvc3Rob3JuLnYxLlNlbmRNZXNzYWdlSAASMAoMZWRpdF9tZXNzYWdlGAYgASgLMhgucG9zdGhvcm4udjEuRWRpdE1lc3NhZ2VIABI0Cg5yZWNhbGxfbWVzc2FnZRgHIAEoCzIaLnBvc3Rob3JuLnYxLlJlY2FsbE1lc3NhZ2VIABIjCgVyZWFjdBgIIAEoCzISLnBvc3Rob3JuLnYxLlJlYWN0SAASIQoEbWFyaxgJIAEoCzIRLnBvc3Rob3JuLnYxLk1hcmtIABI+ChNjcmVhdGVfY29udmVyc2F0aW9uGAogASgLMh8ucG9zdGhvcm4udjEuQ3JlYXRlQ29udmVyc2F0aW9uSAASNAoOY2hhbmdlX21lbWJlcnMYCyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VNZW1iZXJzSAASOgoRam9pbl9jb252ZXJzYXRpb24YDCABKAsyHS5wb3N0aG9ybi52MS5Kb2luQ29udmVyc2F0aW9uSAASPAoSbGVhdmVfY29udmVyc2F0aW9uGA0gASgLMh4ucG9zdGhvcm4udjEuTGVhdmVDb252ZXJzYXRpb25IABI+ChNjaGFuZ2VfY29udmVyc2F0aW9uGA4gASgLMh8ucG9zdGhvcm4udjEuQ2hhbmdlQ29udmVyc2F0aW9uSAASPAoSY2hhbmdlX3ByZWZlcmVuY2VzGA8gASgLMh4ucG9zdGhvcm4udjEuQ2hhbmdlUHJlZmVyZW5jZXNIABI9ChNzZXRfcHJlc2VuY2VfcG9saWN5GBAgASgLMh4ucG9zdGhvcm4udjEuU2V0UHJlc2VuY2VQb2xpY3lIABIsCgplbmRfZGV2aWNlGBEgASgLMhYucG9zdGhvcm4udjEuRW5kRGV2aWNlSAASLgoLbmFtZV9kZXZpY2UYEiABKAsyFy5wb3N0aG9ybi52MS5OYW1lRGV2aWNlSAASNAoOY2hhbmdlX3Byb2ZpbGUYEyABKAsyGi5wb3N0aG9ybi52MS5DaGFuZ2VQcm9maWxlSAASNgoPY2hhbmdlX2NvbnRhY3RzGBQgASgLMhsucG9zdGhvcm4udjEuQ2hhbmdlQ29udGFjdHNIABIyCg1jaGFuZ2VfYmxvY2tzGBUgASgLMhkucG9zdGhvcm4udjEuQ2hhbmdlQmxvY2tzSAASLAoKc2F2ZV9kcmFmdBgWIAEoCzIWLnBvc3Rob3JuLnYxLlNhdmVEcmFmdEgAEjoKEW11dGVfY29udmVyc2F0aW9uGBcgASgLMh0ucG9zdGhvcm4udjEuTXV0ZUNvbnZlcnNhdGlvbkgAEioKCW1hcmtfdG9kbxgYIAEoCzIVLnBvc3Rob3JuLnYxLk1hcmtUb2RvSABCBgoEa2luZCKhAQoLU2VuZE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50EikKCXJlZmVyZW5jZRgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlZmVyZW5jZRInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIpABCgtFZGl0TWVzc2FnZRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIlCgdjb250ZW50GAMgASgLMhQucG9zdGhvcm4udjEuQ29udGVudBInCghtZW50aW9ucxgEIAEoCzIVLnBvc3Rob3JuLnYxLk1lbnRpb25zIkIKDVJlY2FsbE1lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQiXAoFUmVhY3QSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSEAoIcmVhY3Rpb24YAyABKAkSDgoGcmVtb3ZlGAQgASgIIkgKBE1hcmsSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHJlYWQYAiABKAwSGQoRZGVsaXZlcmVkX3Rocm91Z2gYAyABKAQiqwEKEkNyZWF0ZUNvbnZlcnNhdGlvbhINCgVub25jZRgBIAEoDBIrCgRraW5kGAIgASgOMh0ucG9zdGhvcm4udjEuQ29udmVyc2F0aW9uS2luZBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzEiQKB21lbWJlcnMYBCADKAsyEy5wb3N0aG9ybi52MS5NZW1iZXIiYwoNQ2hhbmdlTWVtYmVycxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIAoDc2V0GAIgAygLMhMucG9zdGhvcm4udjEuTWVtYmVyEhcKD3JlbW92ZV91c2VyX2lkcxgDIAMoCSIrChBKb2luQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCSIsChFMZWF2ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkidAoSQ2hhbmdlQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIzCghzZXR0aW5ncxgDIAEoCzIhLnBvc3Rob3JuLnYxLkNvbnZlcnNhdGlvblNldHRpbmdzIlsKClNlbmRQYWNrZXQSEgoKdG9fdXNlcl9pZBgBIAEoCRIUCgx0b19kZXZpY2VfaWQYAiABKAkSFAoGcGFja2V0GAMgASgMQgSQtRgBEg0KBXR0bF9zGAQgASgNIooBCg1QdWJsaXNoRGV2aWNlEhAKCHJldmlzaW9uGAEgASgEEjIKC2FjY291bnRfa2V5GAIgASgLMh0ucG9zdGhvcm4udjEuU2VjdXJlUHVibGljS2V5cxIzCgtjZXJ0aWZpY2F0ZRgDIAEoCzIeLnBvc3Rob3JuLnYxLkRldmljZUNlcnRpZmljYXRlIjMKDFJldm9rZURldmljZRIQCghyZXZpc2lvbhgBIAEoBBIRCglkZXZpY2VfaWQYAiABKAkiRwoKU2VuZERpcmVjdBISCgp0b191c2VyX2lkGAEgASgJEiUKB2NvbnRlbnQYAiABKAsyFC5wb3N0aG9ybi52MS5Db250ZW50IkIKEUNoYW5nZVByZWZlcmVuY2VzEi0KC3ByZWZlcmVuY2VzGAEgASgLMhgucG9zdGhvcm4udjEuUHJlZmVyZW5jZXMiQAoRU2V0UHJlc2VuY2VQb2xpY3kSKwoGcG9saWN5GAEgASgLMhsucG9zdGhvcm4udjEuUHJlc2VuY2VQb2xpY3kiHgoJRW5kRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCSItCgpOYW1lRGV2aWNlEhEKCWRldmljZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIjYKDUNoYW5nZVByb2ZpbGUSJQoHcHJvZmlsZRgBIAEoCzIULnBvc3Rob3JuLnYxLlByb2ZpbGUiTAoOQ2hhbmdlQ29udGFjdHMSIQoDc2V0GAEgAygLMhQucG9zdGhvcm4udjEuQ29udGFjdBIXCg9yZW1vdmVfdXNlcl9pZHMYAiADKAkiQAoMQ2hhbmdlQmxvY2tzEhYKDmJsb2NrX3VzZXJfaWRzGAEgAygJEhgKEHVuYmxvY2tfdXNlcl9pZHMYAiADKAkinwEKCVNhdmVEcmFmdBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSJQoHY29udGVudBgCIAEoCzIULnBvc3Rob3JuLnYxLkNvbnRlbnQSKQoJcmVmZXJlbmNlGAMgASgLMhYucG9zdGhvcm4udjEuUmVmZXJlbmNlEicKCG1lbnRpb25zGAQgASgLMhUucG9zdGhvcm4udjEuTWVudGlvbnMiPQoQTXV0ZUNvbnZlcnNhdGlvbhIXCg9jb252ZXJzYXRpb25faWQYASABKAkSEAoIdW50aWxfbXMYAiABKAQiZAoITWFya1RvZG8SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhgKEGNvbnZlcnNhdGlvbl9zZXEYAiABKAQSJQoFc3RhdGUYAyABKA4yFi5wb3N0aG9ybi52MS5Ub2RvU3RhdGVCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_conversation, file_posthorn_v1_event, file_posthorn_v1_options, file_posthorn_v1_secure, file_posthorn_v1_signal, file_posthorn_v1_users]);
 
 /**
  * One operation. Exactly one kind is set; set by the device.
@@ -179,6 +181,30 @@ export type Operation = Message<"posthorn.v1.Operation"> & {
      */
     value: NameDevice;
     case: "nameDevice";
+  } | {
+    /**
+     * Set what the user says of itself.
+     *
+     * @generated from field: posthorn.v1.ChangeProfile change_profile = 19;
+     */
+    value: ChangeProfile;
+    case: "changeProfile";
+  } | {
+    /**
+     * Change the user's contacts.
+     *
+     * @generated from field: posthorn.v1.ChangeContacts change_contacts = 20;
+     */
+    value: ChangeContacts;
+    case: "changeContacts";
+  } | {
+    /**
+     * Change whom the user blocks.
+     *
+     * @generated from field: posthorn.v1.ChangeBlocks change_blocks = 21;
+     */
+    value: ChangeBlocks;
+    case: "changeBlocks";
   } | {
     /**
      * Keep what the user has begun to write.
@@ -783,6 +809,85 @@ export const NameDeviceSchema: GenMessage<NameDevice> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_operation, 18);
 
 /**
+ * Sets what the user says of itself, in place of all that it had said before.
+ *
+ * @generated from message posthorn.v1.ChangeProfile
+ */
+export type ChangeProfile = Message<"posthorn.v1.ChangeProfile"> & {
+  /**
+   * From now on (PROFILE_INVALID). Absent: nothing.
+   *
+   * @generated from field: posthorn.v1.Profile profile = 1;
+   */
+  profile?: Profile | undefined;
+};
+
+/**
+ * Describes the message posthorn.v1.ChangeProfile.
+ * Use `create(ChangeProfileSchema)` to create a new message.
+ */
+export const ChangeProfileSchema: GenMessage<ChangeProfile> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 19);
+
+/**
+ * Changes the user's contacts, all of it or nothing. What it does not name stays as it is: changes of several devices come together.
+ * It names 1 to 100 users, each once (CONTENT_INVALID).
+ *
+ * @generated from message posthorn.v1.ChangeContacts
+ */
+export type ChangeContacts = Message<"posthorn.v1.ChangeContacts"> & {
+  /**
+   * Whom to put on the list, or what to say of them instead.
+   *
+   * @generated from field: repeated posthorn.v1.Contact set = 1;
+   */
+  set: Contact[];
+
+  /**
+   * Whom to take off it. Who is not on it may be named too.
+   *
+   * @generated from field: repeated string remove_user_ids = 2;
+   */
+  removeUserIds: string[];
+};
+
+/**
+ * Describes the message posthorn.v1.ChangeContacts.
+ * Use `create(ChangeContactsSchema)` to create a new message.
+ */
+export const ChangeContactsSchema: GenMessage<ChangeContacts> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 20);
+
+/**
+ * Changes whom the user blocks, all of it or nothing. What it does not name stays as it is: changes of several devices come together.
+ * It names 1 to 100 users, each once (CONTENT_INVALID), and not the user itself (NOT_PERMITTED).
+ *
+ * @generated from message posthorn.v1.ChangeBlocks
+ */
+export type ChangeBlocks = Message<"posthorn.v1.ChangeBlocks"> & {
+  /**
+   * Whom to block from now on. Who is blocked already, or has never attached, may be named too.
+   *
+   * @generated from field: repeated string block_user_ids = 1;
+   */
+  blockUserIds: string[];
+
+  /**
+   * Whom to block no more. Who is not blocked may be named too.
+   *
+   * @generated from field: repeated string unblock_user_ids = 2;
+   */
+  unblockUserIds: string[];
+};
+
+/**
+ * Describes the message posthorn.v1.ChangeBlocks.
+ * Use `create(ChangeBlocksSchema)` to create a new message.
+ */
+export const ChangeBlocksSchema: GenMessage<ChangeBlocks> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_operation, 21);
+
+/**
  * Keeps what the user has begun to write in a conversation, in place of what was kept of it. Only the user's own devices are told. A
  * message that is sent takes no draft away: who wants that submits a draft without content behind it.
  *
@@ -823,7 +928,7 @@ export type SaveDraft = Message<"posthorn.v1.SaveDraft"> & {
  * Use `create(SaveDraftSchema)` to create a new message.
  */
 export const SaveDraftSchema: GenMessage<SaveDraft> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 19);
+  messageDesc(file_posthorn_v1_operation, 22);
 
 /**
  * Has a conversation call no more for a while, for the user alone. Everything is delivered all the same.
@@ -851,7 +956,7 @@ export type MuteConversation = Message<"posthorn.v1.MuteConversation"> & {
  * Use `create(MuteConversationSchema)` to create a new message.
  */
 export const MuteConversationSchema: GenMessage<MuteConversation> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 20);
+  messageDesc(file_posthorn_v1_operation, 23);
 
 /**
  * Says that something is to be done about a message, or that it is done, to all members. Saying it twice is saying it once.
@@ -886,5 +991,5 @@ export type MarkTodo = Message<"posthorn.v1.MarkTodo"> & {
  * Use `create(MarkTodoSchema)` to create a new message.
  */
 export const MarkTodoSchema: GenMessage<MarkTodo> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_operation, 21);
+  messageDesc(file_posthorn_v1_operation, 24);
 

@@ -23,6 +23,9 @@ export type Meaning =
   | "todo-done"
   | "todo-removed"
   | "device"
+  | "profile"
+  | "contacts"
+  | "blocks"
   | "unknown";
 
 export type What = readonly [ids: string, name: string, description: string, means: Meaning];

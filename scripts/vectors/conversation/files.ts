@@ -4,6 +4,7 @@ import { IDS } from "./ids.ts";
 import { NUMBER_SETS } from "./number-sets.ts";
 import { READ_BITMAPS } from "./read-bitmaps.ts";
 import { UNREAD } from "./unread.ts";
+import { USERS } from "./users.ts";
 
 /** The files of spec/vectors/conversation/. */
 export const CONVERSATION_FILES: Readonly<
@@ -16,7 +17,7 @@ export const CONVERSATION_FILES: Readonly<
   },
   "read-bitmaps.json": { about: "Who has read a message.", cases: READ_BITMAPS },
   "events.json": {
-    about: "What timelines say of conversations, and what follows from it.",
-    cases: [...EVENTS, ...UNREAD],
+    about: "What timelines say of conversations and users, and what follows from it.",
+    cases: [...EVENTS, ...USERS, ...UNREAD],
   },
 };

@@ -23,6 +23,7 @@ import { numbersIn } from "../../store/documents.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import { type DocumentRef, type Plan, type PlannedSubmit, userRefOf } from "../../store/store.ts";
 import { CONVERSATION_RULES } from "../conversations.ts";
+import { USER_RULES } from "../own-lists.ts";
 import { decodeOperation, type OperationRules, planOperations, readsOf } from "../plan.ts";
 
 export type OperationKind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -45,6 +46,7 @@ export const SMALL_RULES: OperationRules = {
     conversationsMax: 3,
     recallWindowMs: 1_000,
   },
+  users: { ...USER_RULES, contactsMax: 3, blocksMax: 3, profileToldMax: 2 },
 };
 
 /** An event with the number that it is delivered with. */

@@ -34,7 +34,8 @@ func init() {
 	messages = map[string]map[uint64]field{
 		"Event": table("1:message:Message 4:reactionChanged:ReactionChanged 5:marksChanged:MarksChanged " +
 			"6:conversationChanged:ConversationChanged 7:preferencesChanged:PreferencesChanged " +
-			"9:deviceChanged:DeviceChanged 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged " +
+			"9:deviceChanged:DeviceChanged 10:profileChanged:ProfileChanged 11:contactsChanged:ContactsChanged " +
+			"12:blocksChanged:BlocksChanged 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged " +
 			"15:todoChanged:TodoChanged"),
 		"Message": table("1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content " +
 			"5:reference:Reference 6:mentions:Mentions 7:editCount:uint32 8:editedMs:uint64 9:recalledByUserId:string"),
@@ -61,6 +62,11 @@ func init() {
 		"MuteChanged": table("1:conversationId:string 2:untilMs:uint64"),
 		"TodoChanged": table("1:conversationId:string 2:conversationSeq:uint64 3:todo:Todo"),
 		"Todo":        table("1:state:TodoState 2:byUserId:string 3:setMs:uint64"),
+		"ProfileChanged":       table("1:userId:string 2:profile:Profile 3:revision:uint64"),
+		"Profile":              table("1:displayName:string 2:about:string 3:avatarUri:string"),
+		"ContactsChanged":      table("1:set:Contact* 2:removedUserIds:string* 3:revision:uint64"),
+		"Contact":              table("1:userId:string 2:alias:string 3:note:string"),
+		"BlocksChanged":        table("1:blockedUserIds:string* 2:unblockedUserIds:string* 3:revision:uint64"),
 	}
 }
 
@@ -256,6 +262,7 @@ func Meaning(event Event) string {
 	for kind, means := range map[string]string{
 		"marksChanged": "marks", "conversationChanged": "conversation", "preferencesChanged": "preferences",
 		"deviceChanged": "device",
+		"profileChanged": "profile", "contactsChanged": "contacts", "blocksChanged": "blocks",
 	} {
 		if has(event, kind) {
 			return means

@@ -1,0 +1,95 @@
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { Asked } from "./asked.ts";
+import {
+  type By,
+  type ModelLimits,
+  type ModelState,
+  type ModelUser,
+  USER_ID,
+  usersOf,
+} from "./model-state.ts";
+import { blocksText, profileText } from "./texts.ts";
+
+/** Something that a user does to what is its own: what is told, and whom. */
+export interface Said {
+  readonly text: string;
+  readonly to: readonly string[];
+}
+
+type OfUser = Extract<Asked, { kind: "blocks" | "profile" }>;
+
+/** Undefined: it is so already. [USR-2] [USR-20] */
+export function changeUser(
+  asked: OfUser,
+  { userId }: By,
+  { state, limits }: { readonly state: ModelState; readonly limits: ModelLimits },
+): Said | readonly ErrorCode[] | undefined {
+  const own = userOf(state, userId);
+  if (asked.kind === "blocks") return changeBlocks(asked, userId, { state, limits });
+  if (asked.name.includes("\n")) return [ErrorCode.PROFILE_INVALID];
+  if (asked.name === own.profile) return undefined;
+  own.profile = asked.name;
+  own.profileRevision += 1;
+  const text = profileText(userId, own.profile, own.profileRevision);
+  // Those to whom it has written, the last ones. [USR-4]
+  const others = own.written.slice(Math.max(0, own.written.length - limits.profileTold));
+  return { text, to: [userId, ...others] };
+}
+
+function changeBlocks(
+  { block, unblock }: Extract<Asked, { kind: "blocks" }>,
+  userId: string,
+  { state, limits }: { readonly state: ModelState; readonly limits: ModelLimits },
+): Said | readonly ErrorCode[] | undefined {
+  const own = userOf(state, userId);
+  const named = [...block, ...unblock];
+  const broken: ErrorCode[] = [];
+  if (named.length === 0 || new Set(named).size < named.length) {
+    broken.push(ErrorCode.CONTENT_INVALID);
+  }
+  if (!named.every((one) => USER_ID.test(one))) broken.push(ErrorCode.USER_ID_INVALID);
+  if (block.includes(userId)) broken.push(ErrorCode.NOT_PERMITTED);
+  const blocked = block.filter((one) => !own.blocks.has(one));
+  const unblocked = unblock.filter((one) => own.blocks.has(one));
+  const count = own.blocks.size + blocked.length - unblocked.length;
+  if (blocked.length > 0 && count > limits.blocks) broken.push(ErrorCode.CONTACTS_FULL);
+  if (broken.length > 0) return broken;
+  if (blocked.length + unblocked.length === 0) return undefined;
+  for (const one of unblocked) own.blocks.delete(one);
+  for (const one of blocked) {
+    own.blocks.add(one);
+    forget(own, one);
+    forget(state.users.get(one), userId);
+  }
+  own.blocksRevision += 1;
+  return { text: blocksText(blocked, unblocked, own.blocksRevision), to: [userId] };
+}
+
+function forget(user: ModelUser | undefined, other: string): void {
+  const at = user?.written.indexOf(other) ?? -1;
+  if (at >= 0) user?.written.splice(at, 1);
+}
+
+/** Whether a user blocks another one. */
+export function blocks(state: ModelState, userId: string, other: string): boolean {
+  return state.users.get(userId)?.blocks.has(other) ?? false;
+}
+
+/** Whether in a direct conversation one of the two blocks the other. [USR-21] */
+export function isBlocked(state: ModelState, id: string): boolean {
+  const [one, other] = usersOf(id) ?? [];
+  if (one === undefined || other === undefined) return false;
+  return blocks(state, one, other) || blocks(state, other, one);
+}
+
+/** Somebody has written to somebody else: it shows itself to it from then on. [SIG-14] */
+export function noteWritten(state: ModelState, userId: string, id: string): void {
+  const { written } = userOf(state, userId);
+  for (const other of usersOf(id) ?? []) {
+    if (other !== userId && !written.includes(other)) written.push(other);
+  }
+}
+
+function userOf(state: ModelState, userId: string): ModelUser {
+  return state.users.get(userId) as ModelUser;
+}
