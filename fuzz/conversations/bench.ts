@@ -37,7 +37,7 @@ export const LIMITS: ModelLimits = {
   fanOut: 3,
   receipts: 2,
   members: 6,
-  conversations: 4,
+  conversations: 6,
   recallMs: 1_000,
   textBytes: 64,
   blocks: 2,

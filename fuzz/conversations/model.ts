@@ -224,8 +224,9 @@ export class Model {
 
   /** Whose timelines a message enters. [CNV-15] */
   #reached({ conversation }: Place, message: ModelMessage, sender: string): readonly string[] {
-    const { members } = conversation;
-    if (members.size <= this.limits.fanOut) return [...members.keys()];
+    const { kind, members } = conversation;
+    const isTold = kind === Kind.ROOM || members.size <= this.limits.fanOut;
+    if (isTold) return [...members.keys()];
     const called = [...members].filter(
       ([userId, { role }]) =>
         message.everyone || message.calledUsers.has(userId) || message.calledRoles.has(role),
@@ -305,8 +306,13 @@ export class Model {
     const isNothing = numbers?.length === 0 && delivered === 0;
     const isBeyond = delivered > head || numbers?.some((number) => number > head);
     if (numbers === undefined || isNothing || isBeyond) return [ErrorCode.MARK_INVALID];
-    addNumbers(conversation.read, by.userId, numbers);
     const came = Array.from({ length: delivered }, (_, index) => index + 1);
+    const has = (set: ReadonlySet<number> | undefined) => (number: number) => set?.has(number);
+    const isMarked =
+      numbers.every(has(conversation.read.get(by.userId))) &&
+      came.every(has(conversation.delivered.get(by.userId)));
+    if (isMarked) return 0;
+    addNumbers(conversation.read, by.userId, numbers);
     addNumbers(conversation.delivered, by.userId, came);
     const text = marksText(conversation.id, { by: by.userId, read: numbers, delivered });
     this.tell(this.#shown(conversation, by.userId), { text }, by);
@@ -335,7 +341,7 @@ export class Model {
     const id = madeId(by.userId, nonce);
     if (this.state.conversations.has(id)) broken.push(ErrorCode.CONVERSATION_CHANGED);
     broken.push(...this.#newcomersBroken(who, by));
-    if (who.length > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    if (who.length > this.#membersMax(kind)) broken.push(ErrorCode.MEMBERS_FULL);
     if (broken.length > 0) return broken;
     const conversation = newConversation(id, kind, settings);
     this.state.conversations.set(id, conversation);
@@ -364,7 +370,9 @@ export class Model {
     const after = new Map([...members].map(([userId, { role }]) => [userId, role]));
     for (const { userId, role } of set) after.set(userId, role);
     for (const one of remove) after.delete(one);
-    if (after.size > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    const isFuller = after.size > members.size;
+    if (isFuller && after.size > this.#membersMax(conversation.kind))
+      broken.push(ErrorCode.MEMBERS_FULL);
     if (newcomers.length > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
     if (![...after.values()].includes(Role.OWNER)) broken.push(ErrorCode.LAST_OWNER);
     if (broken.length > 0) return broken;
@@ -386,7 +394,8 @@ export class Model {
     if (!isOpen) return [ErrorCode.CONVERSATION_UNKNOWN];
     const role = conversation.kind === Kind.CHANNEL ? Role.READER : Role.MEMBER;
     const broken = this.#newcomersBroken([{ userId: by.userId, role }], by);
-    if (conversation.members.size >= this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
+    const isFull = conversation.members.size >= this.#membersMax(conversation.kind);
+    if (isFull) broken.push(ErrorCode.MEMBERS_FULL);
     if (broken.length > 0) return broken;
     const changed = new Map([[by.userId, role]]);
     this.#changed(conversation, { changed, left: [], visibleFrom: newFrom(conversation) }, by);
@@ -463,10 +472,17 @@ export class Model {
       if (!USER_ID.test(userId)) broken.push(ErrorCode.USER_ID_INVALID);
       else if (!this.state.users.has(userId)) broken.push(ErrorCode.USER_UNKNOWN);
       if (blocks(this.state, userId, byId)) broken.push(ErrorCode.BLOCKED);
-      const isFull = this.listed(userId).length >= this.limits.conversations;
+      const { conversations } = this.limits;
+      const most = userId === byId ? conversations : Math.ceil(conversations / 2);
+      const isFull = this.listed(userId).length >= most;
       if (isFull && !waived) broken.push(ErrorCode.CONVERSATIONS_FULL);
     }
     return broken;
+  }
+
+  #membersMax(kind: Kind): number {
+    const { members, fanOut } = this.limits;
+    return kind === Kind.ROOM ? Math.min(members, fanOut) : members;
   }
 
   #callsBroken(calls: Calls | undefined, { conversation, own }: Place): ErrorCode[] {

@@ -224,7 +224,8 @@ export class ServicesJudge {
     const { id, kind, members, read } = conversation;
     const request = { conversationId: id, conversationSeq: BigInt(seq) };
     const answer = await this.#answer(listReaders, userId, request);
-    if (!isThere) return deepEqual(answer, ErrorCode.MESSAGE_UNKNOWN, "[SVC-18]");
+    const isRecalled = conversation.messages[seq - 1]?.recalledBy !== "";
+    if (!isThere || isRecalled) return deepEqual(answer, ErrorCode.MESSAGE_UNKNOWN, "[SVC-18]");
     const isSmall = members.size <= this.#model.limits.receipts;
     const isShown =
       kind === ConversationKind.DIRECT || (kind === ConversationKind.GROUP && isSmall);
@@ -232,8 +233,15 @@ export class ServicesJudge {
     const readers = typeof answer === "object" ? decodeReadBitmap(answer.readers) : undefined;
     assert(readers !== undefined, "a bitmap");
     const shown = [...members].filter(([, { ordinal }]) => hasRead(readers, ordinal));
-    const expected = [...members].filter(([name]) => {
-      const hides = this.#model.state.users.get(name)?.hidden === true;
+    const isBlocked = (one: string, other: string) =>
+      this.#model.state.users.get(one)?.blocks.has(other) === true;
+    const expected = [...members].filter(([name, { visibleFrom }]) => {
+      const isDirect = kind === ConversationKind.DIRECT;
+      const hides =
+        this.#model.state.users.get(name)?.hidden === true ||
+        isBlocked(name, userId) ||
+        (isDirect && isBlocked(userId, name));
+      if (visibleFrom > seq) return false;
       return (name === userId || !hides) && read.get(name)?.has(seq) === true;
     });
     deepEqual(

@@ -7,8 +7,9 @@ import {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { ChangePreferences, Mark } from "../../gen/posthorn/v1/operation_pb.ts";
-import { decodeNumberSet, numbersFrom } from "../../protocol/number-set.ts";
-import { documentsIn } from "../store/documents.ts";
+import { isConversationId } from "../../protocol/conversation-id.ts";
+import { count, decodeNumberSet, numbersFrom, without } from "../../protocol/number-set.ts";
+import { documentsIn, numbersIn } from "../store/documents.ts";
 import {
   type Plan,
   type PlanningReads,
@@ -29,14 +30,25 @@ import {
   timelinesOf,
 } from "./conversations.ts";
 import { ownLog } from "./directory.ts";
+import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { deliveredRef, preferencesRef, readRef } from "./read-state.ts";
 
 export function markReads({ conversationId }: Mark, sender: Sender): PlanningReads {
   const { tenant, userId } = sender;
-  const documents = [preferencesRef(tenant, userId), blocksRef(tenant, userId)];
+  const isId = isConversationId(conversationId);
+  const marked = isId ? markedRefs(sender, conversationId) : [];
+  const documents = [preferencesRef(tenant, userId), blocksRef(tenant, userId), ...marked];
   const heads = headReads(sender, conversationId);
   return joinedReads(membershipReads(sender, conversationId), { users: [], documents }, heads);
+}
+
+/** What a user has read of a conversation, and what it has got. */
+function markedRefs({ tenant, userId }: Sender, conversationId: string) {
+  return [
+    readRef(tenant, conversationId, userId),
+    deliveredRef(tenant, conversationId, userId),
+  ] as const;
 }
 
 /** More that was read, or came. Sets only grow, so that marks of several devices merge. [CNV-30] */
@@ -66,6 +78,18 @@ export function planMark(
   if (read === undefined || highest === 0 || highest > head) {
     return { kind: "refuse", code: ErrorCode.MARK_INVALID, requires };
   }
+  const refs = markedRefs(sender, conversationId);
+  const marks = [
+    { ref: refs[0], numbers: read },
+    { ref: refs[1], numbers: numbersFrom(1, deliveredThrough) },
+  ];
+  const document = documentsIn(state.documents);
+  // What is marked already is told nobody again. [CNV-30]
+  for (const ref of refs) requires.push({ ref, revision: document(ref).revision });
+  const isNew = marks.some(
+    ({ ref, numbers }) => count(without(numbers, numbersIn(document(ref)))) > 0,
+  );
+  if (!isNew) return nothingPlan(happeningsLog(tenant, conversationId), { requires });
   const value = {
     conversationId,
     userId,
@@ -82,13 +106,7 @@ export function planMark(
     event: toBinary(EventSchema, event),
     timelines: timelinesOf(tenant, told),
     requires,
-    marks: [
-      { ref: readRef(tenant, conversationId, userId), numbers: read },
-      {
-        ref: deliveredRef(tenant, conversationId, userId),
-        numbers: numbersFrom(1, deliveredThrough),
-      },
-    ],
+    marks,
   };
 }
 

@@ -107,6 +107,7 @@ export function planCreateConversation(
   const who = [{ userId: sender.userId, role: MemberRole.OWNER }, ...others];
   const refused = newcomersRefusal(who, sender, state, rules);
   if (refused !== undefined) return refuse(refused);
+  if (who.length > membersMaxOf(kind, rules)) return refuse(ErrorCode.MEMBERS_FULL);
   const record = create(ConversationRecordSchema, {
     kind,
     settings,
@@ -161,7 +162,10 @@ export function planChangeMembers(
   const members = new Map(
     [...conversation.members, ...changed].filter(([userId]) => !left.has(userId)),
   );
-  if (members.size > rules.conversations.membersMax) return refuse(ErrorCode.MEMBERS_FULL);
+  const isFuller = members.size > conversation.members.size;
+  if (isFuller && members.size > membersMaxOf(conversation.record.kind, rules)) {
+    return refuse(ErrorCode.MEMBERS_FULL);
+  }
   if (!hasOwner(members)) return refuse(ErrorCode.LAST_OWNER);
   const head = newHead(conversation, changed, { ...sender, heads: state.heads });
   const change = { conversation, requires, sender, rules, ...head };
@@ -218,7 +222,9 @@ export function planJoinConversation(
   const { nextOrdinal: ordinal } = conversation.record;
   const changed = byUser([create(MemberSchema, { ...who, ordinal, visibleFrom: BigInt(from) })]);
   const members = new Map([...conversation.members, ...changed]);
-  if (members.size > rules.conversations.membersMax) return refuse(ErrorCode.MEMBERS_FULL);
+  if (members.size > membersMaxOf(conversation.record.kind, rules)) {
+    return refuse(ErrorCode.MEMBERS_FULL);
+  }
   const head = newHead(conversation, changed, { ...sender, heads: state.heads });
   const change = { conversation, requires, sender, rules, ...head };
   return changePlan({ ...change, members }, changed);
@@ -406,9 +412,21 @@ function newcomersRefusal(
     if (!state.knownUsers.has(userRefOf(tenant, userId))) return ErrorCode.USER_UNKNOWN;
     if (isBlockedBy(sender, userId, state)) return ErrorCode.BLOCKED;
     const listed = namesIn(read(conversationsRef(tenant, userId)));
-    if (listed.length >= conversations.conversationsMax) return ErrorCode.CONVERSATIONS_FULL;
+    // Others fill half of a user's list at most: it can always make and join some itself.
+    const { conversationsMax } = conversations;
+    const isOwn = userId === sender.userId;
+    const countMax = isOwn ? conversationsMax : Math.ceil(conversationsMax / 2);
+    if (listed.length >= countMax) return ErrorCode.CONVERSATIONS_FULL;
   }
   return who.length > conversations.membersMax ? ErrorCode.MEMBERS_FULL : undefined;
+}
+
+/** A room's messages enter every timeline, so that it has no more than that allows. [CNV-15] */
+function membersMaxOf(
+  kind: ConversationKind,
+  { conversations: { membersMax, fanOutMembersMax } }: OperationRules,
+): number {
+  return kind === ConversationKind.ROOM ? Math.min(membersMax, fanOutMembersMax) : membersMax;
 }
 
 function hasOwner(members: ReadonlyMap<string, Member>): boolean {

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { ConversationKind, MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   EventSchema,
@@ -172,13 +172,17 @@ export function isReference({ kind }: Reference): boolean {
   return kind >= ReferenceKind.REPLY && kind <= ReferenceKind.COMMENT;
 }
 
-/** Whose timelines a message enters: everybody's, or where they are many, some. [CNV-15] */
+/**
+ * Whose timelines a message enters: everybody's, or where they are many, some. A room has no log
+ * that the others could read. [CNV-15]
+ */
 function told(
-  { conversation: { members } }: Membership,
+  { conversation: { members, record } }: Membership,
   some: readonly string[],
   { conversations }: OperationRules,
 ): Iterable<string> {
-  return members.size <= conversations.fanOutMembersMax ? members.keys() : some;
+  const isTold = record.kind === ConversationKind.ROOM;
+  return isTold || members.size <= conversations.fanOutMembersMax ? members.keys() : some;
 }
 
 /** A direct conversation is in both users' lists as soon as something was said in it. [CNV-16] */

@@ -16,7 +16,15 @@ import type { Caller } from "./access.ts";
 import { conversationNames } from "./conversation-names.ts";
 import { viewOf } from "./conversation-view.ts";
 import { draftsOf } from "./drafts.ts";
-import { type Place, pageBytesMax, pageCount, placeIn, unlessLeft, visibleSeq } from "./place.ts";
+import {
+  type Place,
+  pageBytesMax,
+  pageCount,
+  placeIn,
+  unlessLeft,
+  unlessRecalled,
+  visibleSeq,
+} from "./place.ts";
 import { CallRefused, type Implementation } from "./service.ts";
 import { totalsOf } from "./totals.ts";
 
@@ -74,6 +82,7 @@ export function conversations(
     listReaders: async ({ conversationId, conversationSeq }, caller) => {
       const place = await placeIn(store, caller, conversationId);
       const seq = visibleSeq(place, conversationSeq);
+      await unlessRecalled(store, place, seq);
       if (!isShownIn(place, limits)) throw new CallRefused(ErrorCode.NOT_PERMITTED);
       const readers = await readersOf(store, caller, { place, seq });
       const ordinals = readers.map(({ ordinal }) => ordinal);

@@ -7,6 +7,7 @@ import {
   conversationRef,
   messageLog,
 } from "../operations/conversations.ts";
+import { messageIn } from "../operations/entries.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { DocumentRef, LogRef, Store, StoredDocument } from "../store/store.ts";
 import type { Caller } from "./access.ts";
@@ -84,6 +85,18 @@ export function visibleSeq({ visibleFrom, head }: Place, conversationSeq: bigint
   const seq = Number(conversationSeq);
   if (seq >= visibleFrom && seq <= head) return seq;
   throw new CallRefused(ErrorCode.MESSAGE_UNKNOWN);
+}
+
+/** @throws CallRefused MESSAGE_UNKNOWN for what was recalled [CNV-6] */
+export async function unlessRecalled(
+  store: Pick<Store, "loadLog">,
+  { log }: Place,
+  seq: number,
+): Promise<void> {
+  const { entries } = await store.loadLog(log, { from: seq, through: seq }, { count: 1, bytes: 0 });
+  const [entry] = entries;
+  const message = entry && messageIn(entry.event);
+  if (message?.recalledByUserId !== "") throw new CallRefused(ErrorCode.MESSAGE_UNKNOWN);
 }
 
 /** How much a page holds: what was asked, within bounds. */
