@@ -6,6 +6,7 @@ import type {
   ReactionEvent,
   RecalledEvent,
 } from "../client/conversations/events.ts";
+import { MUTED_FOR_EVER, type TodoEvent } from "../client/conversations/personal.ts";
 import type { ClientEvent, DeviceEvent } from "../client/events.ts";
 import type { UserProfile } from "../client/users/events.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
@@ -26,6 +27,12 @@ export function eventLine(event: ClientEvent): string | undefined {
       return undefined;
     case "conversation":
       return `-- ${oneLine(event.conversation.title)}: ${changeText(event)} --`;
+    case "draft":
+      return undefined;
+    case "mute":
+      return `-- ${roomOf(event)}${muteText(event.mutedUntilMs)} --`;
+    case "todo":
+      return `-- ${roomOf(event)}${todoText(event)} --`;
     case "preferences":
       return `-- receipts are ${event.receiptsHidden ? "hidden" : "shown"} --`;
     case "lost":
@@ -56,6 +63,20 @@ export function eventLine(event: ClientEvent): string | undefined {
     case "unknown":
       return `-- event ${event.seq} of a kind that this version does not know --`;
   }
+}
+
+/** Until when a conversation is muted. */
+export function muteText(mutedUntilMs: number): string {
+  if (mutedUntilMs === 0) return "is not muted any more";
+  if (mutedUntilMs === MUTED_FOR_EVER) return "is muted";
+  return `is muted until ${new Date(mutedUntilMs).toLocaleString("sv")}`;
+}
+
+export function todoText({ byUserId, conversationSeq, todo }: TodoEvent): string {
+  const of = `[${conversationSeq}]`;
+  if (todo === undefined) return `${byUserId} says nothing any more of what to do about ${of}`;
+  const says = todo.state === "open" ? "something is to be done about" : "all is done about";
+  return `${byUserId} says that ${says} ${of}`;
 }
 
 /** What became of a device. Of a new one its user may know nothing: then it has been broken in. */

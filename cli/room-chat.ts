@@ -5,7 +5,7 @@ import { ConversationView } from "../client/conversations/view.ts";
 import type { ClientEvent } from "../client/events.ts";
 import type { ChatScreen } from "./chat-screen.ts";
 import { errorLine, UsageError } from "./command.ts";
-import { changeText, eventLine, oneLine, reactionText } from "./event-text.ts";
+import { changeText, eventLine, oneLine, reactionText, todoText } from "./event-text.ts";
 import { ReadMarks } from "./read-marks.ts";
 import { COMMAND_NAMES, obeyTyped, say, type Talking } from "./room-commands.ts";
 import { RoomWindow } from "./room-window.ts";
@@ -170,6 +170,10 @@ export class RoomChat {
         this.#look(ready);
         window.heard();
         return;
+      case "todo":
+        if (conversation === window.current) this.#screen.print(`-- ${todoText(event)} --`);
+        return;
+      case "draft":
       case "marks":
         return;
       case "epoch-changed":

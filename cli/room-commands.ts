@@ -10,6 +10,7 @@ import { nearest } from "../server/nearest.ts";
 import { UsageError } from "./command.ts";
 import { seenText } from "./event-text.ts";
 import { listedRooms, type RoomLine, roomText, seenRooms } from "./room-lines.ts";
+import { done, draft, mute, todo, undraft, unmute, untodo } from "./room-personal.ts";
 import { columns } from "./terminal.ts";
 import {
   conversationCalled,
@@ -91,6 +92,23 @@ const COMMANDS: readonly TypedCommand[] = [
   { name: "recall", usage: "N", summary: "take message N back, for good", run: recall },
   { name: "react", usage: "N EMOJI", summary: "react to message N", run: react },
   { name: "unreact", usage: "N EMOJI", summary: "do not any more", run: unreact },
+  { name: "todo", usage: "N", summary: "something is to be done about message N", run: todo },
+  { name: "done", usage: "N", summary: "all is done about message N", run: done },
+  { name: "untodo", usage: "N", summary: "say nothing of that any more", run: untodo },
+  {
+    name: "mute",
+    usage: "[MINUTES]",
+    summary: "have this room call you no more",
+    run: mute,
+  },
+  { name: "unmute", usage: "", summary: "have it call you again", run: unmute },
+  {
+    name: "draft",
+    usage: "[TEXT]",
+    summary: "keep it for later, for all your devices; what is kept",
+    run: draft,
+  },
+  { name: "undraft", usage: "", summary: "keep it no more", run: undraft },
   { name: "readers", usage: "N", summary: "who has read message N, as far as shown", run: readers },
   {
     name: "history",
@@ -147,7 +165,9 @@ export async function obeyTyped(talking: Talking, typed: string): Promise<void> 
 /** Says something where it is talked. */
 export function say(talking: Talking, text: string): void {
   const { conversations, current, submitted } = talking;
-  submitted(conversations.send(current.id, text, calling(talking, text)));
+  // What was kept for later is said now.
+  const clearsDraft = current.draft?.content === text;
+  submitted(conversations.send(current.id, text, { clearsDraft, ...calling(talking, text) }));
 }
 
 function calling({ memberIds }: Talking, text: string) {

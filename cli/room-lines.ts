@@ -1,10 +1,18 @@
 import type { Client } from "../client/client.ts";
+import type { MessageContent } from "../client/conversations/content.ts";
 import type { ConversationInfo } from "../client/conversations/events.ts";
-import { type ListedConversation, listedConversations } from "../client/conversations/lookups.ts";
+import {
+  type ListedConversation,
+  listedConversations,
+  listedDrafts,
+} from "../client/conversations/lookups.ts";
 import type { RoleName } from "../client/conversations/names.ts";
 import type { ConversationView } from "../client/conversations/view.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
-import { oneLine } from "./event-text.ts";
+import { contentText, muteText, oneLine } from "./event-text.ts";
+
+/** What of a draft is shown beside others. */
+const DRAFT_SHOWN_MAX = 40;
 
 /** A conversation in a list. */
 export interface RoomLine {
@@ -13,6 +21,10 @@ export interface RoomLine {
   readonly role: RoleName | undefined;
   readonly unreadCount: number;
   readonly mentionCount: number;
+  /** Unix milliseconds. 0: it is not muted. */
+  readonly mutedUntilMs: number;
+  /** What the user has begun to write. */
+  readonly draft: MessageContent | undefined;
   readonly lastMs: number;
 }
 
@@ -22,14 +34,19 @@ export async function listedRooms(
   userId: string,
 ): Promise<readonly RoomLine[]> {
   const lines: RoomLine[] = [];
-  for await (const listed of listedConversations(client)) lines.push(lineOf(listed, userId));
+  const drafts = await listedDrafts(client);
+  const begun = new Map(drafts.map(({ conversationId, content }) => [conversationId, content]));
+  for await (const listed of listedConversations(client)) {
+    lines.push({ ...lineOf(listed, userId), draft: begun.get(listed.info.conversationId) });
+  }
   return lines.sort((a, b) => b.lastMs - a.lastMs);
 }
 
-function lineOf(listed: ListedConversation, userId: string): RoomLine {
-  const { info, role, unreadCount, mentionCount, lastMessage } = listed;
+function lineOf(listed: ListedConversation, userId: string): Omit<RoomLine, "draft"> {
+  const { info, role, unreadCount, mentionCount, mutedUntilMs, lastMessage } = listed;
+  const lastMs = lastMessage?.committedMs ?? 0;
   const name = nameOf(info, userId);
-  return { info, name, role, unreadCount, mentionCount, lastMs: lastMessage?.committedMs ?? 0 };
+  return { info, name, role, unreadCount, mentionCount, mutedUntilMs, lastMs };
 }
 
 function nameOf({ conversationId, title }: ConversationInfo, userId: string): string {
@@ -41,15 +58,25 @@ function nameOf({ conversationId, title }: ConversationInfo, userId: string): st
 export function seenRooms(view: ConversationView): readonly RoomLine[] {
   return view.conversations.flatMap((seen) => {
     // Getters, which a spread would leave out.
-    const { info, name, role, unreadCount, mentionCount, lastActivityMs: lastMs } = seen;
-    return info && role ? [{ info, name, role, unreadCount, mentionCount, lastMs }] : [];
+    const { info, name, role, unreadCount, mentionCount, mutedUntilMs } = seen;
+    const { draft: begun, lastActivityMs: lastMs } = seen;
+    const own = { mutedUntilMs, draft: begun?.content };
+    return info && role ? [{ info, name, role, unreadCount, mentionCount, ...own, lastMs }] : [];
   });
 }
 
-export function roomText({ info, name, role, ...counts }: RoomLine): string {
+export function roomText({ info, name, role, mutedUntilMs, draft, ...counts }: RoomLine): string {
   const { kind, conversationId, memberCount } = info;
   const about = kind === "direct" ? "direct" : `${kind} of ${memberCount}, ${role}`;
-  return `   ${oneLine(name)} (${conversationId}): ${about}, ${unreadText(counts)}`;
+  const muted = mutedUntilMs > 0 ? `, ${muteText(mutedUntilMs)}` : "";
+  const begun = draft === undefined ? "" : `, draft: ${shortText(draft)}`;
+  return `   ${oneLine(name)} (${conversationId}): ${about}, ${unreadText(counts)}${muted}${begun}`;
+}
+
+/** The beginning of a content, on one line. */
+function shortText(content: MessageContent): string {
+  const text = oneLine(contentText(content));
+  return text.length <= DRAFT_SHOWN_MAX ? text : `${text.slice(0, DRAFT_SHOWN_MAX)}\u2026`;
 }
 
 /** How much is unread, and how much of it calls. */

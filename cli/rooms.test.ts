@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { connect } from "../client/client.ts";
 import { conversationsOf } from "../client/conversations/conversations.ts";
+import { MUTED_FOR_EVER } from "../client/conversations/personal.ts";
 import { memoryJournal } from "../client/memory-journal.ts";
 import { dialersOf } from "../client/node.ts";
 import { emptyFolder, Program, posthorn } from "./testdata/program.ts";
@@ -19,7 +20,7 @@ async function attached(t: TestContext, url: string, userId: string) {
 }
 
 describe("posthorn rooms and history", () => {
-  test("[SVC-15] [SVC-12] list what there is, and what was said, as text and as JSON", async (t) => {
+  test("[SVC-15] [SVC-12] [CNV-74] [CNV-76] list what there is, and what was said, as text and as JSON", async (t) => {
     const cwd = emptyFolder(t);
     const url = await served(t, cwd);
     const [ann, bob] = await Promise.all([attached(t, url, "ann"), attached(t, url, "bob")]);
@@ -45,6 +46,11 @@ describe("posthorn rooms and history", () => {
     };
     const garden = `Garden (${conversationId}): group of 2, member, 3 unread, 1 calls you\n`;
     assert.equal(await asked("rooms"), `${garden}bob (d:bob:bob): direct, 0 unread\n`);
+    const quiet = conversationsOf(bob);
+    await quiet.mute(conversationId, MUTED_FOR_EVER);
+    await quiet.saveDraft("d:bob:bob", { content: `what\tI ${"x".repeat(40)}` });
+    const note = `bob (d:bob:bob): direct, 0 unread, draft: what I ${"x".repeat(33)}\u2026\n`;
+    assert.equal(await asked("rooms"), `${garden.trimEnd()}, is muted\n${note}`);
     const unread = await asked("rooms", "--unread", "--json");
     const { info, unreadCount, mentionCount } = JSON.parse(unread);
     assert.deepEqual(

@@ -10,7 +10,8 @@ export const rooms: Command = {
   summary: "list the conversations that you are in",
   help: () => `posthorn rooms [options]
 
-Lists your conversations, those talked in last first, with what is unread in them.
+Lists your conversations, those talked in last first, with what is unread in them, which
+you have muted and what you have begun to write there.
 
   posthorn rooms --user alice
   posthorn rooms --user alice --json

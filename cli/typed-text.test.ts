@@ -64,6 +64,7 @@ test("a conversation is meant by its id, its title or a user", () => {
       lastMessage: undefined,
       unreadCount: 0,
       mentionCount: 0,
+      mutedUntilMs: 0,
     });
   const id = `g:${"a".repeat(26)}`;
   learn(id, "Garden club");

@@ -22,6 +22,14 @@ import {
   type RecalledEvent,
   reactionEvent,
 } from "./conversations/events.ts";
+import {
+  type DraftEvent,
+  draftEvent,
+  type MuteEvent,
+  muteEvent,
+  type TodoEvent,
+  todoEvent,
+} from "./conversations/personal.ts";
 
 import {
   type BlocksEvent,
@@ -43,6 +51,9 @@ export type ClientEvent =
   | MarksEvent
   | ConversationEvent
   | PreferencesEvent
+  | DraftEvent
+  | MuteEvent
+  | TodoEvent
   | PacketEvent
   | DirectoryEvent
   | PresencePolicyEvent
@@ -221,6 +232,12 @@ function knownEventOf(
       const { stateTo = UNSPECIFIED, lastSeenTo = UNSPECIFIED } = kind.value.policy ?? {};
       return { kind: "presence-policy", seq: delivery.seq, stateTo, lastSeenTo };
     }
+    case "draftChanged":
+      return draftEvent(delivery, kind.value);
+    case "muteChanged":
+      return muteEvent(delivery, kind.value);
+    case "todoChanged":
+      return todoEvent(delivery, kind.value);
     case "deviceChanged":
       return deviceEvent(delivery, kind.value);
     case "profileChanged":

@@ -35,13 +35,17 @@ export {
 } from "./conversations/events.ts";
 export {
   type ListedConversation,
+  type ListedDraft,
   type ListedMembers,
   type ListedMessages,
   listedConversation,
   listedConversations,
+  listedDrafts,
   listedMembers,
   listedMessages,
   readersOf,
+  type UnreadTotals,
+  unreadTotals,
 } from "./conversations/lookups.ts";
 export type {
   ConversationKindName,
@@ -49,7 +53,16 @@ export type {
   JoinName,
   ReferenceName,
   RoleName,
+  TodoName,
 } from "./conversations/names.ts";
+export {
+  type DraftContent,
+  type DraftEvent,
+  MUTED_FOR_EVER,
+  type MuteEvent,
+  type TodoEvent,
+  type TodoMark,
+} from "./conversations/personal.ts";
 export type { SeenConversation, SeenMessage } from "./conversations/seen-conversation.ts";
 export { ConversationView } from "./conversations/view.ts";
 export {

@@ -6,7 +6,12 @@ import type {
   MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { MentionsSchema, ReferenceKind } from "../../gen/posthorn/v1/event_pb.ts";
+import type {
+  MentionsSchema,
+  ReferenceKind,
+  ReferenceSchema,
+  TodoState,
+} from "../../gen/posthorn/v1/event_pb.ts";
 import { CONVERSATION_NONCE_BYTES, madeConversationId } from "../../protocol/conversation-id.ts";
 import { encodeNumberSet, NO_NUMBERS, type NumberSet } from "../../protocol/number-set.ts";
 import { sha256 } from "../../protocol/sha256.ts";
@@ -29,7 +34,10 @@ import {
   REFERENCE_NAMES,
   ROLE_NAMES,
   type RoleName,
+  TODO_NAMES,
+  type TodoName,
 } from "./names.ts";
+import type { DraftContent } from "./personal.ts";
 
 /** What may be changed of a conversation: all of it at once. */
 export interface ConversationChange {
@@ -69,7 +77,12 @@ interface Waiting {
 
 interface Calling {
   /** Whom it calls. */
-  readonly mentions?: Partial<MessageMentions>;
+  readonly mentions?: Partial<MessageMentions> | undefined;
+}
+
+interface Sending extends Calling, Waiting {
+  readonly reference?: MessageReference;
+  readonly clearsDraft?: boolean;
 }
 
 /** What people do in conversations, on a client. */
@@ -88,20 +101,22 @@ export class Conversations {
     this.#client = client;
   }
 
-  /** Sends a message into a conversation, also a direct one that nothing was said in yet. */
+  /**
+   * Sends a message into a conversation, also a direct one that nothing was said in yet.
+   *
+   * @param options `clearsDraft`: it is what the draft was to become, which goes with it [CNV-75]
+   */
   async send(
     conversationId: string,
     content: MessageContent,
-    options: { readonly reference?: MessageReference } & Calling & Waiting = {},
+    options: Sending = {},
   ): Promise<SendResult> {
-    const { reference } = options;
     const value = { conversationId, content: contentFrom(content), ...mentionsIn(options) };
-    const to = reference && {
-      kind: numberOf<ReferenceKind>(REFERENCE_NAMES, reference.kind),
-      conversationSeq: BigInt(reference.conversationSeq),
-    };
-    const sent = to === undefined ? value : { ...value, reference: to };
-    return await this.#submit({ case: "sendMessage", value: sent }, options);
+    const sent = { ...value, ...referring(options) };
+    const result = this.#submit({ case: "sendMessage", value: sent }, options);
+    // Behind it in the outbox. Whoever waits waits for the message.
+    if (options.clearsDraft) this.saveDraft(conversationId, undefined, options).catch(() => {});
+    return await result;
   }
 
   /** Gives a message of the user's another content. Nobody who was called is not any more. */
@@ -148,6 +163,48 @@ export class Conversations {
     const through = BigInt(deliveredThrough);
     const value = { conversationId, read: encodeNumberSet(read), deliveredThrough: through };
     return await this.#submit({ case: "mark", value }, options);
+  }
+
+  /**
+   * Keeps what the user has begun to write, for all of its devices, in place of what was kept.
+   * Each change is a write that waits for the disk: for when somebody rests, not for every letter.
+   *
+   * @param draft undefined: nothing is kept any more
+   */
+  async saveDraft(
+    conversationId: string,
+    draft: DraftContent | undefined,
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    const content = draft && { content: contentFrom(draft.content), ...referring(draft) };
+    const value = { conversationId, ...content, ...mentionsIn(draft ?? {}) };
+    return await this.#submit({ case: "saveDraft", value }, options);
+  }
+
+  /**
+   * Has a conversation call no more for a while; what is said in it comes all the same.
+   *
+   * @param untilMs Unix milliseconds; 0: it is not muted, MUTED_FOR_EVER: for ever
+   */
+  async mute(conversationId: string, untilMs: number, options: Waiting = {}): Promise<SendResult> {
+    const value = { conversationId, untilMs: BigInt(untilMs) };
+    return await this.#submit({ case: "muteConversation", value }, options);
+  }
+
+  /**
+   * Says, to all members, that something is to be done about a message, or that it is done.
+   *
+   * @param state undefined: nothing is said of that any more
+   */
+  async markTodo(
+    conversationId: string,
+    conversationSeq: number,
+    state: TodoName | undefined,
+    options: Waiting = {},
+  ): Promise<SendResult> {
+    const named = { conversationId, conversationSeq: BigInt(conversationSeq) };
+    const value = { ...named, state: numberOf<TodoState>(TODO_NAMES, state) };
+    return await this.#submit({ case: "markTodo", value }, options);
   }
 
   /**
@@ -221,6 +278,14 @@ export class Conversations {
   #submit(kind: Parameters<typeof encodedOperation>[0], { signal }: Waiting): Promise<SendResult> {
     return this.#client.submit(encodedOperation(kind), signal === undefined ? {} : { signal });
   }
+}
+
+function referring({ reference }: { readonly reference?: MessageReference | undefined }): {
+  reference?: MessageInitShape<typeof ReferenceSchema>;
+} {
+  if (reference === undefined) return {};
+  const kind = numberOf<ReferenceKind>(REFERENCE_NAMES, reference.kind);
+  return { reference: { kind, conversationSeq: BigInt(reference.conversationSeq) } };
 }
 
 function mentionsIn({ mentions }: Calling): { mentions?: MessageInitShape<typeof MentionsSchema> } {

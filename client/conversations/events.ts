@@ -173,7 +173,8 @@ export function messageEvent(
   return { kind: "message", ...of, own, content, editCount, editedMs, reference, mentions };
 }
 
-function referenceOf(reference: Reference | undefined) {
+/** "unknown" for a kind that this version does not know. */
+export function referenceOf(reference: Reference | undefined) {
   if (reference === undefined) return undefined;
   const kind = nameOf(REFERENCE_NAMES, reference.kind);
   const conversationSeq = numberIn(reference.conversationSeq);
@@ -181,7 +182,7 @@ function referenceOf(reference: Reference | undefined) {
   return { kind, conversationSeq };
 }
 
-function mentionsOf(mentions: Mentions | undefined): MessageMentions | undefined {
+export function mentionsOf(mentions: Mentions | undefined): MessageMentions | undefined {
   if (mentions === undefined) return undefined;
   const { userIds, everyone } = mentions;
   const roles = mentions.roles.flatMap((role) => nameOf(ROLE_NAMES, role) ?? []);

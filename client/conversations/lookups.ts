@@ -2,6 +2,7 @@ import type { Member } from "../../gen/posthorn/v1/conversation_pb.ts";
 import {
   type ConversationView as ConversationAnswer,
   ConversationsService,
+  type UnreadTotals as TotalsAnswer,
 } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type HistoryEntry, HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
@@ -16,6 +17,7 @@ import {
   messageEvent,
 } from "./events.ts";
 import { nameOf, ROLE_NAMES, type RoleName } from "./names.ts";
+import { type DraftContent, draftOf } from "./personal.ts";
 import type { SeenMessage } from "./seen-conversation.ts";
 
 type Asking = Pick<Client, "call">;
@@ -33,6 +35,23 @@ export interface ListedConversation {
   /** The newest number. 0: nothing was said, or there is no history. */
   readonly head: number;
   readonly lastMessage: SeenMessage | undefined;
+  readonly unreadCount: number;
+  readonly mentionCount: number;
+  /** Unix milliseconds. 0: it is not muted. */
+  readonly mutedUntilMs: number;
+}
+
+/** What a user has begun to write somewhere. */
+export interface ListedDraft extends DraftContent {
+  readonly conversationId: string;
+  /** Unix milliseconds by the service's clock. */
+  readonly savedMs: number;
+}
+
+/** How much is not read. */
+export interface UnreadTotals {
+  /** Conversations in which something is. */
+  readonly conversationCount: number;
   readonly unreadCount: number;
   readonly mentionCount: number;
 }
@@ -94,7 +113,7 @@ function listedOf(answer: ConversationAnswer): ListedConversation | undefined {
   const info = conversationInfoOf(answer.conversation);
   const role = nameOf(ROLE_NAMES, answer.role);
   if (info === undefined || role === undefined) return undefined;
-  const { lastMessage, visibleFrom, head, unreadCount, mentionCount } = answer;
+  const { lastMessage, visibleFrom, head, unreadCount, mentionCount, mutedUntilMs } = answer;
   return {
     info,
     role,
@@ -103,6 +122,54 @@ function listedOf(answer: ConversationAnswer): ListedConversation | undefined {
     lastMessage: lastMessage && messageOf(lastMessage),
     unreadCount: Number(unreadCount),
     mentionCount: Number(mentionCount),
+    mutedUntilMs: Number(mutedUntilMs),
+  };
+}
+
+/** All that the user has begun to write, of kinds that this version knows. [CNV-74] */
+export async function listedDrafts(
+  client: Asking,
+  options: Waiting = {},
+): Promise<readonly ListedDraft[]> {
+  const { listDrafts } = ConversationsService.method;
+  const listed: ListedDraft[] = [];
+  let afterConversationId = "";
+  do {
+    const { drafts, nextAfter } = await client.call(listDrafts, { afterConversationId }, options);
+    for (const draft of drafts) {
+      const content = draftOf(draft);
+      const { conversationId, savedMs } = draft;
+      if (content) listed.push({ ...content, conversationId, savedMs: Number(savedMs) });
+    }
+    afterConversationId = nextAfter;
+  } while (afterConversationId !== "");
+  return listed;
+}
+
+/** How much the user has not read in all, with and without what it has muted. [CNV-77] */
+export async function unreadTotals(
+  client: Asking,
+  options: Waiting = {},
+): Promise<{ readonly all: UnreadTotals; readonly notMuted: UnreadTotals }> {
+  const { getTotals } = ConversationsService.method;
+  let [all, notMuted] = [NO_TOTALS, NO_TOTALS];
+  let afterConversationId = "";
+  do {
+    const page = await client.call(getTotals, { afterConversationId }, options);
+    all = withTotals(all, page.all);
+    notMuted = withTotals(notMuted, page.notMuted);
+    afterConversationId = page.nextAfter;
+  } while (afterConversationId !== "");
+  return { all, notMuted };
+}
+
+const NO_TOTALS: UnreadTotals = { conversationCount: 0, unreadCount: 0, mentionCount: 0 };
+
+function withTotals(totals: UnreadTotals, more: TotalsAnswer | undefined): UnreadTotals {
+  return {
+    conversationCount: totals.conversationCount + (more?.conversationCount ?? 0),
+    unreadCount: totals.unreadCount + Number(more?.unreadCount ?? 0),
+    mentionCount: totals.mentionCount + Number(more?.mentionCount ?? 0),
   };
 }
 

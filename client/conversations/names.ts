@@ -24,6 +24,10 @@ export const REFERENCE_NAMES = ["reply", "thread", "quote", "comment"] as const;
 export type AttachmentName = (typeof ATTACHMENT_NAMES)[number];
 export const ATTACHMENT_NAMES = ["image", "audio", "video", "file"] as const;
 
+/** Whether something is to be done about a message. */
+export type TodoName = (typeof TODO_NAMES)[number];
+export const TODO_NAMES = ["open", "done"] as const;
+
 /** The name of a number of the schema; undefined for one that this version does not know. */
 export function nameOf<Name extends string>(
   names: readonly Name[],

@@ -19,6 +19,7 @@ import type {
 } from "./events.ts";
 import type { ListedMembers } from "./lookups.ts";
 import type { RoleName } from "./names.ts";
+import type { DraftContent, DraftEvent, MuteEvent, TodoEvent, TodoMark } from "./personal.ts";
 
 /** A message as it is now, or that it was taken back. */
 export type SeenMessage = MessageEvent | RecalledEvent;
@@ -28,6 +29,8 @@ interface Place {
   message: SeenMessage | undefined;
   /** By reaction and user: the last change of it, by its place in the timeline. */
   readonly reactions: Map<string, Map<string, { readonly seq: number; readonly on: boolean }>>;
+  /** The last that was said of whether something is to be done about it. */
+  todo: { readonly seq: number; readonly mark: TodoMark | undefined };
 }
 
 /** The last that was heard of a user's membership; undefined: it is out. */
@@ -36,6 +39,7 @@ interface Membership {
   readonly member: ConversationMember | undefined;
 }
 
+const NO_DRAFT = { seq: 0, content: undefined };
 const MEMBER = { role: "member", visibleFrom: 1 } as const;
 
 /**
@@ -56,6 +60,8 @@ export class SeenConversation {
   #callsUser = NO_NUMBERS;
   #callsAll = NO_NUMBERS;
   readonly #callsRole = new Map<RoleName, NumberSet>();
+  #draft: { readonly seq: number; readonly content: DraftContent | undefined } = NO_DRAFT;
+  #mute = { seq: 0, untilMs: 0 };
   #lastActivityMs = 0;
 
   /** @param messagesMax messages that are kept whole: those of the highest numbers */
@@ -127,6 +133,22 @@ export class SeenConversation {
     return new Map(shown.map(({ reaction, userIds }) => [reaction, userIds]));
   }
 
+  /** Whether something is to be done about a message that is there. */
+  todo(conversationSeq: number): TodoMark | undefined {
+    const place = this.#window.get(conversationSeq);
+    return place?.message?.kind === "message" ? place.todo.mark : undefined;
+  }
+
+  /** What the user has begun to write here, on whichever device. */
+  get draft(): DraftContent | undefined {
+    return this.#draft.content;
+  }
+
+  /** Until when the user has it muted, Unix milliseconds. 0, or in the past: it is not. */
+  get mutedUntilMs(): number {
+    return this.#mute.untilMs;
+  }
+
   /** The highest number that was heard of. */
   get head(): number {
     return this.#known.at(-1)?.through ?? 0;
@@ -190,6 +212,20 @@ export class SeenConversation {
     if (last === undefined || last.seq < seq) users.set(userId, { seq, on: !removed });
   }
 
+  /** There is one draft, and its newest entry says what it is. */
+  drafted({ seq, draft: content }: DraftEvent): void {
+    if (seq >= this.#draft.seq) this.#draft = { seq, content };
+  }
+
+  muted({ seq, mutedUntilMs: untilMs }: MuteEvent): void {
+    if (seq > this.#mute.seq) this.#mute = { seq, untilMs };
+  }
+
+  noted({ seq, conversationSeq, todo: mark }: TodoEvent): void {
+    const place = this.#place(conversationSeq);
+    if (place !== undefined && seq > place.todo.seq) place.todo = { seq, mark };
+  }
+
   marked({ userId, read, deliveredThrough }: MarksEvent): void {
     this.#reads(userId, read);
     this.#delivered.set(userId, Math.max(this.deliveredThrough(userId), deliveredThrough));
@@ -238,7 +274,8 @@ export class SeenConversation {
   #place(number: number): Place | undefined {
     const known = this.#window.get(number);
     if (known !== undefined) return known;
-    const place: Place = { message: undefined, reactions: new Map() };
+    const todo = { seq: 0, mark: undefined };
+    const place: Place = { message: undefined, reactions: new Map(), todo };
     this.#window.set(number, place);
     if (this.#window.size > this.#messagesMax) {
       this.#window.delete(Math.min(...this.#window.keys()));

@@ -42,6 +42,21 @@ export class ConversationView {
         conversation.marked(event);
         return conversation;
       }
+      case "draft": {
+        const conversation = this.#of(event.conversationId);
+        conversation.drafted(event);
+        return conversation;
+      }
+      case "mute": {
+        const conversation = this.#of(event.conversationId);
+        conversation.muted(event);
+        return conversation;
+      }
+      case "todo": {
+        const conversation = this.#of(event.conversationId);
+        conversation.noted(event);
+        return conversation;
+      }
       case "conversation": {
         const conversation = this.#of(event.conversation.conversationId);
         conversation.changed(event);

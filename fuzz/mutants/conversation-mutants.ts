@@ -231,6 +231,14 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     killedBy: "conversations-model",
   },
   {
+    name: "view-draft-by-coming",
+    title: "[CNV-74] shows the draft that came last, though a newer one was there before",
+    file: "client/conversations/seen-conversation.ts",
+    find: "if (seq >= this.#draft.seq) this.#draft = { seq, content };",
+    replace: "this.#draft = { seq, content };",
+    killedBy: "conversation-view",
+  },
+  {
     name: "conversations-todo-by-reader",
     title: "[CNV-80] lets who may only read say what is to be done",
     file: "server/operations/todos.ts",

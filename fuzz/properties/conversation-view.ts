@@ -11,9 +11,22 @@ const USERS = ["ann", "bob", "cyd"] as const;
 const CONVERSATIONS = ["g:team", "d:ann:bob"] as const;
 const MESSAGES_MAX = 4;
 
+const KINDS = [
+  "say",
+  "edit",
+  "recall",
+  "react",
+  "todo",
+  "mark",
+  "change",
+  "prefer",
+  "draft",
+  "mute",
+] as const;
+
 /** One thing that happens; numbers are taken modulo what there is. */
 interface Step {
-  readonly kind: "say" | "edit" | "recall" | "react" | "mark" | "change" | "prefer";
+  readonly kind: (typeof KINDS)[number];
   readonly conversation: number;
   readonly user: number;
   readonly message: number;
@@ -34,6 +47,8 @@ class Timeline {
   readonly entries: ((readAt: number) => ClientEvent)[] = [];
   /** Of every message, what it was from each entry on. */
   readonly #versions: { readonly from: number; readonly event: ClientEvent }[][] = [];
+  /** Of each conversation's draft likewise. */
+  readonly #drafts = new Map<string, { readonly from: number; readonly event: ClientEvent }[]>();
   readonly #messages: { readonly conversation: string; readonly index: number }[] = [];
   #revision = 0;
 
@@ -49,17 +64,39 @@ class Timeline {
     if (kind === "say") this.#say(conversationId, { userId, bits });
     else if (kind === "prefer") {
       told({ kind: "preferences", ...timed, receiptsHidden: bits % 2 === 1 });
-    } else if (kind === "change") {
+    } else if (kind === "mute") {
+      told({ kind: "mute", seq, conversationId, mutedUntilMs: bits });
+    } else if (kind === "draft") this.#draft(conversationId, bits);
+    else if (kind === "change") {
       if (conversationId.startsWith("g:")) told(this.#change(conversationId, timed, step));
     } else if (number === 0) return;
     else if (kind === "mark") {
       const read = [{ from: number, through: number + (bits % 3) }];
       const of = { conversationId, userId, read, deliveredThrough: number };
       told({ kind: "marks", ...timed, ...of });
+    } else if (kind === "todo") {
+      const state = ([undefined, "open", "done"] as const)[bits % 3];
+      const todo = state && { state, byUserId: userId, setMs: seq };
+      const of = { conversationId, conversationSeq: number, byUserId: userId };
+      told({ kind: "todo", ...timed, ...of, todo });
     } else if (kind === "react") {
       const of = { conversationId, conversationSeq: number, userId, reaction: `r${bits % 2}` };
       told({ kind: "reaction", ...timed, ...of, removed: bits % 4 > 1 });
     } else this.#repeat(ofMessages[number - 1]?.index ?? 0, kind === "recall");
+  }
+
+  /** One entry that comes again and again, and says what there is when it is read. */
+  #draft(conversationId: string, bits: number): void {
+    const seq = this.entries.length + 1;
+    const versions = this.#drafts.get(conversationId) ?? [];
+    this.#drafts.set(conversationId, versions);
+    const draft = bits % 4 === 0 ? undefined : { content: `draft ${seq}` };
+    const of = { conversationId, draft, savedMs: 7, deviceId: "phone" };
+    versions.push({ from: this.entries.length, event: { kind: "draft", seq: 0, ...of } });
+    this.entries.push((readAt) => {
+      const now = versions.findLast(({ from }) => from <= readAt)?.event;
+      return { ...(now as ClientEvent & { readonly kind: "draft" }), seq };
+    });
   }
 
   #say(
@@ -144,22 +181,15 @@ class Timeline {
 
 export const conversationView = property<Case>({
   name: "conversation-view",
-  title: "[CNV-26] [CNV-30] a device sees the same, whatever comes twice, late, or is read late",
+  title:
+    "[CNV-26] [CNV-30] [CNV-74] a device sees the same, whatever comes twice, late, or is read " +
+    "late",
   smokeRuns: 200,
-  kinds: ["say", "edit", "recall", "react", "mark", "change", "prefer", "out of order", "dropped"],
+  kinds: [...KINDS, "out of order", "dropped"],
   arbitrary: fc.record({
     steps: fc.array(
       fc.record({
-        kind: fc.constantFrom(
-          "say" as const,
-          "say" as const,
-          "edit" as const,
-          "recall" as const,
-          "react" as const,
-          "mark" as const,
-          "change" as const,
-          "prefer" as const,
-        ),
+        kind: fc.constantFrom("say" as const, "say" as const, "say" as const, ...KINDS),
         conversation: fc.nat(CONVERSATIONS.length - 1),
         user: fc.nat(USERS.length - 1),
         message: fc.nat(9),
@@ -199,7 +229,11 @@ export const conversationView = property<Case>({
 /** Everything that an application can see. */
 function shown(view: ConversationView) {
   const { receiptsHidden } = view;
-  return { receiptsHidden, conversations: view.conversations.map(shownConversation) };
+  const own = CONVERSATIONS.map((id) => {
+    const { draft, mutedUntilMs } = view.conversation(id);
+    return { draft, mutedUntilMs };
+  });
+  return { receiptsHidden, own, conversations: view.conversations.map(shownConversation) };
 }
 
 function shownConversation(seen: SeenConversation) {
@@ -208,6 +242,7 @@ function shownConversation(seen: SeenConversation) {
   return {
     ...{ id, info, name, role, members, messages, head, unread, lastActivityMs },
     ...{ unreadCount, mentionCount },
+    todos: messages.map(({ conversationSeq }) => seen.todo(conversationSeq)),
     reactions: messages.map(({ conversationSeq }) => [...seen.reactions(conversationSeq)]),
     read: USERS.map((userId) => seen.read(userId)),
     delivered: USERS.map((userId) => seen.deliveredThrough(userId)),
