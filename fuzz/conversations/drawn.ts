@@ -178,11 +178,11 @@ export function askedOf(
     case "draft":
       return draftAt(drawn, { userId, model, id, nextText });
     case "mute": {
-      const untilMs = a === 255 ? 2 ** 53 : ([0, 1, 2 ** 53 - 1, b][a % 4] as number);
+      const untilMs = a >= 246 ? 2 ** 53 : ([0, 1, 2 ** 53 - 1, b][a % 4] as number);
       return { kind, in: id, untilMs };
     }
     case "todo": {
-      const state = a === 255 ? 3 : a % 3;
+      const state = a >= 246 ? 3 : a % 3;
       return { kind, in: id, seq: seqAt(b, conversation), state };
     }
     case "preferences":
