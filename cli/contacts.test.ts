@@ -17,13 +17,15 @@ async function scene(t: TestContext, args: readonly string[] = []) {
   return {
     runs: (user: string, ...given: string[]) =>
       posthorn(t, all(user, "phone", given), surroundings),
+    chats: (user: string, ...given: string[]) =>
+      new Program(t, all(user, "laptop", ["chat", ...given]), surroundings),
     tails: (user: string) => new Program(t, all(user, "tablet", ["tail"]), surroundings),
   };
 }
 
 const done = (stdout: string) => ({ status: 0, stdout, stderr: "" });
 
-describe("posthorn contacts and posthorn profile", () => {
+describe("posthorn contacts and posthorn profile", { concurrency: 2 }, () => {
   test("[USR-10] [USR-12] [USR-31] keeps a list", async (t) => {
     const { runs } = await scene(t);
     const set = await runs("alice", "contacts", "set", "bob", "Bob, upstairs", "--note", "a key");
@@ -59,6 +61,23 @@ describe("posthorn contacts and posthorn profile", () => {
     assert.deepEqual(await runs("alice", "contacts", "unblock", "bob"), done("bob: not blocked\n"));
     assert.equal((await runs("bob", "send", "alice", "hello again")).status, 0);
     await tail.prints(/bob: hello again\n/);
+  });
+
+  test("[USR-21] a chat can block, and says what was refused", async (t) => {
+    const { runs, chats } = await scene(t);
+    for (const user of ["alice", "bob"]) await runs(user, "contacts");
+    const [alice, bob] = [chats("alice", "bob"), chats("bob", "alice")];
+    bob.types("hello\n");
+    await alice.prints(/bob: hello/);
+    alice.types("/block @bob\n");
+    await alice.prints(/-- you block bob --/);
+    bob.types("are you there?\n");
+    await bob.prints(/-- BLOCKED: /);
+    alice.types("/unblock bob\n");
+    await alice.prints(/-- you do not block bob any more --/);
+    bob.types("and now?\n");
+    await alice.prints(/bob: and now\?/);
+    assert.ok(!alice.stdout.includes("are you there?"), "what was refused does not come later");
   });
 
   test("[USR-20] an operator says how many", async (t) => {

@@ -104,6 +104,11 @@ export type Asked =
       readonly unblock: readonly string[];
     }
   | { readonly kind: "profile"; readonly name: string }
+  | {
+      readonly kind: "contacts";
+      readonly set: readonly { readonly userId: string; readonly alias: string }[];
+      readonly remove: readonly string[];
+    }
   | { readonly kind: "raw"; readonly bytes: Uint8Array };
 
 type Kind = NonNullable<MessageInitShape<typeof OperationSchema>["kind"]>;
@@ -161,6 +166,13 @@ function kindOf(asked: Exclude<Asked, { kind: "raw" }>): Kind {
       return {
         case: "changeBlocks",
         value: { blockUserIds: [...block], unblockUserIds: [...unblock] },
+      };
+    }
+    case "contacts": {
+      const { set, remove } = asked;
+      return {
+        case: "changeContacts",
+        value: { set: set.map((one) => ({ ...one })), removeUserIds: [...remove] },
       };
     }
     case "profile":

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { crc32 } from "../../protocol/crc32.ts";
 import { assert } from "../../protocol/violation.ts";
-import { USER_RULES } from "../../server/operations/own-lists.ts";
 import {
   decodeOperation,
   type OperationRules,
@@ -42,6 +41,7 @@ export const LIMITS: ModelLimits = {
   textBytes: 64,
   blocks: 2,
   profileTold: 2,
+  contacts: 2,
 };
 export const RULES: OperationRules = {
   contentBytes: LIMITS.textBytes,
@@ -54,7 +54,11 @@ export const RULES: OperationRules = {
     conversationsMax: LIMITS.conversations,
     recallWindowMs: LIMITS.recallMs,
   },
-  users: { ...USER_RULES, blocksMax: LIMITS.blocks, profileToldMax: LIMITS.profileTold },
+  users: {
+    contactsMax: LIMITS.contacts,
+    blocksMax: LIMITS.blocks,
+    profileToldMax: LIMITS.profileTold,
+  },
 };
 const START_MS = 1_800_000_000_000;
 const MAP_BYTES = 16 * 1024 * 1024;

@@ -189,6 +189,8 @@ export function askedOf(
       return { kind, hidden: a % 2 === 0 };
     case "blocks":
       return blocksAt(drawn, model.state.users.get(userId)?.blocks ?? new Set());
+    case "contacts":
+      return contactsAt(drawn);
     case "profile":
       return { kind, name: a === 255 ? "two\nlines" : `name ${a % 4}` };
     case "raw":
@@ -330,6 +332,14 @@ function createAt({ at, a, b, c }: DrawnAsked, own: string): Asked {
   const who = last === undefined ? members : [...members, { userId: nameAt(a), role: last }];
   const nonce = new Uint8Array(a === 255 ? 15 : 16).fill(a % 8);
   return { kind: "create", nonce, of, settings: settingsAt(a, at), members: who };
+}
+
+function contactsAt({ a, b, c }: DrawnAsked): Asked {
+  const alias = (number: number) => (number % 32 === 30 ? "two\nlines" : `called ${number % 3}`);
+  const set = c % 4 < 3 ? [{ userId: nameAt(a), alias: alias(b) }] : [];
+  if (c % 8 === 1) set.push({ userId: nameAt(b), alias: alias(a) });
+  const remove = c % 8 > 5 || c % 8 === 2 ? [nameAt(b)] : [];
+  return { kind: "contacts", set: a === 255 ? [] : set, remove: a === 255 ? [] : remove };
 }
 
 /** Mostly one that is blocked, or one less; seldom both, or somebody named twice. */

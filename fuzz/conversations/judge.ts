@@ -7,6 +7,7 @@ import {
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ListDraftsRequestSchema } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { count, intersection, numbersFrom, union, without } from "../../protocol/number-set.ts";
+import { addressBookIn, addressBookRef } from "../../server/operations/address-book.ts";
 import { blocksRef } from "../../server/operations/blocks.ts";
 import {
   conversationRef,
@@ -119,12 +120,15 @@ export async function judgeLists(store: Store, model: Model): Promise<void> {
   }
 }
 
-/** What users keep for themselves is what the model says. [USR-20] [USR-23] */
+/** What users keep for themselves is what the model says. [USR-12] [USR-20] [USR-23] */
 export async function judgeUsers(store: Store, model: Model): Promise<void> {
   for (const [userId, user] of model.state.users) {
-    const refs = [blocksRef, contactsRef, profileRef].map((refOf) => refOf(TENANT, userId));
+    const refs = [blocksRef, contactsRef, profileRef, addressBookRef].map((refOf) =>
+      refOf(TENANT, userId),
+    );
     const documents = await load(store, refs);
-    const [blocked, written, profile] = refs.map(documents) as [
+    const [blocked, written, profile, book] = refs.map(documents) as [
+      StoredDocument,
       StoredDocument,
       StoredDocument,
       StoredDocument,
@@ -132,8 +136,14 @@ export async function judgeUsers(store: Store, model: Model): Promise<void> {
     deepEqual(namesIn(blocked), [...user.blocks].sort(), `whom ${userId} blocks`);
     deepEqual(namesIn(written), user.written, `to whom ${userId} has written`);
     deepEqual(profileIn(profile).displayName, user.profile, `the name of ${userId}`);
-    const revisions = [blocked.revision, profile.revision];
-    deepEqual(revisions, [user.blocksRevision, user.profileRevision], `revisions of ${userId}`);
+    const { contacts } = addressBookIn(book);
+    const called = contacts.map((contact) => [contact.userId, contact.alias]);
+    const known = [...user.contacts].sort(([one], [other]) => (one < other ? -1 : 1));
+    deepEqual(called, known, `whom ${userId} knows`);
+    const revisions = [blocked.revision, profile.revision, book.revision];
+    const { blocksRevision, profileRevision, contactsRevision } = user;
+    const expected = [blocksRevision, profileRevision, contactsRevision];
+    deepEqual(revisions, expected, `revisions of ${userId}`);
   }
 }
 

@@ -17,6 +17,7 @@ export interface ModelLimits {
   readonly textBytes: number;
   readonly blocks: number;
   readonly profileTold: number;
+  readonly contacts: number;
 }
 
 export interface ModelMember {
@@ -84,6 +85,9 @@ export interface ModelUser {
   hidden: boolean;
   readonly blocks: Set<string>;
   blocksRevision: number;
+  /** What it calls those whom it knows. */
+  readonly contacts: Map<string, string>;
+  contactsRevision: number;
   profile: string;
   profileRevision: number;
   /** To whom it has written: the newest last. */

@@ -8,7 +8,7 @@ import {
   USER_ID,
   usersOf,
 } from "./model-state.ts";
-import { blocksText, profileText } from "./texts.ts";
+import { blocksText, contactsText, profileText } from "./texts.ts";
 
 /** Something that a user does to what is its own: what is told, and whom. */
 export interface Said {
@@ -16,7 +16,23 @@ export interface Said {
   readonly to: readonly string[];
 }
 
-type OfUser = Extract<Asked, { kind: "blocks" | "profile" }>;
+type OfUser = Extract<Asked, { kind: "blocks" | "contacts" | "profile" }>;
+
+export function newUser(): ModelUser {
+  return {
+    timeline: [],
+    drafts: new Map(),
+    mutes: new Map(),
+    hidden: false,
+    blocks: new Set(),
+    blocksRevision: 0,
+    contacts: new Map(),
+    contactsRevision: 0,
+    profile: "",
+    profileRevision: 0,
+    written: [],
+  };
+}
 
 /** Undefined: it is so already. [USR-2] [USR-20] */
 export function changeUser(
@@ -25,6 +41,7 @@ export function changeUser(
   { state, limits }: { readonly state: ModelState; readonly limits: ModelLimits },
 ): Said | readonly ErrorCode[] | undefined {
   const own = userOf(state, userId);
+  if (asked.kind === "contacts") return changeContacts(asked, { userId, own, limits });
   if (asked.kind === "blocks") return changeBlocks(asked, userId, { state, limits });
   if (asked.name.includes("\n")) return [ErrorCode.PROFILE_INVALID];
   if (asked.name === own.profile) return undefined;
@@ -36,18 +53,42 @@ export function changeUser(
   return { text, to: [userId, ...others] };
 }
 
+function changeContacts(
+  { set, remove }: Extract<Asked, { kind: "contacts" }>,
+  { userId, own, limits }: { userId: string; own: ModelUser; limits: ModelLimits },
+): Said | readonly ErrorCode[] | undefined {
+  const broken = namesBroken([...set.map((one) => one.userId), ...remove]);
+  if (set.some(({ alias }) => alias.includes("\n"))) broken.push(ErrorCode.CONTENT_INVALID);
+  if (broken.length > 0) return broken;
+  const changed = set.filter((one) => own.contacts.get(one.userId) !== one.alias);
+  const removed = remove.filter((one) => own.contacts.has(one));
+  const added = set.filter((one) => !own.contacts.has(one.userId));
+  const count = own.contacts.size + added.length - removed.length;
+  if (count > limits.contacts) return [ErrorCode.CONTACTS_FULL];
+  if (changed.length + removed.length === 0) return undefined;
+  for (const one of changed) own.contacts.set(one.userId, one.alias);
+  for (const one of removed) own.contacts.delete(one);
+  own.contactsRevision += 1;
+  return { text: contactsText(changed, removed, own.contactsRevision), to: [userId] };
+}
+
+/** [USR-11] */
+function namesBroken(named: readonly string[]): ErrorCode[] {
+  const broken: ErrorCode[] = [];
+  if (named.length === 0 || new Set(named).size < named.length) {
+    broken.push(ErrorCode.CONTENT_INVALID);
+  }
+  if (!named.every((one) => USER_ID.test(one))) broken.push(ErrorCode.USER_ID_INVALID);
+  return broken;
+}
+
 function changeBlocks(
   { block, unblock }: Extract<Asked, { kind: "blocks" }>,
   userId: string,
   { state, limits }: { readonly state: ModelState; readonly limits: ModelLimits },
 ): Said | readonly ErrorCode[] | undefined {
   const own = userOf(state, userId);
-  const named = [...block, ...unblock];
-  const broken: ErrorCode[] = [];
-  if (named.length === 0 || new Set(named).size < named.length) {
-    broken.push(ErrorCode.CONTENT_INVALID);
-  }
-  if (!named.every((one) => USER_ID.test(one))) broken.push(ErrorCode.USER_ID_INVALID);
+  const broken = namesBroken([...block, ...unblock]);
   if (block.includes(userId)) broken.push(ErrorCode.NOT_PERMITTED);
   const blocked = block.filter((one) => !own.blocks.has(one));
   const unblocked = unblock.filter((one) => own.blocks.has(one));

@@ -28,7 +28,7 @@ import {
   USER_ID,
   usersOf,
 } from "./model-state.ts";
-import { blocks, changeUser, isBlocked, noteWritten } from "./model-users.ts";
+import { blocks, changeUser, isBlocked, newUser, noteWritten } from "./model-users.ts";
 import { markTodo, muteConversation, saveDraft } from "./personal.ts";
 import {
   changeText,
@@ -60,10 +60,7 @@ export class Model {
   }
 
   addUser(userId: string): void {
-    const own = { timeline: [], drafts: new Map(), mutes: new Map() };
-    const lists = { blocks: new Set<string>(), written: [] };
-    const none = { hidden: false, blocksRevision: 0, profile: "", profileRevision: 0 };
-    this.state.users.set(userId, { ...own, ...lists, ...none });
+    this.state.users.set(userId, newUser());
   }
 
   submit(asked: Asked, by: By): Answer {
@@ -107,6 +104,7 @@ export class Model {
         this.tell([by.userId], { text: preferencesText(asked.hidden) }, by);
         return 0;
       case "blocks":
+      case "contacts":
       case "profile": {
         const said = changeUser(asked, by, this);
         if (said === undefined) return 0;

@@ -24,7 +24,7 @@ const WAIT_MS = 500;
 /** What can make entries of before others. */
 const REPLACING: readonly Asked["kind"][] = ["edit", "recall", "draft"];
 /** What can change what users keep of each other. */
-const OF_USERS: readonly Asked["kind"][] = ["blocks", "profile", "send", "direct"];
+const OF_USERS: readonly Asked["kind"][] = ["blocks", "contacts", "profile", "send", "direct"];
 /** What can change the lists of conversations. */
 const LISTING: readonly Asked["kind"][] = ["create", "change", "join", "leave", "send", "direct"];
 /** What can change what users keep of conversations for themselves. */

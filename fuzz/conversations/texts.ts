@@ -153,6 +153,15 @@ export function blocksText(
   return JSON.stringify(["blocks", blocked, unblocked, revision]);
 }
 
+export function contactsText(
+  set: readonly { readonly userId: string; readonly alias: string }[],
+  removed: readonly string[],
+  revision: number,
+): string {
+  const named = set.map(({ userId, alias }) => [userId, alias]);
+  return JSON.stringify(["contacts", named, removed, revision]);
+}
+
 export function profileText(userId: string, name: string, revision: number): string {
   return JSON.stringify(["profile", userId, name, revision]);
 }
@@ -194,6 +203,10 @@ export function entryText({
     case "blocksChanged": {
       const { blockedUserIds, unblockedUserIds, revision } = kind.value;
       return blocksText(blockedUserIds, unblockedUserIds, Number(revision));
+    }
+    case "contactsChanged": {
+      const { set, removedUserIds, revision } = kind.value;
+      return contactsText(set, removedUserIds, Number(revision));
     }
     case "profileChanged": {
       const { userId, profile, revision } = kind.value;

@@ -114,6 +114,24 @@ export const USER_MUTANTS: readonly Mutant[] = [
     killedBy: "conversations-blocks",
   },
   {
+    name: "conversations-blocks-contacts-lost",
+    title: "[USR-12] loses what another device of the user has changed of its contacts meanwhile",
+    file: "server/operations/address-book.ts",
+    find: '...tellPlan(sender, { case: "contactsChanged", value }),\n    requires,',
+    replace: '...tellPlan(sender, { case: "contactsChanged", value }),\n    requires: [],',
+    killedBy: "conversations-blocks",
+  },
+  {
+    name: "conversations-blocks-contacts-shown",
+    title: "[USR-13] tells those whom a user puts on its list of contacts",
+    file: "server/operations/address-book.ts",
+    find: 'tellPlan(sender, { case: "contactsChanged", value })',
+    replace:
+      'tellPlan(sender, { case: "contactsChanged", value }, set.map((one) => one.userId)' +
+      '.filter((one) => one !== userId && one.length === 3 && one !== "nil"))',
+    killedBy: "conversations-blocks",
+  },
+  {
     name: "conversations-blocks-lost",
     title: "[USR-12] forgets whom another device of the user has blocked meanwhile",
     file: "server/operations/blocks.ts",

@@ -19,6 +19,7 @@ const KINDS: Weights = {
   react: 4,
   mark: 4,
   profile: 3,
+  contacts: 6,
   change: 8,
   create: 1,
 };
@@ -39,6 +40,7 @@ function meeting({ kind, device, asked }: Step): Step {
 function met(drawn: DrawnAsked): DrawnAsked {
   const few = (number: number) => (number % 32 === 31 ? number : number % USERS_MEETING);
   if (drawn.kind === "blocks") return { ...drawn, a: few(drawn.a) };
+  if (drawn.kind === "contacts") return { ...drawn, a: few(drawn.a) };
   if (drawn.kind === "direct") return { ...drawn, b: few(drawn.b) };
   if (drawn.kind === "change" && drawn.a % 4 > 0) {
     // Whom it names first is one of the few, and nobody else.
@@ -51,8 +53,9 @@ function met(drawn: DrawnAsked): DrawnAsked {
 export const conversationsBlocks = property<History>({
   name: "conversations-blocks",
   title:
-    "[USR-2] [USR-4] [USR-20] [USR-21] [USR-22] [USR-23] [USR-24] [USR-26] [USR-27] nothing " +
-    "comes from whom somebody blocks, nor goes there, whatever is under way",
+    "[USR-2] [USR-4] [USR-11] [USR-12] [USR-13] [USR-20] [USR-21] [USR-22] [USR-23] [USR-24] " +
+    "[USR-26] [USR-27] nothing comes from whom somebody blocks, nor goes there, whatever is " +
+    "under way, and what users keep for themselves is what they have said of it",
   smokeRuns: 30,
   turns: 2,
   kinds: [
@@ -63,6 +66,10 @@ export const conversationsBlocks = property<History>({
     "blocks NOT_PERMITTED",
     "blocks CONTACTS_FULL",
     "blocks USER_ID_INVALID",
+    "contacts done",
+    "contacts CONTENT_INVALID",
+    "contacts USER_ID_INVALID",
+    "contacts CONTACTS_FULL",
     "profile done",
     "profile PROFILE_INVALID",
     "direct done",
