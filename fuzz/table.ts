@@ -6,6 +6,7 @@ import {
   conversationsReceipts,
   conversationsRoles,
 } from "./properties/conversation-laws.ts";
+import { conversationsLifetimes } from "./properties/conversation-lifetimes.ts";
 import { conversationsMarks } from "./properties/conversation-marks.ts";
 import { conversationView } from "./properties/conversation-view.ts";
 import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
@@ -81,6 +82,7 @@ export const PROPERTIES: readonly Property[] = [
   conversationsRoles,
   conversationsReceipts,
   conversationsMarks,
+  conversationsLifetimes,
   numberSets,
   devices,
   delimiting,

@@ -5,7 +5,15 @@ import {
   ConversationRecordSchema,
   type MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
-import { count, intersection, numbersFrom, union, without } from "../../protocol/number-set.ts";
+import {
+  count,
+  intersection,
+  NO_NUMBERS,
+  type NumberSet,
+  numbersFrom,
+  union,
+  without,
+} from "../../protocol/number-set.ts";
 import {
   conversationRef,
   conversationsRef,
@@ -33,7 +41,7 @@ import {
 import { TENANT, USERS } from "./bench.ts";
 import type { Model } from "./model.ts";
 import type { ModelConversation, ModelMember } from "./model-state.ts";
-import { entryText, memberLine, memberText, messageText, numbersOf } from "./texts.ts";
+import { entryText, memberLine, memberText, numbersOf } from "./texts.ts";
 
 const PAGE = { count: 1_000_000, bytes: 1e9 };
 const ROLES: readonly MemberRole[] = [1, 2, 3, 4];
@@ -59,8 +67,8 @@ export async function judgeConversation(store: Store, model: Model, id: string):
   judgeRecord(conversation, documents(conversationRef(TENANT, id)));
   judgeMarks(conversation, documents);
   judgeMessages(conversation, documents);
-  judgeCounts(model, conversation, documents);
-  await judgeLog(store, conversation);
+  await judgeCounts(store, model, conversation);
+  await judgeLog(store, model, conversation);
 }
 
 /** The lists of conversations are what the model says. */
@@ -87,8 +95,8 @@ function judgeRecord(conversation: ModelConversation, { revision, bytes }: Store
     memberText({ userId, ...member }),
   );
   deepEqual(members, expected.sort(), "the members");
-  const { title, history, join } = record.settings ?? {};
-  deepEqual({ title, history, join }, { ...conversation.settings }, "the settings");
+  const { title, history, join, lifetimeS: lifetime } = record.settings ?? {};
+  deepEqual({ title, history, join, lifetime }, { ...conversation.settings }, "the settings");
   deepEqual(
     [record.kind, revision, record.nextOrdinal],
     [conversation.kind, conversation.revision, conversation.nextOrdinal],
@@ -110,8 +118,8 @@ function judgeMarks({ id, read, delivered }: ModelConversation, documents: Docum
 /** What is noted of messages: recalls, calls and reactions. */
 function judgeMessages({ id, messages }: ModelConversation, documents: Documents): void {
   const recalled = numbersOf(documents(recalledRef(TENANT, id)).bytes);
-  const gone = messages.filter(({ recalledBy }) => recalledBy !== "").map(({ seq }) => seq);
-  deepEqual(recalled, gone, "what was recalled");
+  const gone = messages.filter(({ recalledBy, swept }) => recalledBy !== "" || swept).map(seqOf);
+  deepEqual(recalled, gone, "what was recalled, or has expired");
   const kept = (ref: DocumentRef) =>
     numbersOf(documents(ref).bytes).filter((seq) => !gone.includes(seq));
   for (const userId of USERS) {
@@ -140,9 +148,9 @@ function withOne(set: ReturnType<typeof numbersFrom>, number: number) {
 }
 
 /** What a member's list shows is derived from what is kept, and never counted. [CNV-33] */
-function judgeCounts(model: Model, conversation: ModelConversation, documents: Documents): void {
+async function judgeCounts(store: Store, model: Model, conversation: ModelConversation) {
   for (const userId of conversation.members.keys()) {
-    const shown = shownCounts(conversation, userId, documents);
+    const shown = await countsOf(store, conversation, userId);
     deepEqual(shown, model.counts(userId, conversation), `what ${userId} has to read`);
   }
 }
@@ -150,12 +158,12 @@ function judgeCounts(model: Model, conversation: ModelConversation, documents: D
 function shownCounts(
   { id, members, messages }: ModelConversation,
   userId: string,
-  documents: Documents,
+  { documents, expired }: { documents: Documents; expired: NumberSet },
 ) {
   const { role, visibleFrom } = members.get(userId) as ModelMember;
   const numbers = (ref: DocumentRef) => numbersIn(documents(ref));
   const gone = union(numbers(readRef(TENANT, id, userId)), numbers(recalledRef(TENANT, id)));
-  const left = without(numbersFrom(visibleFrom, messages.length), gone);
+  const left = without(numbersFrom(visibleFrom, messages.length), union(gone, expired));
   const calls = union(
     union(numbers(mentionsRef(TENANT, id, userId)), numbers(allMentionsRef(TENANT, id))),
     numbers(roleMentionsRef(TENANT, id, role)),
@@ -165,13 +173,23 @@ function shownCounts(
 
 /** How much a member is shown to have to read, from what the store keeps. */
 export async function countsOf(store: Store, conversation: ModelConversation, userId: string) {
-  return shownCounts(conversation, userId, await documentsOf(store, conversation));
+  const log = messageLog(TENANT, conversation.id);
+  const { expired } = await store.loadForPlanning({ users: [], expired: [log] });
+  const documents = await documentsOf(store, conversation);
+  return shownCounts(conversation, userId, {
+    documents,
+    expired: expired?.get(log) ?? NO_NUMBERS,
+  });
 }
 
-async function judgeLog(store: Store, { id, messages, members }: ModelConversation) {
+async function judgeLog(
+  store: Store,
+  model: Model,
+  { id, messages, members }: ModelConversation,
+): Promise<void> {
   const head = messages.length;
   const log = messageLog(TENANT, id);
-  const texts = messages.map((message) => `${messageText(message)} @${message.committedMs}`);
+  const texts = messages.map((message) => `${model.text(message)} @${message.committedMs}`);
   const read = async (
     range: { from: number; through: number; fromEnd?: boolean },
     most: number,
@@ -210,5 +228,6 @@ async function load(store: Store, refs: readonly DocumentRef[]): Promise<Documen
   return (ref) => documents.get(ref) ?? NO_DOCUMENT;
 }
 
-const seqsOf = (messages: readonly { readonly seq: number }[]) => messages.map(({ seq }) => seq);
+const seqOf = ({ seq }: { readonly seq: number }) => seq;
+const seqsOf = (messages: readonly { readonly seq: number }[]) => messages.map(seqOf);
 const sorted = (numbers: ReadonlySet<number> = new Set()) => [...numbers].sort((a, b) => a - b);

@@ -11,6 +11,10 @@ import {
   areSettings,
   type By,
   directId,
+  expiresAt,
+  isGone,
+  isLifetime,
+  lineOf,
   type ModelConversation,
   type ModelLimits,
   type ModelMember,
@@ -38,15 +42,17 @@ const REACTIONS_MAX = 16;
 export class Model {
   readonly state: ModelState;
   readonly limits: ModelLimits;
+  readonly nowMs: () => number;
 
-  constructor(limits: ModelLimits, state?: ModelState) {
+  constructor(limits: ModelLimits, nowMs: () => number, state?: ModelState) {
     this.limits = limits;
+    this.nowMs = nowMs;
     this.state = state ?? { users: new Map(), conversations: new Map() };
   }
 
   /** As it is now, whatever happens later. */
   copy(): Model {
-    return new Model(this.limits, structuredClone(this.state));
+    return new Model(this.limits, this.nowMs, structuredClone(this.state));
   }
 
   addUser(userId: string): void {
@@ -106,8 +112,10 @@ export class Model {
   counts(userId: string, { members, messages, read }: ModelConversation) {
     const own = members.get(userId) as ModelMember;
     const unread = messages.filter(
-      ({ seq, recalledBy }) =>
-        seq >= own.visibleFrom && recalledBy === "" && !read.get(userId)?.has(seq),
+      (message) =>
+        message.seq >= own.visibleFrom &&
+        !isGone(message, this.nowMs()) &&
+        !read.get(userId)?.has(message.seq),
     );
     const calls = unread.filter(
       ({ calledUsers, calledRoles, everyone }) =>
@@ -120,8 +128,13 @@ export class Model {
     const lines = this.#user(userId).timeline.slice(after);
     return lines.map(
       ({ message, text, committedMs }) =>
-        `${message === undefined ? text : messageText(message)} @${committedMs}`,
+        `${message === undefined ? text : this.text(message)} @${committedMs}`,
     );
+  }
+
+  /** What is told of a message now. */
+  text(message: ModelMessage): string {
+    return messageText(lineOf(message, this.nowMs()));
   }
 
   /** Conversations that a user is a member of, without direct ones. */
@@ -137,12 +150,14 @@ export class Model {
     if (reference !== undefined && (reference.kind < 1 || reference.kind > 4)) {
       broken.push(ErrorCode.CONTENT_INVALID);
     }
+    const { lifetime = 0 } = asked;
+    if (!isLifetime(lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
     const { conversation } = place;
     if (!mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
     broken.push(...this.#callsBroken(asked.calls, place));
-    if (reference !== undefined && readable(place, reference.seq) === undefined) {
+    if (reference !== undefined && readable(place, reference.seq, by.committedMs) === undefined) {
       broken.push(ErrorCode.MESSAGE_UNKNOWN);
     }
     if (broken.length > 0) return broken;
@@ -161,6 +176,8 @@ export class Model {
       edits: 0,
       editedMs: 0,
       recalledBy: "",
+      expiresMs: expiresAt(lifetime, conversation.settings, by.plannedMs),
+      swept: false,
     };
     conversation.messages.push(message);
     addNumbers(conversation.read, by.userId, [message.seq]);
@@ -172,7 +189,7 @@ export class Model {
     const broken = this.#textBroken(asked.text);
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
-    const message = readable(place, asked.seq);
+    const message = readable(place, asked.seq, by.committedMs);
     if (message === undefined) return [...broken, ErrorCode.MESSAGE_UNKNOWN];
     if (message.sender !== by.userId || !mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
     broken.push(...this.#callsBroken(asked.calls, place));
@@ -205,7 +222,7 @@ export class Model {
   #recall(asked: Extract<Asked, { kind: "recall" }>, by: By): Answer {
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [place];
-    const message = readable(place, asked.seq);
+    const message = readable(place, asked.seq, by.committedMs);
     if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
     if (place.own.role < Role.ADMIN) {
       if (message.sender !== by.userId) return [ErrorCode.NOT_PERMITTED];
@@ -221,6 +238,7 @@ export class Model {
     message.edits = 0;
     message.editedMs = 0;
     message.recalledBy = by.userId;
+    message.expiresMs = 0;
     this.#tell(place.conversation.members.keys(), { message }, by);
     return message.seq;
   }
@@ -229,7 +247,7 @@ export class Model {
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [place];
     const { conversation, own } = place;
-    const message = readable(place, asked.seq);
+    const message = readable(place, asked.seq, by.committedMs);
     if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
     const { reaction, remove } = asked;
     const before = message.reactions.get(reaction);
@@ -292,6 +310,7 @@ export class Model {
       new Set(who.map(({ userId }) => userId)).size === who.length &&
       others.every(({ role }) => role >= Role.READER && role < Role.OWNER);
     const broken: ErrorCode[] = isSound ? [] : [ErrorCode.CONVERSATION_INVALID];
+    if (!isLifetime(settings.lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
     const id = madeId(by.userId, nonce);
     if (this.state.conversations.has(id)) broken.push(ErrorCode.CONVERSATION_CHANGED);
     broken.push(...this.#newcomersBroken(who, by));
@@ -375,6 +394,7 @@ export class Model {
     if (mayNot) broken.push(ErrorCode.NOT_PERMITTED);
     else if (asked.revision !== conversation.revision) broken.push(ErrorCode.CONVERSATION_CHANGED);
     if (!areSettings(asked.settings)) broken.push(ErrorCode.CONVERSATION_INVALID);
+    if (!isLifetime(asked.settings.lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
     if (broken.length > 0) return broken;
     conversation.settings = asked.settings;
     this.#changed(conversation, { changed: new Map(), left: [], visibleFrom: 1 }, by);
@@ -404,8 +424,7 @@ export class Model {
       ...(members.get(userId) as ModelMember),
     }));
     const { id, kind, revision, settings } = conversation;
-    const { title, history, join } = settings;
-    const now = { in: id, kind, revision, title, history, join, count: members.size };
+    const now = { in: id, kind, revision, ...settings, count: members.size };
     const text = changeText({ ...now, by: by.userId, members: shown, left });
     const isSmall = members.size <= this.limits.fanOut;
     const concerned = [...members]
@@ -456,7 +475,12 @@ export class Model {
   }
 
   #addDirect(id: string, users: readonly string[]): void {
-    const conversation = newConversation(id, Kind.DIRECT, { title: "", history: 0, join: 0 });
+    const conversation = newConversation(id, Kind.DIRECT, {
+      title: "",
+      history: 0,
+      join: 0,
+      lifetime: 0,
+    });
     for (const [ordinal, userId] of [...new Set(users)].entries()) {
       conversation.members.set(userId, { role: Role.MEMBER, ordinal, visibleFrom: 1 });
     }

@@ -10,11 +10,14 @@ import { type Bench, DEVICES, LIMITS, type Underway, USERS } from "./bench.ts";
 import { askedOf, type DrawnAsked, type History, type Step } from "./drawn.ts";
 import { judgeConversation, judgeLists, judgeTimeline } from "./judge.ts";
 import { Model } from "./model.ts";
-import type { Answer, By } from "./model-state.ts";
+import { type Answer, type By, isOver, sweep } from "./model-state.ts";
 
 const ATTEMPTS_MAX = 3;
 /** Twice is exactly as long as a sender may recall. */
 const WAIT_MS = 500;
+/** As long as the shortest lifetime; and back, less than all of it. */
+const LATER_MS = 5_000;
+const EARLIER_MS = 2_000;
 /** What can change the lists of conversations. */
 const LISTING: readonly Asked["kind"][] = ["create", "change", "join", "leave", "send", "direct"];
 /** What is refused by what was read, and not looked at again when it is committed. */
@@ -39,6 +42,8 @@ export interface Watch {
   committed?(asked: Asked, by: By, answer: Answer): void | Promise<void>;
   /** After all operations of a batch, which took effect at once. */
   settled?(): void | Promise<void>;
+  /** The clock was set, or what has expired was swept. */
+  passed?(isSwept: boolean): void | Promise<void>;
   line?(text: string): void;
 }
 
@@ -64,16 +69,18 @@ export async function playHistory(
 /** A history of operations, on the real path and in the model at once. */
 export class Play {
   readonly bench: Bench;
-  readonly model: Model = new Model(LIMITS);
+  readonly model: Model;
   readonly #seen: Seen;
   watch: Watch = {};
   readonly #begun = new Map<number, Begun>();
   readonly #done = new Map<number, { underway: Underway; results: readonly SubmitOutcome[] }>();
   readonly #judged = new Map<string, number>();
+  #judgedMs = 0;
   #texts = 0;
 
   constructor(bench: Bench, seen: Seen) {
     this.bench = bench;
+    this.model = new Model(LIMITS, () => bench.nowMs);
     this.#seen = seen;
     for (const userId of USERS) this.model.addUser(userId);
   }
@@ -103,9 +110,33 @@ export class Play {
       case "wait":
         this.bench.nowMs += WAIT_MS;
         return;
+      case "later":
+        return await this.#passes(LATER_MS);
+      case "earlier":
+        return await this.#passes(-EARLIER_MS);
+      case "sweep":
+        return await this.sweep();
       case "reopen":
         return await this.bench.reopen();
     }
+  }
+
+  /** What has expired is erased. */
+  async sweep(): Promise<void> {
+    await this.bench.store.sweep();
+    sweep(this.model.state, this.bench.nowMs);
+    this.#seen("sweep");
+    await this.judge();
+    await this.watch.passed?.(true);
+  }
+
+  async #passes(ms: number): Promise<void> {
+    this.bench.nowMs += ms;
+    const { nowMs } = this.bench;
+    const messages = [...this.model.state.conversations.values()].flatMap((one) => one.messages);
+    if (messages.some((one) => isOver(one, nowMs) && !one.swept)) this.#seen("expired");
+    await this.judge();
+    await this.watch.passed?.(false);
   }
 
   /** Plans operations on what is there now, to be committed later. */
@@ -172,11 +203,12 @@ export class Play {
   async #finish(begun: Begun): Promise<void> {
     let next = begun;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const { device, commits } = next.underway;
+      const { device, commits, plannedMs } = next.underway;
       const results = await this.bench.commit(next.underway);
       if (results !== undefined) return await this.#committed(next, results);
       this.#seen("stale");
-      assert(commits < this.bench.commits, "stale, and nothing has happened");
+      const hasPassed = plannedMs !== this.bench.nowMs;
+      assert(hasPassed || commits < this.bench.commits, "stale, and nothing has happened");
       next = await this.#plan(device, next.asked, "now");
     }
     throw new Error("plans are stale again and again");
@@ -286,7 +318,9 @@ export class Play {
   /** What happened is what should have; all of it where what was there already has changed. */
   async #judge(all: readonly Asked[]): Promise<void> {
     const { store } = this.bench;
-    const isWhole = all.some(({ kind }) => kind === "edit" || kind === "recall");
+    const isChange = all.some(({ kind }) => kind === "edit" || kind === "recall");
+    const isWhole = isChange || this.#judgedMs !== this.bench.nowMs;
+    this.#judgedMs = this.bench.nowMs;
     for (const userId of USERS) {
       const after = isWhole ? 0 : (this.#judged.get(userId) ?? 0);
       await judgeTimeline(store, this.model, userId, after);

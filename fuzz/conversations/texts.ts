@@ -10,7 +10,7 @@ export interface MessageLine {
   readonly seq: number;
   readonly sender: string;
   readonly device: string;
-  /** Undefined: it was recalled. */
+  /** Undefined: it was recalled, or has expired. */
   readonly text: string | undefined;
   readonly reference?: { readonly kind: number; readonly seq: number } | undefined;
   readonly calledUsers: Iterable<string>;
@@ -19,6 +19,7 @@ export interface MessageLine {
   readonly edits: number;
   readonly editedMs: number;
   readonly recalledBy: string;
+  readonly expiresMs: number;
 }
 
 export function messageText(line: MessageLine): string {
@@ -35,6 +36,7 @@ export function messageText(line: MessageLine): string {
     line.edits,
     line.editedMs,
     line.recalledBy,
+    line.expiresMs,
   ]);
 }
 
@@ -45,6 +47,7 @@ export interface ChangeLine {
   readonly title: string;
   readonly history: number;
   readonly join: number;
+  readonly lifetime: number;
   readonly count: number;
   readonly by: string;
   readonly members: readonly MemberLine[];
@@ -138,6 +141,7 @@ export function messageLine(message: Message, seq: number): MessageLine {
     edits: message.editCount,
     editedMs: Number(message.editedMs),
     recalledBy: message.recalledByUserId,
+    expiresMs: Number(message.expiresMs),
   };
 }
 
@@ -150,6 +154,7 @@ function conversationLine(conversation: Conversation | undefined) {
     title: settings?.title ?? "",
     history: settings?.history ?? 0,
     join: settings?.join ?? 0,
+    lifetime: settings?.lifetimeS ?? 0,
     count: conversation?.memberCount ?? 0,
   };
 }

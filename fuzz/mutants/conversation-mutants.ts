@@ -7,8 +7,8 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     title: "[CNV-19] tells of a recall, and leaves the content where it is",
     file: "server/operations/messages.ts",
     find:
-      "    entry,\n    replaces: [{ ...entry, event }],\n    timelines: timelinesOf(tenant, " +
-      "conversation.members.keys()),",
+      "    entry,\n    replaces: [{ ...entry, event, endsExpiry: true }],\n    timelines: " +
+      "timelinesOf(tenant, conversation.members.keys()),",
     replace:
       "    entry,\n    replaces: [],\n    timelines: timelinesOf(tenant, " +
       "conversation.members.keys()),",

@@ -47,6 +47,7 @@ import {
   messageLog,
   timelinesOf,
 } from "./conversations.ts";
+import { isLifetime } from "./lifetimes.ts";
 import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 
@@ -95,6 +96,7 @@ export function planCreateConversation(
   if (others.some(({ role }) => !isRole(role) || role >= MemberRole.OWNER)) {
     return { kind: "refuse", code: ErrorCode.CONVERSATION_INVALID };
   }
+  if (!isLifetime(settings.lifetimeS)) return { kind: "refuse", code: ErrorCode.LIFETIME_INVALID };
   const ref = conversationRef(sender.tenant, id);
   const { revision } = documentsIn(state.documents)(ref);
   const requires = [{ ref, revision }];
@@ -256,6 +258,7 @@ export function planChangeConversation(
   if (!areSettings(settings) || settings.title === "") {
     return refuse(ErrorCode.CONVERSATION_INVALID);
   }
+  if (!isLifetime(settings.lifetimeS)) return refuse(ErrorCode.LIFETIME_INVALID);
   const record = { ...conversation.record, settings };
   const changed = { ...conversation, record };
   return changePlan({ conversation: changed, requires, sender, rules }, new Map());

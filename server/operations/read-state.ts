@@ -14,7 +14,7 @@ export function deliveredRef(tenant: string, conversationId: string, userId: str
   return documentRefOf(tenant, `delivered:${conversationId}/${userId}`);
 }
 
-/** What was recalled. */
+/** What was recalled, and what has expired. */
 export function recalledRef(tenant: string, conversationId: string): DocumentRef {
   return documentRefOf(tenant, `recalled:${conversationId}`);
 }
@@ -44,7 +44,12 @@ export function reactionsRef(
   conversationId: string,
   conversationSeq: number,
 ): DocumentRef {
-  return documentRefOf(tenant, `reactions:${conversationId}/${conversationSeq}`);
+  return documentRefOf(tenant, `${reactionsName(conversationId)}${conversationSeq}`);
+}
+
+/** What the names of a conversation's reactions begin with, before the message's number. */
+export function reactionsName(conversationId: string): string {
+  return `reactions:${conversationId}/`;
 }
 
 /** What a user has set for itself: encoded Preferences. */

@@ -69,11 +69,12 @@ function countedFrom({ tenant, userId }: Caller, conversationId: string): Docume
 /** Derived whenever they are asked for, so that they cannot drift. [SVC-16] [CNV-33] */
 function countsOf(
   { tenant, userId }: Caller,
-  { conversation: { id }, own, visibleFrom, head, document }: Place,
+  { conversation: { id }, own, visibleFrom, head, expired, document }: Place,
 ): { readonly unreadCount: bigint; readonly mentionCount: bigint } {
   const numbers = (ref: DocumentRef) => numbersIn(document(ref));
   const visible = numbersFrom(visibleFrom, head);
-  const done = union(numbers(readRef(tenant, id, userId)), numbers(recalledRef(tenant, id)));
+  const gone = union(numbers(recalledRef(tenant, id)), expired);
+  const done = union(numbers(readRef(tenant, id, userId)), gone);
   const called = [
     mentionsRef(tenant, id, userId),
     allMentionsRef(tenant, id),

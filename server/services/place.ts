@@ -1,6 +1,7 @@
 import { ConversationKind, type Member } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { isConversationId } from "../../protocol/conversation-id.ts";
+import { NO_NUMBERS, type NumberSet } from "../../protocol/number-set.ts";
 import {
   type Conversation,
   conversationIn,
@@ -21,6 +22,8 @@ export interface Place {
   /** The newest number; 0 where nothing was said, and where there is no history. [SVC-11] */
   readonly head: number;
   readonly log: LogRef;
+  /** What has expired, and is not among what was recalled yet. [CNV-94] */
+  readonly expired: NumberSet;
   readonly document: (ref: DocumentRef) => StoredDocument;
 }
 
@@ -34,7 +37,7 @@ export async function placeIn(
   if (!isConversationId(conversationId)) throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
   const ref = conversationRef(tenant, conversationId);
   const log = messageLog(tenant, conversationId);
-  const reads = { users: [], documents: [ref, ...documents], heads: [log] };
+  const reads = { users: [], documents: [ref, ...documents], heads: [log], expired: [log] };
   const state = await store.loadForPlanning(reads);
   const document = documentsIn(state.documents);
   const conversation = conversationIn(conversationId, document(ref));
@@ -44,7 +47,8 @@ export async function placeIn(
   }
   const isRoom = conversation.record.kind === ConversationKind.ROOM;
   const head = isRoom ? 0 : (state.heads.get(log) ?? 0);
-  return { conversation, own, visibleFrom: Number(own.visibleFrom), head, log, document };
+  const expired = state.expired?.get(log) ?? NO_NUMBERS;
+  return { conversation, own, visibleFrom: Number(own.visibleFrom), head, log, expired, document };
 }
 
 /** The number of a message that the caller may read. @throws CallRefused MESSAGE_UNKNOWN */

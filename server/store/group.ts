@@ -19,6 +19,7 @@ import {
   resultsFrom,
 } from "./device-record.ts";
 import { DocumentChanges } from "./documents.ts";
+import { type ExpiringEntry, eventAt, type StoredEntry, type StoredEvent } from "./expiries.ts";
 import {
   hasRoom,
   keptName,
@@ -35,11 +36,12 @@ import {
   type DevicePosition,
   type DeviceRef,
   type DocumentRef,
+  documentNumbered,
   type EntryContent,
   type EntryRef,
+  type EntryReplacement,
   entryName,
   type KnownDevice,
-  type LogEntry,
   type LogRef,
   type PerishableContent,
   type PlannedSubmit,
@@ -60,7 +62,7 @@ export interface DurableView {
   logHead(log: LogRef): number;
   document(ref: DocumentRef): StoredDocument;
   /** What a log holds under a number; undefined beyond its head. */
-  entry(ref: EntryRef): LogEntry | undefined;
+  entry(ref: EntryRef): StoredEntry | undefined;
   /** What waits for devices, by queue. */
   readonly perishables: PerishableView;
 }
@@ -82,7 +84,7 @@ export interface GroupSources {
 
 export interface LogAppend {
   readonly firstSeq: number;
-  readonly events: Uint8Array[];
+  readonly events: StoredEvent[];
 }
 
 export interface TimelineAppend {
@@ -117,7 +119,11 @@ export class CommitGroup {
   readonly devices = new Map<string, { readonly device: DeviceRef; record: DeviceRecord }>();
   readonly logs = new Map<LogRef, LogAppend>();
   /** Entries from before this group that get another content, by name. */
-  readonly replaced = new Map<string, EntryContent>();
+  readonly replaced = new Map<string, EntryRef & StoredEvent>();
+  /** Entries of this group that will expire. */
+  readonly expiring: ExpiringEntry[] = [];
+  /** Those that have, and are not waited for any more. */
+  readonly expired: ExpiringEntry[] = [];
   readonly timelines = new Map<UserRef, TimelineAppend>();
   /** What was added for devices that were not taken out since. */
   perishables: NumberedPerishable[] = [];
@@ -139,7 +145,8 @@ export class CommitGroup {
 
   /** Whether there is anything to make durable. */
   get empty(): boolean {
-    return this.newUsers.size === 0 && this.devices.size === 0 && this.logs.size === 0;
+    const parts = [this.newUsers, this.devices, this.logs, new Set(this.expired)];
+    return parts.every(({ size }) => size === 0);
   }
 
   get documents(): ReadonlyMap<DocumentRef, StoredDocument> {
@@ -197,6 +204,29 @@ export class CommitGroup {
     const record = advanceDevice(before, position);
     if (record !== undefined) this.#setDevice(position.device, record);
     return advanceOutcome(before, position);
+  }
+
+  /** What has expired becomes what takes its place, for good. @returns how many are not due */
+  expire(due: readonly ExpiringEntry[]): number {
+    let early = 0;
+    for (const one of due) {
+      const { expiry } = this.#stored(one) ?? {};
+      if (expiry !== undefined && expiry.expiresMs > this.committedMs) {
+        early += 1;
+        continue;
+      }
+      this.expired.push(one);
+      if (expiry === undefined) continue;
+      const { log, seq } = one;
+      this.#replace({ log, seq, event: expiry.event, endsExpiry: true });
+      const marks = expiry.marks.map((ref) => ({ ref, numbers: "own" as const }));
+      const cleared = expiry.clears
+        .map((ref) => documentNumbered(ref, seq))
+        .filter((ref) => this.#documents.get(ref).bytes.length > 0);
+      const puts = cleared.map((ref) => ({ ref, bytes: new Uint8Array(0) }));
+      this.#documents.apply({ kind: "repeat", entry: one, timelines: [], marks, puts }, seq);
+    }
+    return early;
   }
 
   /** A timeline's bounds with what this group adds. */
@@ -269,29 +299,39 @@ export class CommitGroup {
     this.#setDevice(device, endDevice(this.#device(device) as DeviceRecord));
   }
 
-  #append({ log, event }: AppendPlan): EntryRef {
+  #append({ log, event, expiry }: AppendPlan): EntryRef {
     let append = this.logs.get(log);
     if (append === undefined) {
       append = { firstSeq: this.#view.logHead(log) + 1, events: [] };
       this.logs.set(log, append);
     }
-    append.events.push(event);
-    return { log, seq: append.firstSeq + append.events.length - 1 };
+    append.events.push(expiry === undefined ? { event } : { event, expiry });
+    const entry = { log, seq: append.firstSeq + append.events.length - 1 };
+    if (expiry !== undefined) this.expiring.push({ ...entry, expiresMs: expiry.expiresMs });
+    return entry;
   }
 
-  #replace(content: EntryContent): void {
-    const append = this.logs.get(content.log);
-    if (append === undefined || content.seq < append.firstSeq) {
-      this.replaced.set(entryName(content), content);
-    } else append.events[content.seq - append.firstSeq] = content.event;
+  #replace({ log, seq, event, endsExpiry = false }: EntryReplacement): void {
+    const { expiry } = this.#stored({ log, seq }) ?? {};
+    const stored = endsExpiry || expiry === undefined ? { event } : { event, expiry };
+    const append = this.logs.get(log);
+    if (append === undefined || seq < append.firstSeq) {
+      this.replaced.set(entryName({ log, seq }), { log, seq, ...stored });
+    } else append.events[seq - append.firstSeq] = stored;
   }
 
-  #event(ref: EntryRef): Uint8Array | undefined {
+  #stored(ref: EntryRef): StoredEvent | undefined {
     const append = this.logs.get(ref.log);
     if (append !== undefined && ref.seq >= append.firstSeq) {
       return append.events[ref.seq - append.firstSeq];
     }
-    return this.replaced.get(entryName(ref))?.event ?? this.#view.entry(ref)?.event;
+    return this.replaced.get(entryName(ref)) ?? this.#view.entry(ref);
+  }
+
+  /** As it is when this group is decided: a plan on what has expired since is stale. */
+  #event(ref: EntryRef): Uint8Array | undefined {
+    const stored = this.#stored(ref);
+    return stored && eventAt(stored, this.committedMs);
   }
 
   #head(log: LogRef): number {

@@ -3,6 +3,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { SlotKey } from "../../platform/erasable-keys.ts";
 import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
+import { eventAt, type StoredEntry, type StoredEvent } from "./expiries.ts";
 import type { CommitGroup } from "./group.ts";
 import { logKey } from "./keys.ts";
 import { type FoundRecord, lastRecord, recordsFrom } from "./lmdb-ranges.ts";
@@ -12,7 +13,6 @@ import { decodeLog, decodeLogHead, encodeLog, encodeLogHead, type LogRecord } fr
 import { openSealed, sealOnce } from "./sealing.ts";
 import {
   type EntryRef,
-  type LogEntry,
   type LogPage,
   type LogRange,
   type LogRef,
@@ -70,10 +70,10 @@ export class LmdbLogs {
   }
 
   /** What a log holds under a number; undefined where it holds none. */
-  entry({ log, seq }: EntryRef): LogEntry | undefined {
+  entry({ log, seq }: EntryRef): StoredEntry | undefined {
     const record = this.record({ log, seq });
-    const event = record?.events[seq - record.firstSeq];
-    return record && event && { committedMs: record.committedMs, event };
+    const stored = record?.events[seq - record.firstSeq];
+    return record && stored && { committedMs: record.committedMs, ...stored };
   }
 
   /** The record that holds an entry, or the one before where none does. */
@@ -89,19 +89,25 @@ export class LmdbLogs {
     return record;
   }
 
-  /** Part of a log. @param head of the log */
+  /** Part of a log, as it is at a time. @param head of the log */
   page(
     head: number,
-    asked: { readonly log: LogRef; readonly range: LogRange; readonly limit: PageLimit },
+    asked: {
+      readonly log: LogRef;
+      readonly range: LogRange;
+      readonly limit: PageLimit;
+      readonly nowMs: number;
+    },
   ): LogPage {
-    const { log, range, limit } = asked;
+    const { log, range, limit, nowMs } = asked;
     const entries: LogPage["entries"][number][] = [];
     const through = Math.min(range.through, head);
     let bytes = 0;
-    for (const entry of this.#entriesIn(log, { ...range, through })) {
-      bytes += entry.event.length;
+    for (const { seq, committedMs, stored } of this.#entriesIn(log, { ...range, through })) {
+      const event = eventAt(stored, nowMs);
+      bytes += event.length;
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
-      entries.push(entry);
+      entries.push({ seq, committedMs, event });
     }
     return { head, entries: range.fromEnd ? entries.reverse() : entries };
   }
@@ -139,9 +145,9 @@ export class LmdbLogs {
   #replaced(group: CommitGroup): { records: NewRecord[]; left: number[] } {
     const changed = new Map<
       string,
-      { slot: number; record: NewRecord & { events: Uint8Array[] } }
+      { slot: number; record: NewRecord & { events: StoredEvent[] } }
     >();
-    for (const { log, seq, event } of group.replaced.values()) {
+    for (const { log, seq, ...stored } of group.replaced.values()) {
       const found = this.#covering({ log, seq });
       if (found === undefined) throw new RangeError(MISSING);
       const { firstSeq } = found;
@@ -152,7 +158,7 @@ export class LmdbLogs {
       };
       if (seq - firstSeq >= held.record.events.length) throw new RangeError(MISSING);
       changed.set(name, held);
-      held.record.events[seq - firstSeq] = event;
+      held.record.events[seq - firstSeq] = stored;
     }
     const all = [...changed.values()];
     const records = all.flatMap(({ record: { log, committedMs, firstSeq, events } }) =>
@@ -171,7 +177,7 @@ export class LmdbLogs {
         const index = fromEnd ? events.length - 1 - step : step;
         const seq = firstSeq + index;
         if (seq < from || seq > through) continue;
-        yield { seq, committedMs, event: events[index] as Uint8Array };
+        yield { seq, committedMs, stored: events[index] as StoredEvent };
       }
     }
   }
@@ -183,12 +189,12 @@ export class LmdbLogs {
 
   #hold(log: LogRef, record: OpenedRecord): void {
     let bytes = 0;
-    for (const event of record.events) bytes += event.length;
+    for (const { event } of record.events) bytes += event.length;
     if (bytes <= HELD_BYTES_MAX) this.#held.set(log, record);
   }
 
   /** @throws StoreError when its key is not there or another one */
-  #opened(log: LogRef, { firstSeq, value }: FoundRecord): OpenedRecord & { events: Uint8Array[] } {
+  #opened(log: LogRef, { firstSeq, value }: FoundRecord): OpenedRecord & { events: StoredEvent[] } {
     const { slot, sealed } = decodeLogHead(value);
     const bytes = this.keys.read(slot);
     if (bytes === undefined) throw damaged();

@@ -1,5 +1,6 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
+import { entryAt } from "./expiries.ts";
 import { firstSeqOf, timelineKey } from "./keys.ts";
 import type { LmdbLogs, OpenedRecord } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-ranges.ts";
@@ -25,13 +26,15 @@ export function loadPage(
     readonly bounds: TimelineBounds;
     /** Perishable content for whoever reads. */
     readonly contentAt?: ((seq: number) => Uint8Array | undefined) | undefined;
+    /** When it is read. */
+    readonly nowMs: number;
   },
 ): TimelinePage {
   const { user, limit, bounds } = page;
   const from = Math.max(page.after + 1, bounds.floor);
   const entries: TimelineEntry[] = [];
   if (from > bounds.head) return { bounds, entries };
-  const reader = new LogReader(logs);
+  const reader = new LogReader(logs, page.nowMs);
   let bytes = 0;
   for (const { seq, log, logSeq } of indexFrom(env, user, from)) {
     if (seq > bounds.head || entries.length >= limit.count) break;
@@ -74,8 +77,11 @@ class LogReader {
   readonly #logs: LmdbLogs;
   readonly #held = new BoundedCache<LogRef, OpenedRecord>(RECORDS_HELD_MAX);
 
-  constructor(logs: LmdbLogs) {
+  readonly #nowMs: number;
+
+  constructor(logs: LmdbLogs, nowMs: number) {
     this.#logs = logs;
+    this.#nowMs = nowMs;
   }
 
   entry(log: LogRef, seq: number): LogEntry {
@@ -83,10 +89,10 @@ class LogReader {
     const isHeld =
       held !== undefined && seq >= held.firstSeq && seq < held.firstSeq + held.events.length;
     const { firstSeq, events, committedMs } = isHeld ? held : this.#read(log, seq);
-    const event = events[seq - firstSeq];
-    if (event === undefined)
+    const stored = events[seq - firstSeq];
+    if (stored === undefined)
       throw new RangeError("a timeline refers to what its log does not hold");
-    return { committedMs, event };
+    return entryAt({ committedMs, ...stored }, this.#nowMs);
   }
 
   #read(log: LogRef, seq: number): OpenedRecord {

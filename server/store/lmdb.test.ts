@@ -9,6 +9,7 @@ import { open } from "lmdb";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture, sendPlan, storeContract } from "./contract.ts";
 import { deviceContract } from "./device-contract.ts";
+import { expiryContract } from "./expiry-contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { logContract } from "./log-contract.ts";
@@ -55,6 +56,7 @@ storeContract("lmdb", fixture);
 perishableContract("lmdb", fixture);
 deviceContract("lmdb", fixture);
 logContract("lmdb", fixture);
+expiryContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;

@@ -20,6 +20,7 @@ import {
   timelineKey,
   userKey,
 } from "./keys.ts";
+import { LmdbExpiries } from "./lmdb-expiries.ts";
 import { LmdbLogs, type SealedLogs } from "./lmdb-logs.ts";
 import { loadPage } from "./lmdb-pages.ts";
 import { LmdbPerishables, type SealedPerishables } from "./lmdb-perishables.ts";
@@ -84,6 +85,8 @@ const GROUP_REQUESTS_MAX = 4096;
 const QUEUE_REQUESTS_MAX = 200_000;
 /** Positions written with one group that did not ask for it. */
 const POSITIONS_PER_GROUP = 64;
+/** Entries that have expired, of one group: bounds how long others wait. */
+const EXPIRED_PER_GROUP = 256;
 /** Timeline records that retention removes with one group and timeline. */
 const REMOVALS_PER_GROUP = 64;
 
@@ -105,6 +108,7 @@ export class LmdbStore implements Store {
   readonly #view: CachedView;
   readonly #perishables: LmdbPerishables;
   readonly #logs: LmdbLogs;
+  readonly #expiries: LmdbExpiries;
   readonly #sources: GroupSources;
   readonly tickets: LmdbTickets;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
@@ -141,7 +145,9 @@ export class LmdbStore implements Store {
     this.#env = folder.env;
     this.#perishables = perishables;
     this.#logs = logs;
-    this.#view = new CachedView(folder.env, logs, perishables.index);
+    this.#expiries = new LmdbExpiries(folder.env);
+    const parts = { logs, expiries: this.#expiries, perishables: perishables.index };
+    this.#view = new CachedView(folder.env, parts);
     perishables.condemnRead((device) => this.#view.device(device)?.deliveredThrough ?? 0);
     this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
@@ -177,7 +183,8 @@ export class LmdbStore implements Store {
   }
 
   async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
-    return this.#logs.page(this.#view.logHead(log), { log, range, limit });
+    const nowMs = this.#options.nowMs();
+    return this.#logs.page(this.#view.logHead(log), { log, range, limit, nowMs });
   }
 
   async loadTimeline(
@@ -189,9 +196,10 @@ export class LmdbStore implements Store {
     const bounds = this.#view.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const reader = { user, deviceId: readerId };
-    const contentAt = this.#perishables.contentFor(reader, this.#options.nowMs());
+    const nowMs = this.#options.nowMs();
+    const contentAt = this.#perishables.contentFor(reader, nowMs);
     const from = { env: this.#env, logs: this.#logs };
-    return loadPage(from, { user, after, limit, bounds, contentAt });
+    return loadPage(from, { user, after, limit, bounds, contentAt, nowMs });
   }
 
   async advance(position: DevicePosition): Promise<AdvanceOutcome> {
@@ -210,7 +218,22 @@ export class LmdbStore implements Store {
 
   async sweep(): Promise<void> {
     if (this.#closed) return;
-    await this.#perishables.sweep(this.#options.nowMs(), this.#options.mapBytes);
+    try {
+      await this.#perishables.sweep(this.#options.nowMs(), this.#options.mapBytes);
+    } finally {
+      await this.#sweepEntries();
+    }
+  }
+
+  /** Resolves when the keys of what has expired are zeros on disk. [CNV-96] */
+  async #sweepEntries(): Promise<void> {
+    while (!this.#closed) {
+      const due = this.#expiries.due(this.#options.nowMs(), EXPIRED_PER_GROUP);
+      // An erasure that failed is tried again, though nothing else is asked for.
+      if (due.length === 0 && this.#logs.keys.isSettled) return;
+      const early = await this.#enqueue((group) => group.expire(due));
+      if (early > 0 || due.length < EXPIRED_PER_GROUP) return;
+    }
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {
@@ -353,6 +376,7 @@ export class LmdbStore implements Store {
       writes.put(userKey(user), encodeUser(bounds));
       for (const key of removals) writes.remove(key);
     }
+    this.#expiries.write(group, writes);
     try {
       await writes.commit(this.#options.mapBytes);
     } catch (error) {

@@ -24,7 +24,7 @@ import {
 
 const ALICE = userRefOf("", "alice");
 const BOB = userRefOf("", "bob");
-const LOG = logRefOf("", "g:1");
+export const LOG = logRefOf("", "g:1");
 const OTHER = logRefOf("", "g:2");
 const DEVICES = [ALICE, BOB].map((user): DeviceRef => ({ user, deviceId: "phone" }));
 const NAMES = documentRefOf("", "names");
@@ -59,10 +59,10 @@ export function logContract(name: string, fixture: () => Promise<StoreFixture>):
   });
 }
 
-const bytesOf = (text: string) => new Uint8Array(Buffer.from(text));
+export const bytesOf = (text: string) => new Uint8Array(Buffer.from(text));
 const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
-function append(text: string, part: Partial<AppendPlan> = {}): AppendPlan {
+export function append(text: string, part: Partial<AppendPlan> = {}): AppendPlan {
   return { kind: "append", log: LOG, event: bytesOf(text), timelines: [ALICE, BOB], ...part };
 }
 
@@ -73,12 +73,12 @@ const entry = (seq: number, text: string, log = LOG): EntryContent => ({
 });
 
 /** What takes an entry's content away: it has to be what it was planned on. */
-function replacing(seq: number, before: string, after: string): AppendPlan {
+export function replacing(seq: number, before: string, after: string): AppendPlan {
   const part = { requiresEntries: [entry(seq, before)], replaces: [entry(seq, after)] };
   return append(`replaces ${seq}`, part);
 }
 
-class Bench {
+export class Bench {
   readonly #made: StoreFixture;
   readonly #attached: readonly Attachment[];
   readonly #seqs = DEVICES.map(() => 0);

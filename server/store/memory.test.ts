@@ -1,5 +1,6 @@
 import { type StoreFixture, storeContract } from "./contract.ts";
 import { deviceContract } from "./device-contract.ts";
+import { expiryContract } from "./expiry-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
 import { perishableContract } from "./perishable-contract.ts";
@@ -8,6 +9,7 @@ storeContract("memory", fixture);
 perishableContract("memory", fixture);
 deviceContract("memory", fixture);
 logContract("memory", fixture);
+expiryContract("memory", fixture);
 
 async function fixture(): Promise<StoreFixture> {
   let nowMs = 1_000;

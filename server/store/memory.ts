@@ -1,5 +1,7 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NO_NUMBERS, type NumberSet, numbersFrom, union } from "../../protocol/number-set.ts";
 import { type DeviceRecord, knownDevice } from "./device-record.ts";
+import { type ExpiringEntry, entryAt, eventAt, type StoredEntry } from "./expiries.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
 import { entryOf, type PerishableEntry, Perishables } from "./perishables.ts";
 import { planningState } from "./planning-state.ts";
@@ -14,8 +16,8 @@ import {
   type DocumentRef,
   type Durable,
   type EntryRef,
+  entryName,
   type KnownDevice,
-  type LogEntry,
   type LogPage,
   type LogRange,
   type LogRef,
@@ -44,7 +46,9 @@ export interface MemoryPerishable extends PerishableEntry {
 export class MemoryDisk implements DurableView {
   readonly users = new Map<UserRef, TimelineBounds>();
   readonly records = new Map<string, DeviceRecord>();
-  readonly logs = new Map<LogRef, LogEntry[]>();
+  readonly logs = new Map<LogRef, StoredEntry[]>();
+  /** Entries that expire, by name. */
+  readonly expiring = new Map<string, ExpiringEntry>();
   /** From number 1, whatever the floor. */
   readonly timelines = new Map<UserRef, { readonly log: LogRef; readonly logSeq: number }[]>();
 
@@ -75,17 +79,27 @@ export class MemoryDisk implements DurableView {
     return this.documents.get(ref) ?? NO_DOCUMENT;
   }
 
-  entry({ log, seq }: EntryRef): LogEntry | undefined {
+  entry({ log, seq }: EntryRef): StoredEntry | undefined {
     return this.logs.get(log)?.[seq - 1];
   }
 
-  /** A timeline entry joined with its content. */
-  timelineEntry(user: UserRef, seq: number) {
+  expiredIn(log: LogRef, nowMs: number): NumberSet {
+    return this.due(nowMs)
+      .filter((one) => one.log === log)
+      .reduce((numbers, { seq }) => union(numbers, numbersFrom(seq, seq)), NO_NUMBERS);
+  }
+
+  due(nowMs: number): readonly ExpiringEntry[] {
+    return [...this.expiring.values()].filter(({ expiresMs }) => expiresMs <= nowMs);
+  }
+
+  /** A timeline entry joined with its content, as it is at a time. */
+  timelineEntry(user: UserRef, seq: number, nowMs: number) {
     const index = this.timelines.get(user)?.[seq - 1];
     const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
     if (entry === undefined) throw new RangeError("a timeline entry is missing");
     const conversationSeq = index === undefined ? 0 : toldSeq(index.log, index.logSeq);
-    return { conversationSeq, ...entry };
+    return { conversationSeq, ...entryAt(entry, nowMs) };
   }
 
   /** @throws StoreError when there is no such user */
@@ -103,7 +117,7 @@ export class MemoryDisk implements DurableView {
     const entries: TimelineEntry[] = [];
     let bytes = 0;
     for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { conversationSeq, committedMs, event: stub } = this.timelineEntry(user, seq);
+      const { conversationSeq, committedMs, event: stub } = this.timelineEntry(user, seq, nowMs);
       const own = readers?.(seq)?.event;
       // A copy: what is swept or replaced is written over in place.
       const event = Uint8Array.from(own ?? stub);
@@ -114,17 +128,19 @@ export class MemoryDisk implements DurableView {
     return { bounds, entries };
   }
 
-  logPage(log: LogRef, range: LogRange, limit: PageLimit): LogPage {
+  logPage(log: LogRef, range: LogRange, limit: PageLimit, nowMs: number): LogPage {
     const head = this.logHead(log);
     const entries: LogPage["entries"][number][] = [];
     const through = Math.min(range.through, head);
     let bytes = 0;
     for (let step = 0; step <= through - range.from; step += 1) {
       const seq = range.fromEnd ? through - step : range.from + step;
-      const entry = this.entry({ log, seq }) as LogEntry;
-      bytes += entry.event.length;
+      const stored = this.entry({ log, seq }) as StoredEntry;
+      const { committedMs } = stored;
+      const event = eventAt(stored, nowMs);
+      bytes += event.length;
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
-      entries.push({ seq, ...entry, event: Uint8Array.from(entry.event) });
+      entries.push({ seq, committedMs, event: Uint8Array.from(event) });
     }
     return { head, entries: range.fromEnd ? entries.reverse() : entries };
   }
@@ -156,17 +172,19 @@ export class MemoryDisk implements DurableView {
     for (const { device, record } of group.devices.values()) {
       this.records.set(deviceName(device), record);
     }
-    for (const { log, seq, event } of group.replaced.values()) {
-      const entries = this.logs.get(log) as LogEntry[];
-      const { committedMs, event: before } = entries[seq - 1] as LogEntry;
-      entries[seq - 1] = { committedMs, event: Uint8Array.from(event) };
+    for (const { log, seq, event, ...rest } of group.replaced.values()) {
+      const entries = this.logs.get(log) as StoredEntry[];
+      const { committedMs, event: before } = entries[seq - 1] as StoredEntry;
+      entries[seq - 1] = { committedMs, event: Uint8Array.from(event), ...rest };
       before.fill(0);
     }
+    for (const entry of group.expiring) this.expiring.set(entryName(entry), entry);
+    for (const entry of group.expired) this.expiring.delete(entryName(entry));
     for (const [log, { events }] of group.logs) {
       const entries = this.logs.get(log) ?? [];
       // Copies: what is replaced is written over in place.
-      for (const event of events) {
-        entries.push({ committedMs: group.committedMs, event: Uint8Array.from(event) });
+      for (const { event, ...rest } of events) {
+        entries.push({ committedMs: group.committedMs, event: Uint8Array.from(event), ...rest });
       }
       this.logs.set(log, entries);
     }
@@ -244,7 +262,7 @@ export class MemoryStore implements Store {
   }
 
   async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
-    return this.disk.logPage(log, range, limit);
+    return this.disk.logPage(log, range, limit, this.#options.nowMs());
   }
 
   async loadTimeline(
@@ -258,6 +276,8 @@ export class MemoryStore implements Store {
 
   async sweep(): Promise<void> {
     this.disk.sweep(this.#options.nowMs());
+    const due = this.disk.due(this.#options.nowMs());
+    if (due.length > 0) await this.#inTurn((group) => group.expire(due));
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

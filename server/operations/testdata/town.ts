@@ -30,6 +30,7 @@ export interface Settings {
   readonly title?: string;
   readonly history?: HistoryVisibility;
   readonly join?: JoinRule;
+  readonly lifetimeS?: number;
 }
 
 /** Few enough members for every threshold to be near. */
@@ -235,7 +236,8 @@ function lineOf({ seq, event: { kind } }: Told): string {
     case "message": {
       const { content, editCount, recalledByUserId } = kind.value;
       if (recalledByUserId !== "") return `${seq} recalled by ${recalledByUserId}`;
-      const text = content?.kind.case === "text" ? content.kind.value : content?.kind.case;
+      if (content === undefined) return `${seq} expired`;
+      const text = content.kind.case === "text" ? content.kind.value : content.kind.case;
       return `${seq} ${text}${editCount === 0 ? "" : ` (edit ${editCount})`}`;
     }
     case "reactionChanged":

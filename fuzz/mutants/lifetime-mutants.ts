@@ -1,0 +1,77 @@
+import type { Mutant } from "./mutant.ts";
+
+/** Bugs in what becomes of messages with time. */
+export const LIFETIME_MUTANTS: readonly Mutant[] = [
+  {
+    name: "lifetimes-told-until-swept",
+    title: "[CNV-92] gives what has expired to everybody until it is swept",
+    file: "server/store/expiries.ts",
+    find: "expiry.expiresMs <= nowMs ? expiry.event : event",
+    replace: "expiry.expiresMs < 0 - nowMs ? expiry.event : event",
+    killedBy: "conversations-lifetimes",
+  },
+  {
+    name: "lifetimes-edit-stays",
+    title: "[CNV-91] lets a message that was edited stay for ever",
+    file: "server/store/group.ts",
+    find: "endsExpiry || expiry === undefined ? { event }",
+    replace: "!endsExpiry || expiry === undefined ? { event }",
+    killedBy: "conversations-lifetimes",
+  },
+  {
+    name: "lifetimes-planned-before",
+    title: "[CNV-93] commits what was planned on a message that has expired since",
+    file: "server/store/group.ts",
+    find: "return stored && eventAt(stored, this.committedMs);",
+    replace: "return stored && eventAt(stored, 0);",
+    killedBy: "conversations-lifetimes",
+  },
+  {
+    name: "lifetimes-longer",
+    title: "[CNV-91] lets a message stay longer than its conversation's settings say",
+    file: "server/operations/lifetimes.ts",
+    find: "nowMs + Math.min(...asked) * 1000",
+    replace: "nowMs + Math.max(...asked) * 1000",
+    killedBy: "conversations-model",
+  },
+  {
+    name: "lifetimes-unread",
+    title: "[CNV-94] counts what has expired as unread once it was swept",
+    file: "server/operations/lifetimes.ts",
+    find: "marks: [recalledRef(tenant, conversationId)],",
+    replace: "marks: [recalledRef(tenant, conversationId)].slice(1),",
+    killedBy: "conversations-model",
+  },
+  {
+    name: "lifetimes-keeps-reactions",
+    title: "[CNV-96] keeps who reacted to what has expired",
+    file: "server/operations/lifetimes.ts",
+    find: "clears: [documentRefOf(tenant, reactionsName(conversationId))],",
+    replace: "clears: [documentRefOf(tenant, reactionsName(conversationId))].slice(1),",
+    killedBy: "conversations-model",
+  },
+  {
+    name: "lifetimes-recall-expires",
+    title: "[CNV-99] forgets of a recalled message that it was recalled when its time comes",
+    file: "server/operations/messages.ts",
+    find: "replaces: [{ ...entry, event, endsExpiry: true }],",
+    replace: "replaces: [{ ...entry, event, endsExpiry: false }],",
+    killedBy: "conversations-model",
+  },
+  {
+    name: "lifetimes-never-swept",
+    title: "[CNV-96] gives what has expired to nobody, and never erases it",
+    file: "server/store/group.ts",
+    find: "this.#replace({ log, seq, event: expiry.event, endsExpiry: true });",
+    replace: "",
+    killedBy: "conversations-lifetimes",
+  },
+  {
+    name: "lifetimes-index-lost",
+    title: "[CNV-98] forgets what is to be swept where the clock was set back meanwhile",
+    file: "server/store/group.ts",
+    find: "        early += 1;\n        continue;",
+    replace: "        early += 1;",
+    killedBy: "conversations-lifetimes",
+  },
+];

@@ -1,0 +1,47 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { ConversationSettings } from "../../gen/posthorn/v1/conversation_pb.ts";
+import { EventSchema, type Message, MessageSchema } from "../../gen/posthorn/v1/event_pb.ts";
+import { documentRefOf, type EntryExpiry } from "../store/store.ts";
+import type { Sender } from "./plan.ts";
+import { reactionsName, recalledRef } from "./read-state.ts";
+
+/** Seconds. So short that it can be tried out, so long that a sum with any time is a number. */
+const LIFETIME_S_MIN = 5;
+const LIFETIME_S_MAX = 31_536_000;
+
+/** Whether a lifetime may be asked for; 0 asks for none. [CNV-90] */
+export function isLifetime(lifetimeS: number): boolean {
+  return lifetimeS === 0 || (lifetimeS >= LIFETIME_S_MIN && lifetimeS <= LIFETIME_S_MAX);
+}
+
+/** When a message that is sent now expires; 0: never. Of both lifetimes the shorter. [CNV-91] */
+export function expiresMsOf(
+  lifetimeS: number,
+  settings: ConversationSettings | undefined,
+  nowMs: number,
+): number {
+  const asked = [lifetimeS, settings?.lifetimeS ?? 0].filter((one) => one > 0);
+  return asked.length === 0 ? 0 : nowMs + Math.min(...asked) * 1000;
+}
+
+/** What becomes of a message at its time: as of one that was recalled. [CNV-92] [CNV-94] */
+export function expiryOf(
+  { tenant }: Sender,
+  message: Pick<Message, "conversationId" | "senderUserId" | "senderDeviceId">,
+  expiresMs: number,
+): EntryExpiry {
+  const { conversationId, senderUserId, senderDeviceId } = message;
+  const who = { conversationId, senderUserId, senderDeviceId };
+  const value = create(MessageSchema, { ...who, expiresMs: BigInt(expiresMs) });
+  return {
+    expiresMs,
+    event: toBinary(EventSchema, create(EventSchema, { kind: { case: "message", value } })),
+    marks: [recalledRef(tenant, conversationId)],
+    clears: [documentRefOf(tenant, reactionsName(conversationId))],
+  };
+}
+
+/** Whether nothing of a message is there any more. */
+export function isGone({ content, recalledByUserId }: Message): boolean {
+  return content === undefined || recalledByUserId !== "";
+}
