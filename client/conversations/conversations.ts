@@ -40,6 +40,11 @@ export interface ConversationChange {
   readonly history?: HistoryName;
   /** Who may come in from now on; "added" unless said otherwise. */
   readonly join?: JoinName;
+  /**
+   * How long a message that is sent from now on is there at most, seconds: 5 to 31,536,000. 0, or
+   * left out: for ever.
+   */
+  readonly lifetimeS?: number;
 }
 
 /** A conversation to be made. */
@@ -67,6 +72,15 @@ interface Waiting {
   readonly signal?: AbortSignal;
 }
 
+interface Saying {
+  readonly reference?: MessageReference;
+  /**
+   * How long it is there, seconds: 5 to 31,536,000, or less where the conversation says less. 0,
+   * or left out: as the conversation says.
+   */
+  readonly lifetimeS?: number;
+}
+
 interface Calling {
   /** Whom it calls. */
   readonly mentions?: Partial<MessageMentions>;
@@ -92,10 +106,11 @@ export class Conversations {
   async send(
     conversationId: string,
     content: MessageContent,
-    options: { readonly reference?: MessageReference } & Calling & Waiting = {},
+    options: Saying & Calling & Waiting = {},
   ): Promise<SendResult> {
-    const { reference } = options;
-    const value = { conversationId, content: contentFrom(content), ...mentionsIn(options) };
+    const { reference, lifetimeS = 0 } = options;
+    const said = { conversationId, content: contentFrom(content), ...mentionsIn(options) };
+    const value = { ...said, lifetimeS };
     const to = reference && {
       kind: numberOf<ReferenceKind>(REFERENCE_NAMES, reference.kind),
       conversationSeq: BigInt(reference.conversationSeq),
@@ -230,12 +245,13 @@ function mentionsIn({ mentions }: Calling): { mentions?: MessageInitShape<typeof
   return { mentions: { userIds: [...userIds], roles: numbers, everyone } };
 }
 
-function settingsOf({ title, topic = "", history, join }: ConversationChange) {
+function settingsOf(change: ConversationChange) {
+  const { title, topic = "", history, join, lifetimeS = 0 } = change;
   const rules = {
     history: numberOf<HistoryVisibility>(HISTORY_NAMES, history),
     join: numberOf<JoinRule>(JOIN_NAMES, join),
   };
-  return { title, topic, ...rules };
+  return { title, topic, lifetimeS, ...rules };
 }
 
 function membersOf(members: readonly NewMember[]) {
