@@ -67,7 +67,9 @@ export function seenText(message: MessageEvent | RecalledEvent | ExpiredEvent): 
   return `${timeOf(committedMs)} [${conversationSeq}] ${messageText(message)}${until}`;
 }
 
-export function expiredText({ conversationSeq, senderUserId }: ExpiredEvent): string {
+export function expiredText(message: ExpiredEvent): string {
+  const { conversationSeq, senderUserId, expiresMs } = message;
+  if (expiresMs === undefined) return `[${conversationSeq}] is kept no longer`;
   return `[${conversationSeq}] of ${senderUserId} has disappeared`;
 }
 

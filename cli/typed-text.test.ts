@@ -62,6 +62,7 @@ test("a conversation is meant by its id, its title or a user", () => {
       role: "member",
       visibleFrom: 1,
       head: 0,
+      floor: 1,
       lastMessage: undefined,
       unreadCount: 0,
       mentionCount: 0,

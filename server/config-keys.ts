@@ -161,6 +161,7 @@ export const CONFIG_KEYS = {
       [0, TIMER_MS_MAX],
       "for how long a sender may take a message back",
     ),
+    retentionDays: integer(0, [0, 36_500], "days that messages are kept (0: for ever)"),
   },
   timers: {
     keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),

@@ -168,10 +168,13 @@ test("a message calls a user by name, by role, or with everybody", () => {
   assert.equal(mentionsUser({ ...nobody, roles: ["admin"] }, "bob", "owner"), false);
 });
 
-test("[CNV-95] a message says when it expires; one without content has", async () => {
+test("[CNV-95] [CNV-105] a message says when it expires; one without content has", async () => {
   assert.deepEqual(await message({ ...HELLO, expiresMs: 99n }), { ...PLAIN, expiresMs: 99 });
   const expired = { kind: "expired", ...NAMED, own: false, expiresMs: 99 };
   assert.deepEqual(await message({ expiresMs: 99n }), expired);
+  const old = await handedOut({ case: "message", value: { conversationId: "g:a" } });
+  const nobody = { senderUserId: "", senderDeviceId: "", own: false, expiresMs: undefined };
+  assert.deepEqual(old, { kind: "expired", ...NAMED, ...nobody }, "the service keeps it no longer");
   const recalled = await message({ expiresMs: 99n, recalledByUserId: "ann" });
   assert.equal(recalled.kind, "recalled");
 });

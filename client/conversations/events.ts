@@ -77,8 +77,11 @@ export interface RecalledEvent extends OfMessage {
 /** The time of a message is over: nothing of it is there any more. */
 export interface ExpiredEvent extends OfMessage {
   readonly kind: "expired";
-  /** When it was over, Unix milliseconds. */
-  readonly expiresMs: number;
+  /**
+   * When it was over, Unix milliseconds. Undefined: the service keeps nothing that is so old, and
+   * knows no more who has sent it.
+   */
+  readonly expiresMs: number | undefined;
 }
 
 /** Another message of the same conversation. */
@@ -179,7 +182,9 @@ export function messageEvent(
   const { recalledByUserId } = message;
   if (recalledByUserId !== "") return { kind: "recalled", ...of, own, recalledByUserId };
   const expiresMs = message.expiresMs === 0n ? undefined : numberIn(message.expiresMs);
-  if (message.content === undefined && expiresMs !== undefined) {
+  // Of a message that is kept no longer nobody knows even who has sent it. [CNV-105]
+  const isOver = expiresMs !== undefined || senderUserId === "";
+  if (message.content === undefined && isOver) {
     return { kind: "expired", ...of, own, expiresMs };
   }
   const content = contentOf(message.content);

@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { ConversationSettings } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { EventSchema, type Message, MessageSchema } from "../../gen/posthorn/v1/event_pb.ts";
-import { documentRefOf, type EntryExpiry } from "../store/store.ts";
+import { type DocumentRef, documentRefOf, type EntryExpiry, type LogRef } from "../store/store.ts";
 import type { Sender } from "./plan.ts";
 import { reactionsName, recalledRef } from "./read-state.ts";
 
@@ -39,6 +39,27 @@ export function expiryOf(
     marks: [recalledRef(tenant, conversationId)],
     clears: [documentRefOf(tenant, reactionsName(conversationId))],
   };
+}
+
+/** How long a store keeps messages, and what is left of those that it does not. [CNV-103] */
+export function messageRetention(keptMs: number) {
+  return {
+    keptMs,
+    eventOf: (log: LogRef): Uint8Array => {
+      const value = create(MessageSchema, { conversationId: partsOf(log).conversationId });
+      return toBinary(EventSchema, create(EventSchema, { kind: { case: "message", value } }));
+    },
+    clearsOf: (log: LogRef): readonly DocumentRef[] => {
+      const { tenant, conversationId } = partsOf(log);
+      return [documentRefOf(tenant, reactionsName(conversationId))];
+    },
+  };
+}
+
+/** Of a log of messages. */
+function partsOf(log: LogRef): { readonly tenant: string; readonly conversationId: string } {
+  const end = log.indexOf("/");
+  return { tenant: log.slice(0, end), conversationId: log.slice(end + 1) };
 }
 
 /** Whether nothing of a message is there any more. */

@@ -33,12 +33,13 @@ export async function viewOf(
   bytesMax: number,
 ): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
   const place = await placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
-  const { conversation, own, visibleFrom, head } = place;
+  const { conversation, own, visibleFrom, head, floor } = place;
   const view = create(ConversationViewSchema, {
     conversation: shownConversation(conversation),
     role: own.role,
     visibleFrom: BigInt(visibleFrom),
     head: BigInt(head),
+    floor: BigInt(floor),
     ...countsOf(caller, place),
   });
   const bytes = sizeOf(view);

@@ -24,7 +24,7 @@ export function history(
   return {
     listMessages: async (request, caller) => {
       const place = await placeIn(store, caller, request.conversationId);
-      const { visibleFrom, head, log } = place;
+      const { visibleFrom, head, floor, log } = place;
       const limit = {
         count: pageCount(request.countMax, PAGE_COUNT.usual, PAGE_COUNT.most),
         bytes: pageCount(request.bytesMax, bytesMax, bytesMax),
@@ -33,7 +33,8 @@ export function history(
       const { entries } = await store.loadLog(log, range, limit);
       const [first, last] = [entries[0]?.seq ?? 0, entries.at(-1)?.seq ?? 0];
       const next = range.fromEnd ? nextBefore(first, visibleFrom) : nextAfter(last, head);
-      return { entries: told(entries), next: BigInt(next), head: BigInt(head) };
+      const bounds = { head: BigInt(head), floor: BigInt(floor) };
+      return { entries: told(entries), next: BigInt(next), ...bounds };
     },
 
     listMessagesAround: async (request, caller) => {
@@ -46,6 +47,7 @@ export function history(
         nextBefore: BigInt(nextBefore(below[0]?.seq ?? 0, place.visibleFrom)),
         nextAfter: BigInt(nextAfter(above.at(-1)?.seq ?? seq, place.head)),
         head: BigInt(place.head),
+        floor: BigInt(place.floor),
       };
     },
 

@@ -7,14 +7,17 @@ import {
   type ListConversationsRequest,
   ListConversationsRequestSchema,
 } from "../../gen/posthorn/v1/conversations_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   FindMessageByDateRequestSchema,
   ListMessagesAroundRequestSchema,
   ListMessagesRequestSchema,
 } from "../../gen/posthorn/v1/history_pb.ts";
-import { SMALL_RULES, Town } from "../operations/testdata/town.ts";
+import { reactionsRef } from "../operations/read-state.ts";
+import { KEPT_MS, SMALL_RULES, Town } from "../operations/testdata/town.ts";
 import { conversations } from "./conversations.ts";
 import { history } from "./history.ts";
+import { CallRefused } from "./service.ts";
 
 const BOB = { tenant: "acme", userId: "bob", deviceId: "phone" };
 const LIMITS = { frameBytes: 262_144, conversations: SMALL_RULES.conversations };
@@ -79,4 +82,37 @@ test("[CNV-94] [CNV-33] what has expired is neither unread nor a mention, from i
   assert.deepEqual(await counts(town, id), [1, 1]);
   await town.store.sweep();
   assert.deepEqual(await counts(town, id), [1, 1]);
+});
+
+test("[CNV-103] [CNV-104] [CNV-105] what is too old is nowhere, and every answer says so", async () => {
+  const town = await Town.of(["ann", "bob"]);
+  const id = await town.makes("ann", { bob: MemberRole.MEMBER });
+  await town.says("ann", id, "secret 1");
+  await town.says("ann", id, "secret 2");
+  const reaction = { conversationId: id, conversationSeq: 1n, reaction: "+" };
+  await town.does("bob", { case: "react", value: reaction });
+  town.nowMs += KEPT_MS;
+  await town.says("ann", id, "secret 3");
+  const content = { kind: { case: "text" as const, value: "secret 4" } };
+  const edit = { conversationId: id, conversationSeq: 2n, content };
+  assert.equal(await town.does("ann", { case: "editMessage", value: edit }), 2);
+  await town.store.sweep();
+  assert.match(await answers(town, id), /"floor":"1"/);
+  town.nowMs += 1;
+  await town.store.sweep();
+  const found = await answers(town, id).catch((error: unknown) => error);
+  assert.ok(found instanceof CallRefused && found.code === ErrorCode.MESSAGE_UNKNOWN);
+  const request = create(ListMessagesRequestSchema, { conversationId: id });
+  const page = await history(town.store, LIMITS).listMessages(request, BOB);
+  assert.deepEqual([page.floor, page.head, page.next, page.entries?.length], [3n, 3n, 0n, 1]);
+  assert.deepEqual(await counts(town, id), [1, 0]);
+  const lines = (await town.lines("bob")).filter((line) => /^\d/.test(line));
+  const gone = ["1 kept no longer", "2 kept no longer"];
+  assert.deepEqual(lines, [...gone, "1 ++", "3 secret 3", "2 kept no longer"]);
+  assert.equal(await town.does("ann", { case: "editMessage", value: edit }), "MESSAGE_UNKNOWN");
+  assert.equal(town.store.disk.document(reactionsRef("acme", id, 1)).bytes.length, 0);
+  town.nowMs += KEPT_MS + 1;
+  await town.store.sweep();
+  assert.deepEqual(await counts(town, id), [0, 0]);
+  assert.equal(await town.says("ann", id, "secret 5"), 4, "no number comes twice");
 });

@@ -17,10 +17,12 @@ import { CallRefused } from "./service.ts";
 export interface Place {
   readonly conversation: Conversation;
   readonly own: Member;
-  /** The first number that it may read. [SVC-11] */
+  /** The first number that it may read, and that is kept. [SVC-11] [CNV-104] */
   readonly visibleFrom: number;
   /** The newest number; 0 where nothing was said, and where there is no history. [SVC-11] */
   readonly head: number;
+  /** The first that is kept; 0 where there is no history. [CNV-104] */
+  readonly floor: number;
   readonly log: LogRef;
   /** What has expired, and is not among what was recalled yet. [CNV-94] */
   readonly expired: NumberSet;
@@ -45,10 +47,20 @@ export async function placeIn(
   if (conversation === undefined || own === undefined) {
     throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
   }
+  const floor = state.floors?.get(log) ?? 1;
   const isRoom = conversation.record.kind === ConversationKind.ROOM;
   const head = isRoom ? 0 : (state.heads.get(log) ?? 0);
   const expired = state.expired?.get(log) ?? NO_NUMBERS;
-  return { conversation, own, visibleFrom: Number(own.visibleFrom), head, log, expired, document };
+  return {
+    conversation,
+    own,
+    visibleFrom: Math.max(Number(own.visibleFrom), floor),
+    head,
+    floor: isRoom ? 0 : floor,
+    log,
+    expired,
+    document,
+  };
 }
 
 /** The number of a message that the caller may read. @throws CallRefused MESSAGE_UNKNOWN */

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { NO_RETENTION } from "./log-retention.ts";
 import { RawFolder } from "./testdata/raw-folder.ts";
 import { keysOf, readable } from "./testdata/readable-texts.ts";
 import { MARKER, NOW_MS, ReplacingStore, textOf } from "./testdata/replacing-store.ts";
@@ -51,6 +52,29 @@ describe("erasure of expired content on disk", () => {
       assert.deepEqual(readableIn(folder), [2]);
       await again.store.close();
       assert.deepEqual(readableIn(folder), [2]);
+    }));
+
+  test("[CNV-103] what is older than it is kept is readable nowhere once it was swept", () =>
+    withFolder(async (folder) => {
+      let nowMs = NOW_MS;
+      const retention = { ...NO_RETENTION, keptMs: 100 };
+      const replacing = await ReplacingStore.open(folder, () => nowMs, retention);
+      await replacing.add(3);
+      const before = keysOf(new RawFolder(folder));
+      nowMs = NOW_MS + 100;
+      await replacing.store.sweep();
+      assert.deepEqual(readableIn(folder), [1, 2, 3]);
+      nowMs += 1;
+      await replacing.store.sweep();
+      assert.deepEqual(readableIn(folder), []);
+      assert.ok(readableIn(folder, before).length > 0, "it is the keys that are gone");
+      assert.deepEqual(await replacing.texts(), []);
+      await replacing.store.close();
+      const again = await ReplacingStore.open(folder, () => NOW_MS, retention);
+      assert.deepEqual(await again.texts(), []);
+      await again.add(1);
+      assert.deepEqual(await again.texts(), [textOf(4, 0)], "numbers go on");
+      await again.store.close();
     }));
 
   test("[CNV-97] killed at any instant, what has expired is given to nobody, and erased soon", () =>

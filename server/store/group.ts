@@ -20,6 +20,7 @@ import {
 } from "./device-record.ts";
 import { DocumentChanges } from "./documents.ts";
 import { type ExpiringEntry, eventAt, type StoredEntry, type StoredEvent } from "./expiries.ts";
+import type { LogCut, LogRetention } from "./log-retention.ts";
 import {
   hasRoom,
   keptName,
@@ -60,6 +61,8 @@ export interface DurableView {
   devices(user: UserRef): readonly KnownDevice[];
   /** The number of a log's newest entry; 0: none. */
   logHead(log: LogRef): number;
+  /** The number of a log's oldest entry that is kept. */
+  logFloor(log: LogRef): number;
   document(ref: DocumentRef): StoredDocument;
   /** What a log holds under a number; undefined beyond its head. */
   entry(ref: EntryRef): StoredEntry | undefined;
@@ -124,6 +127,8 @@ export class CommitGroup {
   readonly expiring: ExpiringEntry[] = [];
   /** Those that have, and are not waited for any more. */
   readonly expired: ExpiringEntry[] = [];
+  /** Logs of which entries go, and the first number of each that stays. */
+  readonly cuts = new Map<LogRef, number>();
   readonly timelines = new Map<UserRef, TimelineAppend>();
   /** What was added for devices that were not taken out since. */
   perishables: NumberedPerishable[] = [];
@@ -145,7 +150,7 @@ export class CommitGroup {
 
   /** Whether there is anything to make durable. */
   get empty(): boolean {
-    const parts = [this.newUsers, this.devices, this.logs, new Set(this.expired)];
+    const parts = [this.newUsers, this.devices, this.logs, this.cuts, new Set(this.expired)];
     return parts.every(({ size }) => size === 0);
   }
 
@@ -220,13 +225,29 @@ export class CommitGroup {
       const { log, seq } = one;
       this.#replace({ log, seq, event: expiry.event, endsExpiry: true });
       const marks = expiry.marks.map((ref) => ({ ref, numbers: "own" as const }));
-      const cleared = expiry.clears
-        .map((ref) => documentNumbered(ref, seq))
-        .filter((ref) => this.#documents.get(ref).bytes.length > 0);
-      const puts = cleared.map((ref) => ({ ref, bytes: new Uint8Array(0) }));
-      this.#documents.apply({ kind: "repeat", entry: one, timelines: [], marks, puts }, seq);
+      this.#documents.apply({ kind: "repeat", entry: one, timelines: [], marks }, seq);
+      this.#clear(expiry.clears, seq);
     }
     return early;
+  }
+
+  /** Entries are old enough to go; not those that another one in this group has replaced. */
+  cut(cuts: readonly LogCut[], { clearsOf }: LogRetention): void {
+    for (const { log, floor } of cuts) {
+      const below = (one: EntryRef) => one.log === log && one.seq < floor;
+      if ([...this.replaced.values()].some(below)) continue;
+      const from = this.#view.logFloor(log);
+      if (floor <= from || floor > this.#view.logHead(log) + 1) continue;
+      this.cuts.set(log, floor);
+      const names = clearsOf(log);
+      for (let seq = from; seq < floor; seq += 1) this.#clear(names, seq);
+    }
+  }
+
+  #clear(names: readonly DocumentRef[], seq: number): void {
+    const refs = names.map((name) => documentNumbered(name, seq));
+    const full = refs.filter((ref) => this.#documents.get(ref).bytes.length > 0);
+    this.#documents.put(full.map((ref) => ({ ref, bytes: new Uint8Array(0) })));
   }
 
   /** A timeline's bounds with what this group adds. */
@@ -325,6 +346,7 @@ export class CommitGroup {
     if (append !== undefined && ref.seq >= append.firstSeq) {
       return append.events[ref.seq - append.firstSeq];
     }
+    if (ref.seq < (this.cuts.get(ref.log) ?? 0)) return undefined;
     return this.replaced.get(entryName(ref)) ?? this.#view.entry(ref);
   }
 

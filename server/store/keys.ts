@@ -16,6 +16,7 @@ const KIND = {
   slots: 0x53,
   expiry: 0x45,
   logExpiry: 0x65,
+  floor: 0x6c,
 } as const;
 
 export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
@@ -71,6 +72,19 @@ export function timelineKey(user: UserRef, firstSeq: number): Buffer {
 
 export function logKey(log: LogRef, firstSeq: number): Buffer {
   return numbered(KIND.log, log, firstSeq);
+}
+
+export const LOGS_START: Buffer = Buffer.from([KIND.log]);
+export const LOGS_END: Buffer = Buffer.from([KIND.log + 1]);
+
+/** Whose a log key is. */
+export function logOf(key: Buffer): LogRef {
+  return userOf(key) as string as LogRef;
+}
+
+/** Where it stands what of a log is kept. */
+export function floorKey(log: LogRef): Buffer {
+  return named(KIND.floor, log, 0);
 }
 
 export const EXPIRIES_START: Buffer = Buffer.from([KIND.expiry]);

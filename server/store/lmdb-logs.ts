@@ -5,11 +5,20 @@ import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { eventAt, type StoredEntry, type StoredEvent } from "./expiries.ts";
 import type { CommitGroup } from "./group.ts";
-import { logKey } from "./keys.ts";
+import { floorKey, LOGS_END, LOGS_START, logKey, logOf } from "./keys.ts";
 import { type FoundRecord, lastRecord, recordsFrom } from "./lmdb-ranges.ts";
 import { LogKeys } from "./log-keys.ts";
+import { isNumbered, type LogCut } from "./log-retention.ts";
 import { logRecords } from "./record-bounds.ts";
-import { decodeLog, decodeLogHead, encodeLog, encodeLogHead, type LogRecord } from "./records.ts";
+import {
+  decodeFloor,
+  decodeLog,
+  decodeLogHead,
+  encodeFloor,
+  encodeLog,
+  encodeLogHead,
+  type LogRecord,
+} from "./records.ts";
 import { openSealed, sealOnce } from "./sealing.ts";
 import {
   type EntryRef,
@@ -29,9 +38,18 @@ export interface OpenedRecord extends LogRecord {
 const RECORDS_HELD_MAX = 512;
 const HELD_BYTES_MAX = 16 * 1024;
 
+/** What is looked through for what is old with one sweep: bounds how long others wait. */
+const LOGS_PER_ROUND = 64;
+/** Records of one log that go with one sweep. */
+const RECORDS_PER_CUT = 16;
+
 /** Records of a group that are to be written: sealed, their keys on disk. */
 export interface SealedLogs {
   readonly puts: readonly { readonly key: Buffer; readonly value: Uint8Array }[];
+  /** Keys of records that go. */
+  readonly removals: readonly Buffer[];
+  /** Logs that they are of. */
+  readonly cuts: readonly LogRef[];
   readonly records: readonly NewRecord[];
   /** Slots of their keys. */
   readonly taken: readonly number[];
@@ -63,10 +81,52 @@ export class LmdbLogs {
     this.keys = keys;
   }
 
-  /** The number of a log's newest entry; 0: none. */
+  /** The number of a log's newest entry, also of one that is not kept any more; 0: none. */
   head(log: LogRef): number {
     const last = lastRecord(this.#env, logKey(log, 0), logKey(log, 2 ** 53));
-    return last === undefined ? 0 : last.firstSeq - 1 + decodeLogHead(last.value).count;
+    if (last === undefined) return this.floor(log) - 1;
+    return last.firstSeq - 1 + decodeLogHead(last.value).count;
+  }
+
+  /** The number of the oldest entry that is kept. */
+  floor(log: LogRef): number {
+    const stored = this.#env.getBinary(floorKey(log));
+    return stored === undefined ? 1 : decodeFloor(stored);
+  }
+
+  /**
+   * Logs with records that were committed before a time, and up to where: some records of some
+   * logs.
+   *
+   * @param from where to begin: a key
+   */
+  older(beforeMs: number, from: Buffer): { readonly cuts: LogCut[]; readonly next: Buffer } {
+    const cuts: LogCut[] = [];
+    let next = from;
+    for (let count = 0; count < LOGS_PER_ROUND; count += 1) {
+      const [key] = this.#env.getKeys({ start: next, end: LOGS_END, limit: 1 });
+      // All of them were looked at: it begins with the first again.
+      if (key === undefined) return { cuts, next: LOGS_START };
+      const log = logOf(key as unknown as Buffer);
+      next = logKey(log, 2 ** 53);
+      if (!isNumbered(log)) continue;
+      const floor = this.#olderIn(log, beforeMs);
+      if (floor > this.floor(log)) cuts.push({ log, floor });
+    }
+    return { cuts, next };
+  }
+
+  /** The first number of a log that is not older, or where it is enough for once. */
+  #olderIn(log: LogRef, beforeMs: number): number {
+    let floor = 0;
+    let count = 0;
+    for (const found of recordsFrom(this.#env, wholeOf(log), false)) {
+      const { committedMs, events, firstSeq } = this.#opened(log, found);
+      if (committedMs >= beforeMs || count === RECORDS_PER_CUT) break;
+      floor = firstSeq + events.length;
+      count += 1;
+    }
+    return floor;
   }
 
   /** What a log holds under a number; undefined where it holds none. */
@@ -109,7 +169,7 @@ export class LmdbLogs {
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
       entries.push({ seq, committedMs, event });
     }
-    return { head, entries: range.fromEnd ? entries.reverse() : entries };
+    return { head, floor: this.floor(log), entries: range.fromEnd ? entries.reverse() : entries };
   }
 
   /** Seals what a group appends and replaces. Resolves when the keys are on disk. */
@@ -120,14 +180,35 @@ export class LmdbLogs {
         records.push({ log, firstSeq, committedMs: group.committedMs, events });
       }
     }
+    const { removals, slots: cut } = this.#cut(group);
+    left.push(...cut);
     const taken = await this.keys.take(records.length);
     const slots = taken.map(({ slot }) => slot);
     const puts = records.map((record, index) => sealed(record, taken[index] as SlotKey));
-    return { puts: [...puts, ...this.keys.usedPuts(slots, left)], records, taken: slots, left };
+    for (const [log, floor] of group.cuts) {
+      puts.push({ key: floorKey(log), value: Buffer.from(encodeFloor(floor)) });
+    }
+    puts.push(...this.keys.usedPuts(slots, left));
+    return { puts, removals, records, taken: slots, left, cuts: [...group.cuts.keys()] };
+  }
+
+  /** The records of what goes, and the slots of their keys. */
+  #cut({ cuts }: CommitGroup): { readonly removals: Buffer[]; readonly slots: number[] } {
+    const removals: Buffer[] = [];
+    const slots: number[] = [];
+    for (const [log, floor] of cuts) {
+      const below = { start: logKey(log, 0), end: logKey(log, floor) };
+      for (const { firstSeq, value } of recordsFrom(this.#env, below, false)) {
+        removals.push(logKey(log, firstSeq));
+        slots.push(decodeLogHead(value).slot);
+      }
+    }
+    return { removals, slots };
   }
 
   /** What was sealed is durable. */
-  publish({ records, left }: SealedLogs): void {
+  publish({ records, left, cuts }: SealedLogs): void {
+    for (const log of cuts) this.#held.delete(log);
     for (const record of records) {
       // Also where a record before it was replaced: what is held may be that one.
       this.#held.delete(record.log);
@@ -206,6 +287,10 @@ export class LmdbLogs {
       throw damaged(cause);
     }
   }
+}
+
+function wholeOf(log: LogRef): { readonly start: Buffer; readonly end: Buffer } {
+  return { start: logKey(log, 0), end: logKey(log, 2 ** 53) };
 }
 
 const MISSING = "what is replaced is not there";

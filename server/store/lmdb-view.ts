@@ -99,6 +99,10 @@ export class CachedView implements DurableView {
     return head;
   }
 
+  logFloor(log: LogRef): number {
+    return this.#logs.floor(log);
+  }
+
   document(ref: DocumentRef): StoredDocument {
     const cached = this.#documents.get(ref);
     if (cached !== undefined) return cached;

@@ -14,6 +14,7 @@ import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { logContract } from "./log-contract.ts";
 import { perishableContract } from "./perishable-contract.ts";
+import { retentionContract } from "./retention-contract.ts";
 import { StoreError, userRefOf } from "./store.ts";
 
 const MAP_BYTES = 64 * 1024 * 1024;
@@ -57,6 +58,7 @@ perishableContract("lmdb", fixture);
 deviceContract("lmdb", fixture);
 logContract("lmdb", fixture);
 expiryContract("lmdb", fixture);
+retentionContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;

@@ -4,12 +4,14 @@ import { expiryContract } from "./expiry-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
 import { perishableContract } from "./perishable-contract.ts";
+import { retentionContract } from "./retention-contract.ts";
 
 storeContract("memory", fixture);
 perishableContract("memory", fixture);
 deviceContract("memory", fixture);
 logContract("memory", fixture);
 expiryContract("memory", fixture);
+retentionContract("memory", fixture);
 
 async function fixture(): Promise<StoreFixture> {
   let nowMs = 1_000;

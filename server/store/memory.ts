@@ -3,6 +3,13 @@ import { NO_NUMBERS, type NumberSet, numbersFrom, union } from "../../protocol/n
 import { type DeviceRecord, knownDevice } from "./device-record.ts";
 import { type ExpiringEntry, entryAt, eventAt, type StoredEntry } from "./expiries.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
+import {
+  cutoffMs,
+  isNumbered,
+  type LogCut,
+  type LogRetention,
+  NO_RETENTION,
+} from "./log-retention.ts";
 import { entryOf, type PerishableEntry, Perishables } from "./perishables.ts";
 import { planningState } from "./planning-state.ts";
 import {
@@ -49,6 +56,8 @@ export class MemoryDisk implements DurableView {
   readonly logs = new Map<LogRef, StoredEntry[]>();
   /** Entries that expire, by name. */
   readonly expiring = new Map<string, ExpiringEntry>();
+  /** Of logs that do not begin with 1 any more. */
+  readonly floors = new Map<LogRef, number>();
   /** From number 1, whatever the floor. */
   readonly timelines = new Map<UserRef, { readonly log: LogRef; readonly logSeq: number }[]>();
 
@@ -75,12 +84,28 @@ export class MemoryDisk implements DurableView {
     return this.logs.get(log)?.length ?? 0;
   }
 
+  logFloor(log: LogRef): number {
+    return this.floors.get(log) ?? 1;
+  }
+
+  /** Logs of which entries were committed before a time. */
+  older(beforeMs: number): readonly LogCut[] {
+    return [...this.logs]
+      .filter(([log]) => isNumbered(log))
+      .map(([log, entries]) => {
+        const first = entries.findIndex(
+          ({ committedMs }, index) => index + 1 >= this.logFloor(log) && committedMs >= beforeMs,
+        );
+        return { log, floor: first === -1 ? entries.length + 1 : first + 1 };
+      });
+  }
+
   document(ref: DocumentRef): StoredDocument {
     return this.documents.get(ref) ?? NO_DOCUMENT;
   }
 
   entry({ log, seq }: EntryRef): StoredEntry | undefined {
-    return this.logs.get(log)?.[seq - 1];
+    return seq < this.logFloor(log) ? undefined : this.logs.get(log)?.[seq - 1];
   }
 
   expiredIn(log: LogRef, nowMs: number): NumberSet {
@@ -94,11 +119,16 @@ export class MemoryDisk implements DurableView {
   }
 
   /** A timeline entry joined with its content, as it is at a time. */
-  timelineEntry(user: UserRef, seq: number, nowMs: number) {
+  timelineEntry(user: UserRef, seq: number, nowMs: number, { eventOf } = NO_RETENTION) {
     const index = this.timelines.get(user)?.[seq - 1];
-    const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
-    if (entry === undefined) throw new RangeError("a timeline entry is missing");
-    const conversationSeq = index === undefined ? 0 : toldSeq(index.log, index.logSeq);
+    if (index === undefined) throw new RangeError("a timeline entry is missing");
+    const { log, logSeq } = index;
+    const conversationSeq = toldSeq(log, logSeq);
+    if (logSeq < this.logFloor(log)) {
+      return { conversationSeq, committedMs: 0, event: eventOf(log) };
+    }
+    const entry = this.logs.get(log)?.[logSeq - 1];
+    if (entry === undefined) throw new RangeError("a timeline refers to what is not there");
     return { conversationSeq, ...entryAt(entry, nowMs) };
   }
 
@@ -109,15 +139,17 @@ export class MemoryDisk implements DurableView {
     readonly limit: PageLimit;
     readonly readerId?: string | undefined;
     readonly nowMs: number;
+    readonly retention?: LogRetention | undefined;
   }): TimelinePage {
-    const { user, after, limit, readerId = "", nowMs } = asked;
+    const { user, after, limit, readerId = "", nowMs, retention } = asked;
     const readers = this.perishables.readerOf({ user, deviceId: readerId }, nowMs);
     const bounds = this.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const entries: TimelineEntry[] = [];
     let bytes = 0;
     for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { conversationSeq, committedMs, event: stub } = this.timelineEntry(user, seq, nowMs);
+      const found = this.timelineEntry(user, seq, nowMs, retention);
+      const { conversationSeq, committedMs, event: stub } = found;
       const own = readers?.(seq)?.event;
       // A copy: what is swept or replaced is written over in place.
       const event = Uint8Array.from(own ?? stub);
@@ -131,10 +163,12 @@ export class MemoryDisk implements DurableView {
   logPage(log: LogRef, range: LogRange, limit: PageLimit, nowMs: number): LogPage {
     const head = this.logHead(log);
     const entries: LogPage["entries"][number][] = [];
+    const floor = this.logFloor(log);
     const through = Math.min(range.through, head);
+    const from = Math.max(range.from, floor);
     let bytes = 0;
-    for (let step = 0; step <= through - range.from; step += 1) {
-      const seq = range.fromEnd ? through - step : range.from + step;
+    for (let step = 0; step <= through - from; step += 1) {
+      const seq = range.fromEnd ? through - step : from + step;
       const stored = this.entry({ log, seq }) as StoredEntry;
       const { committedMs } = stored;
       const event = eventAt(stored, nowMs);
@@ -142,7 +176,7 @@ export class MemoryDisk implements DurableView {
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
       entries.push({ seq, committedMs, event: Uint8Array.from(event) });
     }
-    return { head, entries: range.fromEnd ? entries.reverse() : entries };
+    return { head, floor, entries: range.fromEnd ? entries.reverse() : entries };
   }
 
   /** A device has passed a number: only what is in force counts. */
@@ -178,6 +212,11 @@ export class MemoryDisk implements DurableView {
       entries[seq - 1] = { committedMs, event: Uint8Array.from(event), ...rest };
       before.fill(0);
     }
+    for (const [log, floor] of group.cuts) {
+      const gone = (this.logs.get(log) ?? []).slice(this.logFloor(log) - 1, floor - 1);
+      for (const { event } of gone) event.fill(0);
+      this.floors.set(log, floor);
+    }
     for (const entry of group.expiring) this.expiring.set(entryName(entry), entry);
     for (const entry of group.expired) this.expiring.delete(entryName(entry));
     for (const [log, { events }] of group.logs) {
@@ -208,6 +247,7 @@ export class MemoryDisk implements DurableView {
 export interface MemoryStoreOptions extends GroupSources {
   readonly disk?: MemoryDisk;
   readonly timelineEventsMax?: number;
+  readonly retention?: LogRetention;
   /**
    * Decides when a group is durable: called with what writes it to the disk. The default writes at
    * once. A simulator delays it, never calls it (a crash between commit and acknowledgement) or
@@ -271,13 +311,19 @@ export class MemoryStore implements Store {
     limit: PageLimit,
     readerId?: string,
   ): Promise<TimelinePage> {
-    return this.disk.page({ user, after, limit, readerId, nowMs: this.#options.nowMs() });
+    const { retention } = this.#options;
+    const nowMs = this.#options.nowMs();
+    return this.disk.page({ user, after, limit, readerId, nowMs, retention });
   }
 
   async sweep(): Promise<void> {
     this.disk.sweep(this.#options.nowMs());
     const due = this.disk.due(this.#options.nowMs());
     if (due.length > 0) await this.#inTurn((group) => group.expire(due));
+    const { retention = NO_RETENTION } = this.#options;
+    const before = cutoffMs(retention, this.#options.nowMs());
+    if (before === undefined) return;
+    await this.#inTurn((group) => group.cut(this.disk.older(before), retention));
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

@@ -30,6 +30,7 @@ export function planningState(
     documents: new Map(documents.map((ref) => [ref, view.document(ref)])),
     entries,
     heads: new Map(heads.map((log) => [log, view.logHead(log)])),
+    floors: new Map(heads.map((log) => [log, view.logFloor(log)])),
     expired: new Map(expired.map((log) => [log, view.expiredIn(log, nowMs)])),
     devices: devices.flatMap((device) => {
       const record = view.device(device);

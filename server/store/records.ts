@@ -97,6 +97,15 @@ export interface LogRecordHead {
   readonly count: number;
 }
 
+/** The first number of a log that is kept. */
+export function encodeFloor(floor: number): Uint8Array {
+  return new RecordWriter().number(floor).finish();
+}
+
+export function decodeFloor(bytes: Uint8Array): number {
+  return new RecordReader(bytes).number();
+}
+
 /** Stands before a log record, which is sealed. */
 export function encodeLogHead({ slot, count }: LogRecordHead): Uint8Array {
   return new RecordWriter().number(slot).number(count).finish();

@@ -89,7 +89,8 @@ export interface Store {
   advance(position: DevicePosition): Promise<AdvanceOutcome>;
   /**
    * Erases for good what is perishable and was passed, has expired, or whose device was taken out,
-   * and what entries were that have expired. To be called again and again: nothing else erases.
+   * what entries were that have expired, and entries that are older than a store keeps. To be
+   * called again and again: nothing else erases.
    */
   sweep(): Promise<void>;
   /**
@@ -268,6 +269,8 @@ export interface LogRange {
 export interface LogPage {
   /** The number of the log's newest entry; 0: none. */
   readonly head: number;
+  /** The number of the oldest entry that is kept; above the head: none is. */
+  readonly floor: number;
   readonly entries: readonly (LogEntry & { readonly seq: number })[];
 }
 
@@ -279,6 +282,8 @@ export interface PlanningState {
   readonly entries: ReadonlyMap<string, LogEntry>;
   /** 0: the log is empty. */
   readonly heads: ReadonlyMap<LogRef, number>;
+  /** Of the same logs, the first number that is kept. */
+  readonly floors?: ReadonlyMap<LogRef, number>;
   /** The numbers of entries that have expired, and whose marks are not set yet. */
   readonly expired?: ReadonlyMap<LogRef, NumberSet>;
   /** Those asked for that exist. */

@@ -432,7 +432,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
   senderDeviceId: string;
 
   /**
-   * What was sent. Absent: it was recalled, or has expired.
+   * What was sent. Absent: it was recalled, has expired, or is kept no longer; of one that is kept no longer only conversation_id is set.
    *
    * @generated from field: posthorn.v1.Content content = 4;
    */
