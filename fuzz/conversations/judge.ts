@@ -156,14 +156,17 @@ async function judgeCounts(store: Store, model: Model, conversation: ModelConver
 }
 
 function shownCounts(
-  { id, members, messages }: ModelConversation,
+  { id, members, messages, floor }: ModelConversation,
   userId: string,
   { documents, expired }: { documents: Documents; expired: NumberSet },
 ) {
   const { role, visibleFrom } = members.get(userId) as ModelMember;
   const numbers = (ref: DocumentRef) => numbersIn(documents(ref));
   const gone = union(numbers(readRef(TENANT, id, userId)), numbers(recalledRef(TENANT, id)));
-  const left = without(numbersFrom(visibleFrom, messages.length), union(gone, expired));
+  const left = without(
+    numbersFrom(Math.max(visibleFrom, floor), messages.length),
+    union(gone, expired),
+  );
   const calls = union(
     union(numbers(mentionsRef(TENANT, id, userId)), numbers(allMentionsRef(TENANT, id))),
     numbers(roleMentionsRef(TENANT, id, role)),
@@ -185,17 +188,18 @@ export async function countsOf(store: Store, conversation: ModelConversation, us
 async function judgeLog(
   store: Store,
   model: Model,
-  { id, messages, members }: ModelConversation,
+  { id, messages, members, floor }: ModelConversation,
 ): Promise<void> {
   const head = messages.length;
   const log = messageLog(TENANT, id);
-  const texts = messages.map((message) => `${model.text(message)} @${message.committedMs}`);
+  const kept = messages.slice(floor - 1);
+  const texts = kept.map((message) => `${model.text(message)} @${message.committedMs}`);
   const read = async (
     range: { from: number; through: number; fromEnd?: boolean },
     most: number,
   ) => {
     const page = await store.loadLog(log, range, { ...PAGE, count: most });
-    deepEqual(page.head, head, "the head of the log");
+    deepEqual([page.head, page.floor], [head, floor], "the bounds of the log [CNV-104]");
     return page.entries.map((entry) => {
       const text = entryText({ conversationSeq: entry.seq, event: entry.event });
       return `${text} @${entry.committedMs}`;
@@ -204,7 +208,11 @@ async function judgeLog(
   deepEqual(await read({ from: 1, through: head }, PAGE.count), texts, "the log");
   for (const { visibleFrom: from } of new Set<ModelMember>(members.values())) {
     const page = await read({ from, through: head, fromEnd: true }, 3);
-    deepEqual(page, texts.slice(from - 1).slice(-3), "the newest that a member may read");
+    deepEqual(
+      page,
+      texts.slice(Math.max(from - floor, 0)).slice(-3),
+      "the newest that a member may read",
+    );
   }
 }
 

@@ -14,6 +14,8 @@ export interface ModelLimits {
   readonly members: number;
   readonly conversations: number;
   readonly recallMs: number;
+  /** How long messages are kept. */
+  readonly keptMs: number;
   readonly textBytes: number;
 }
 
@@ -53,6 +55,8 @@ export interface ModelConversation {
   nextOrdinal: number;
   readonly members: Map<string, ModelMember>;
   readonly messages: ModelMessage[];
+  /** The first number that is kept. */
+  floor: number;
   readonly read: Map<string, Set<number>>;
   readonly delivered: Map<string, Set<number>>;
 }
@@ -92,9 +96,11 @@ export interface Place {
 }
 
 export const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+export const NO_SETTINGS: Settings = { title: "", history: 0, join: 0, lifetime: 0 };
+
 export function newConversation(id: string, kind: Kind, settings: Settings): ModelConversation {
   const sets = { members: new Map(), messages: [], read: new Map(), delivered: new Map() };
-  return { id, kind, settings, revision: 0, nextOrdinal: 0, ...sets };
+  return { id, kind, settings, revision: 0, nextOrdinal: 0, floor: 1, ...sets };
 }
 
 /** A message that a member may read: it is there, not from before its time, and not gone. */
@@ -104,8 +110,13 @@ export function readable(
   nowMs: number,
 ): ModelMessage | undefined {
   const message = conversation.messages[seq - 1];
-  const isShown = message !== undefined && seq >= own.visibleFrom && !isGone(message, nowMs);
-  return isShown ? message : undefined;
+  if (message === undefined || seq < firstShown({ conversation, own })) return undefined;
+  return isGone(message, nowMs) ? undefined : message;
+}
+
+/** The first number that a member may read, and that is kept. */
+export function firstShown({ conversation, own }: Place): number {
+  return Math.max(own.visibleFrom, conversation.floor);
 }
 
 /** Whether nothing of it is there any more. */
@@ -135,6 +146,17 @@ export function expiresAt(seconds: number, { lifetime }: Settings, sentMs: numbe
   if (seconds === 0 && lifetime === 0) return 0;
   const [one, other] = [seconds || Number.POSITIVE_INFINITY, lifetime || Number.POSITIVE_INFINITY];
   return sentMs + 1_000 * Math.min(one, other);
+}
+
+/** What is too old goes, from the front, up to the first that is not. [CNV-103] */
+export function sweepOld({ conversations }: ModelState, beforeMs: number): void {
+  for (const conversation of conversations.values()) {
+    for (const message of conversation.messages.slice(conversation.floor - 1)) {
+      if (message.committedMs >= beforeMs) break;
+      conversation.floor += 1;
+      message.reactions.clear();
+    }
+  }
 }
 
 /** What has expired is so for good, and who reacted to it is forgotten. [CNV-96] */

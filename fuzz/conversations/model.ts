@@ -12,6 +12,7 @@ import {
   type By,
   directId,
   expiresAt,
+  firstShown,
   isGone,
   isLifetime,
   lineOf,
@@ -24,6 +25,7 @@ import {
   madeId,
   mayChange,
   mayWrite,
+  NO_SETTINGS,
   newConversation,
   newFrom,
   type Place,
@@ -31,7 +33,14 @@ import {
   USER_ID,
   usersOf,
 } from "./model-state.ts";
-import { changeText, marksText, messageText, preferencesText, reactionText } from "./texts.ts";
+import {
+  changeText,
+  keptNoLongerText,
+  marksText,
+  messageText,
+  preferencesText,
+  reactionText,
+} from "./texts.ts";
 
 const REACTIONS_MAX = 16;
 
@@ -109,11 +118,12 @@ export class Model {
   }
 
   /** What a member has still to read, and how often it is called there. [CNV-33] */
-  counts(userId: string, { members, messages, read }: ModelConversation) {
+  counts(userId: string, conversation: ModelConversation) {
+    const { members, messages, read } = conversation;
     const own = members.get(userId) as ModelMember;
     const unread = messages.filter(
       (message) =>
-        message.seq >= own.visibleFrom &&
+        message.seq >= firstShown({ conversation, own }) &&
         !isGone(message, this.nowMs()) &&
         !read.get(userId)?.has(message.seq),
     );
@@ -126,10 +136,12 @@ export class Model {
 
   timeline(userId: string, after = 0): readonly string[] {
     const lines = this.#user(userId).timeline.slice(after);
-    return lines.map(
-      ({ message, text, committedMs }) =>
-        `${message === undefined ? text : this.text(message)} @${committedMs}`,
-    );
+    return lines.map(({ message, text, committedMs }) => {
+      if (message === undefined) return `${text} @${committedMs}`;
+      const { floor = 1 } = this.state.conversations.get(message.in) ?? {};
+      if (message.seq < floor) return `${keptNoLongerText(message)} @0`;
+      return `${this.text(message)} @${committedMs}`;
+    });
   }
 
   /** What is told of a message now. */
@@ -475,12 +487,7 @@ export class Model {
   }
 
   #addDirect(id: string, users: readonly string[]): void {
-    const conversation = newConversation(id, Kind.DIRECT, {
-      title: "",
-      history: 0,
-      join: 0,
-      lifetime: 0,
-    });
+    const conversation = newConversation(id, Kind.DIRECT, NO_SETTINGS);
     for (const [ordinal, userId] of [...new Set(users)].entries()) {
       conversation.members.set(userId, { role: Role.MEMBER, ordinal, visibleFrom: 1 });
     }

@@ -1,16 +1,17 @@
 import { deepEqual } from "node:assert/strict";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { assert } from "../../protocol/violation.ts";
+import { messageLog } from "../../server/operations/conversations.ts";
 import type { Sender } from "../../server/operations/plan.ts";
 import type { SubmitOutcome } from "../../server/store/store.ts";
 import type { Seen } from "../property.ts";
 import { codeText } from "../sim/frame-text.ts";
 import { type Asked, encodeAsked } from "./asked.ts";
-import { type Bench, DEVICES, LIMITS, type Underway, USERS } from "./bench.ts";
+import { type Bench, DEVICES, LIMITS, TENANT, type Underway, USERS } from "./bench.ts";
 import { askedOf, type DrawnAsked, type History, type Step } from "./drawn.ts";
 import { judgeConversation, judgeLists, judgeTimeline } from "./judge.ts";
 import { Model } from "./model.ts";
-import { type Answer, type By, isOver, sweep } from "./model-state.ts";
+import { type Answer, type By, isOver, sweep, sweepOld } from "./model-state.ts";
 
 const ATTEMPTS_MAX = 3;
 /** Twice is exactly as long as a sender may recall. */
@@ -123,8 +124,11 @@ export class Play {
 
   /** What has expired is erased. */
   async sweep(): Promise<void> {
-    await this.bench.store.sweep();
-    sweep(this.model.state, this.bench.nowMs);
+    const { state, limits } = this.model;
+    await this.bench.sweep([...state.conversations.keys()].map((id) => messageLog(TENANT, id)));
+    sweep(state, this.bench.nowMs);
+    sweepOld(state, this.bench.nowMs - limits.keptMs);
+    if ([...state.conversations.values()].some(({ floor }) => floor > 1)) this.#seen("too old");
     this.#seen("sweep");
     await this.judge();
     await this.watch.passed?.(true);

@@ -40,6 +40,13 @@ export function messageText(line: MessageLine): string {
   ]);
 }
 
+/** Nothing but where it was. [CNV-105] */
+export function keptNoLongerText({ in: id, seq }: Pick<MessageLine, "in" | "seq">): string {
+  const nobody = { sender: "", device: "", recalledBy: "" };
+  const nothing = { text: undefined, calledUsers: [], calledRoles: [], everyone: false };
+  return messageText({ in: id, seq, ...nobody, ...nothing, edits: 0, editedMs: 0, expiresMs: 0 });
+}
+
 export interface ChangeLine {
   readonly in: string;
   readonly kind: number;

@@ -74,4 +74,28 @@ export const LIFETIME_MUTANTS: readonly Mutant[] = [
     replace: "        early += 1;",
     killedBy: "conversations-lifetimes",
   },
+  {
+    name: "retention-too-soon",
+    title: "[CNV-103] erases with what is old what follows it in the same sweep",
+    file: "server/store/memory.ts",
+    find: "floor: first === -1 ? entries.length + 1 : first + 1",
+    replace: "floor: first === -1 ? entries.length + 1 : first + 2",
+    killedBy: "conversations-model",
+  },
+  {
+    name: "retention-keeps-reactions",
+    title: "[CNV-103] keeps who reacted to what is kept no longer",
+    file: "server/operations/lifetimes.ts",
+    find: "return [documentRefOf(tenant, reactionsName(conversationId))];",
+    replace: "return [documentRefOf(tenant, reactionsName(conversationId))].slice(1);",
+    killedBy: "conversations-model",
+  },
+  {
+    name: "retention-planned-before",
+    title: "[CNV-104] commits what was planned on a message that is kept no longer",
+    file: "server/store/memory.ts",
+    find: "return seq < this.logFloor(log) ? undefined : this.logs.get(log)?.[seq - 1];",
+    replace: "return seq < 0 ? undefined : this.logs.get(log)?.[seq - 1];",
+    killedBy: "conversations-model",
+  },
 ];

@@ -149,12 +149,12 @@ function openCalls(
   userId: string,
   { conversation, nowMs }: { conversation: ModelConversation; nowMs: number },
 ): number {
-  const { id, members, messages, read } = conversation;
+  const { id, members, messages, read, floor } = conversation;
   const { role, visibleFrom } = members.get(userId) as ModelMember;
   const open = said.filter(
     (call) =>
       call.in === id &&
-      call.seq >= visibleFrom &&
+      call.seq >= Math.max(visibleFrom, floor) &&
       isCalled(call.calls, userId, role) &&
       !read.get(userId)?.has(call.seq) &&
       !isGone(messages[call.seq - 1] as ModelMessage, nowMs),

@@ -9,7 +9,8 @@ const TITLE =
   "[CNV-15] [CNV-16] [CNV-17] [CNV-18] [CNV-19] [CNV-20] [CNV-21] [CNV-22] [CNV-23] " +
   "[CNV-24] [CNV-25] [CNV-30] [CNV-32] [CNV-33] [CNV-34] [CNV-35] [CNV-40] [CNV-41] " +
   "[CNV-42] [CNV-43] [CNV-44] [CNV-45] [CNV-46] [CNV-47] [CNV-48] [CNV-49] " +
-  "[CNV-90] [CNV-91] [CNV-92] [CNV-93] [CNV-94] [CNV-98] [CNV-99] ";
+  "[CNV-90] [CNV-91] [CNV-92] [CNV-93] [CNV-94] [CNV-98] [CNV-99] [CNV-103] " +
+  "[CNV-104] [CNV-105] ";
 const HISTORY = drawnHistory({ asked: ALL_KINDS, steps: ALL_STEPS, batchMax: 3 });
 
 /** The whole of it, on the way that operations really take. */
@@ -24,6 +25,7 @@ export const conversationsModel = property<History>({
     "stale",
     "expired",
     "sweep",
+    "too old",
     "send LIFETIME_INVALID",
     "direct done",
     "direct USER_ID_INVALID",

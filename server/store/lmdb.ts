@@ -90,6 +90,8 @@ const QUEUE_REQUESTS_MAX = 200_000;
 const POSITIONS_PER_GROUP = 64;
 /** Entries that have expired, of one group: bounds how long others wait. */
 const EXPIRED_PER_GROUP = 256;
+/** Groups of one sweep: bounds how long a stop takes; the next sweep goes on. */
+const EXPIRED_GROUPS = 16;
 /** Timeline records that retention removes with one group and timeline. */
 const REMOVALS_PER_GROUP = 64;
 
@@ -236,7 +238,7 @@ export class LmdbStore implements Store {
 
   /** Resolves when the keys of what has expired are zeros on disk. [CNV-96] */
   async #sweepEntries(): Promise<void> {
-    while (!this.#closed) {
+    for (let count = 0; count < EXPIRED_GROUPS && !this.#closed; count += 1) {
       const due = this.#expiries.due(this.#options.nowMs(), EXPIRED_PER_GROUP);
       // An erasure that failed is tried again, though nothing else is asked for.
       if (due.length === 0 && this.#logs.keys.isSettled) return;
