@@ -14,6 +14,8 @@ import { directConversationId } from "../protocol/conversation-id.ts";
 import { configFrom } from "./config.ts";
 import type { Log } from "./observe.ts";
 import { createServer, type PosthornServer } from "./server.ts";
+import { RawFolder } from "./store/testdata/raw-folder.ts";
+import { keysOf } from "./store/testdata/readable-texts.ts";
 
 const EVENTS_MAX = 16;
 const SAID = 120;
@@ -87,4 +89,30 @@ test("[CNV-106] [RES-4] a device that is behind the floor is told what it lost, 
     Array.from({ length: first - lost.from }, (_, index) => `message ${lost.from + index}`),
   );
   assert.equal((await listedConversation(bob, id))?.unreadCount, SAID);
+});
+
+test("[CNV-96] what expires is erased on a quiet service, and the rest is not", async (t) => {
+  const cyd = await attached(t, "cyd");
+  const talk = new Conversations(cyd);
+  const id = directConversationId("cyd", "cyd");
+  await talk.send(id, "stays");
+  const { committedMs } = await talk.send(id, "disappears", { lifetimeS: 5 });
+  const before = keysOf(new RawFolder(folder));
+  const erased = () => {
+    const after = keysOf(new RawFolder(folder));
+    return before.filter((key) => !after.some((one) => one.equals(key))).length;
+  };
+  assert.equal(erased(), 0);
+  const endMs = performance.now() + 60_000;
+  while (erased() === 0) {
+    assert.ok(performance.now() < endMs, "nothing was erased");
+    await new Promise(setImmediate);
+  }
+  assert.ok(Date.now() >= committedMs + 5_000, "and not before its time");
+  assert.equal(erased(), 1, "the key of one record");
+  const { messages } = await listedMessages(cyd, id, {});
+  assert.deepEqual(
+    messages.map(({ kind }) => kind),
+    ["message", "expired"],
+  );
 });
