@@ -2,6 +2,7 @@ import type { MessageContent } from "../client/conversations/content.ts";
 import type {
   ConversationEvent,
   ConversationInfo,
+  ExpiredEvent,
   MessageEvent,
   ReactionEvent,
   RecalledEvent,
@@ -21,6 +22,8 @@ export function eventLine(event: ClientEvent): string | undefined {
       return `${timeOf(event.committedMs)} ${roomOf(event)}${messageText(event)}`;
     case "recalled":
       return `-- ${roomOf(event)}${recalledText(event)} --`;
+    case "expired":
+      return `-- ${roomOf(event)}${expiredText(event)} --`;
     case "reaction":
       return `-- ${roomOf(event)}${reactionText(event)} --`;
     case "marks":
@@ -109,10 +112,18 @@ export function messageText(event: MessageEvent): string {
 }
 
 /** A message with its number, as it is now. */
-export function seenText(message: MessageEvent | RecalledEvent): string {
+export function seenText(message: MessageEvent | RecalledEvent | ExpiredEvent): string {
   if (message.kind === "recalled") return `-- ${recalledText(message)} --`;
-  const { committedMs, conversationSeq } = message;
-  return `${timeOf(committedMs)} [${conversationSeq}] ${messageText(message)}`;
+  if (message.kind === "expired") return `-- ${expiredText(message)} --`;
+  const { committedMs, conversationSeq, expiresMs } = message;
+  const until = expiresMs === undefined ? "" : ` (until ${untilText(expiresMs)})`;
+  return `${timeOf(committedMs)} [${conversationSeq}] ${messageText(message)}${until}`;
+}
+
+export function expiredText(message: ExpiredEvent): string {
+  const { conversationSeq, senderUserId, expiresMs } = message;
+  if (expiresMs === undefined) return `[${conversationSeq}] is kept no longer`;
+  return `[${conversationSeq}] of ${senderUserId} has disappeared`;
 }
 
 export function recalledText({ conversationSeq, recalledByUserId }: RecalledEvent): string {
@@ -162,6 +173,14 @@ export function oneLine(text: string): string {
 
 export function timeOf(committedMs: number): string {
   return new Date(committedMs).toTimeString().slice(0, 8);
+}
+
+/** The day and the time. */
+function untilText(expiresMs: number): string {
+  const until = new Date(expiresMs);
+  const day = [until.getFullYear(), until.getMonth() + 1, until.getDate()];
+  const [year = "", ...others] = day.map((part) => String(part).padStart(2, "0"));
+  return `${[year, ...others].join("-")} ${timeOf(expiresMs)}`;
 }
 
 /** In front of what is not said between two users. */

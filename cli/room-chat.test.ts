@@ -173,6 +173,33 @@ describe("posthorn chat in rooms", () => {
     await lost.prints(/-- no room is called nowhere yet --/);
   });
 
+  test("[CNV-91] [CNV-92] [CNV-95] what is said for a time disappears, everywhere", async (t) => {
+    const cwd = emptyFolder(t);
+    const { place } = await served(t, cwd);
+    const { urls } = place;
+    const ann = seated(t, { user: "ann", url: urls.tcp }, ["ann"]);
+    const bob = seated(t, { user: "bob", url: urls.websocket }, ["ann"]);
+    for (const one of [ann, bob]) one.types("/history\n");
+    for (const one of [ann, bob]) await one.prints(/nothing was said before that/);
+    ann.types("/new Whispers @bob\n");
+    await ann.prints(/-- in Whispers /);
+    ann.types("/lifetime 1d\nstays a day\n");
+    await bob.prints(/-- Whispers: 1 unread --/);
+    bob.types("/to Whispers\n");
+    await bob.prints(/\[1\] ann: stays a day \(until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)\n/);
+    ann.types("/for 5s a secret\n/for 5x no\n");
+    await ann.prints(/\[2\] ann: a secret \(until /);
+    await ann.prints(/-- CONFIG_INVALID: for how long\? 30s, 10m, 8h or 7d --/);
+    const gone = /-- \[2\] of ann has disappeared --\n/;
+    await Promise.all([ann.prints(gone), bob.prints(gone)]);
+    const told = ["history", "Whispers", "--user", "bob", "--url", urls.longPoll ?? ""];
+    const lines = new Program(t, told, { cwd, env: { HOME: cwd } });
+    const { stdout } = await lines.ended;
+    assert.match(stdout, /\[1\] ann: stays a day/);
+    assert.match(stdout, gone);
+    assert.ok(!stdout.includes("a secret"));
+  });
+
   test("the README's lines do what it says of them", async (t) => {
     const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
     const [, typed = ""] = /```text\n(\/new Garden[^`]*)```/.exec(readme) ?? [];

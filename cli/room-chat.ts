@@ -3,9 +3,10 @@ import { Conversations } from "../client/conversations/conversations.ts";
 import { listedConversation, listedConversations } from "../client/conversations/lookups.ts";
 import { ConversationView } from "../client/conversations/view.ts";
 import type { ClientEvent } from "../client/events.ts";
+import { sleep } from "../client/sleep.ts";
 import type { ChatScreen } from "./chat-screen.ts";
 import { errorLine, UsageError } from "./command.ts";
-import { changeText, eventLine, oneLine, reactionText, todoText } from "./event-text.ts";
+import { changeText, eventLine, oneLine, reactionText, seenText, todoText } from "./event-text.ts";
 import { ReadMarks } from "./read-marks.ts";
 import { COMMAND_NAMES, obeyTyped, say, type Talking } from "./room-commands.ts";
 import { RoomWindow } from "./room-window.ts";
@@ -26,6 +27,9 @@ export interface RoomChatOptions {
   readonly style: Style;
 }
 
+/** A clock may be set meanwhile; and no timer runs for a year. */
+const EXPIRY_WAIT_MS_MAX = 60_000;
+
 /** Conversations in the terminal: what is typed, and what comes. */
 export class RoomChat {
   readonly #client: Client;
@@ -37,6 +41,8 @@ export class RoomChat {
   #turn: Promise<void> = Promise.resolve();
   /** When it is known what the user is in; never rejects. */
   #learned: Promise<void> = Promise.resolve();
+  /** Until the next message disappears. */
+  #expiry = new AbortController();
 
   constructor(client: Client, screen: ChatScreen, options: RoomChatOptions) {
     this.#client = client;
@@ -58,7 +64,26 @@ export class RoomChat {
       // So that what happens is told by names: of what was before, nothing is delivered again.
       await this.#learned;
       this.#show(event, ready);
+      this.#expire(ready);
     }
+    this.#expiry.abort();
+  }
+
+  /** Forgets messages whose time is over, now and when the next one's is. [CNV-95] */
+  #expire(ready: Ready): void {
+    const { view, window } = ready;
+    for (const left of view.expire(Date.now())) {
+      if (left.conversationId === window.current?.id) this.#screen.print(seenText(left));
+    }
+    this.#expiry.abort();
+    const { nextExpiryMs } = view;
+    if (nextExpiryMs === undefined) return;
+    this.#expiry = new AbortController();
+    const delayMs = Math.min(Math.max(nextExpiryMs - Date.now(), 1), EXPIRY_WAIT_MS_MAX);
+    sleep(delayMs, this.#expiry.signal).then(
+      () => this.#expire(ready),
+      () => {},
+    );
   }
 
   #begin(userId: string): Ready {
@@ -153,13 +178,14 @@ export class RoomChat {
   #show(event: ClientEvent, ready: Ready): void {
     const { view, window } = ready;
     const before =
-      event.kind === "message" || event.kind === "recalled"
+      event.kind === "message" || event.kind === "recalled" || event.kind === "expired"
         ? view.conversation(event.conversationId).message(event.conversationSeq)
         : undefined;
     const conversation = view.apply(event);
     switch (event.kind) {
       case "message":
       case "recalled":
+      case "expired":
         if (conversation !== undefined) window.show(conversation, event, before);
         return;
       case "reaction":

@@ -17,6 +17,7 @@ import {
   firstWord,
   mentionsOf,
   messageNumber,
+  secondsIn,
   userIdsIn,
 } from "./typed-text.ts";
 
@@ -86,6 +87,18 @@ const COMMANDS: readonly TypedCommand[] = [
     usage: "",
     summary: "let nobody in who is not added",
     run: (talking) => change(talking, { join: "added" }),
+  },
+  {
+    name: "for",
+    usage: "TIME TEXT",
+    summary: "say what disappears after 30s, 10m, 8h or 7d",
+    run: sayFor,
+  },
+  {
+    name: "lifetime",
+    usage: "TIME|off",
+    summary: "let all that is said here from now on disappear so",
+    run: lifetime,
   },
   { name: "reply", usage: "N TEXT", summary: "answer message N", run: reply },
   { name: "edit", usage: "N TEXT", summary: "give your message N another text", run: edit },
@@ -173,6 +186,18 @@ export function say(talking: Talking, text: string): void {
 function calling({ memberIds }: Talking, text: string) {
   const mentions = mentionsOf(text, memberIds);
   return mentions === undefined ? {} : { mentions };
+}
+
+function sayFor(talking: Talking, rest: string): void {
+  const [time, text] = firstWord(rest);
+  const lifetimeS = secondsIn(time);
+  if (text === "") throw new UsageError("and what? /for TIME TEXT");
+  const { conversations, current, submitted } = talking;
+  submitted(conversations.send(current.id, text, { lifetimeS, ...calling(talking, text) }));
+}
+
+function lifetime(talking: Talking, rest: string): void {
+  change(talking, { lifetimeS: rest === "off" ? 0 : secondsIn(rest) });
 }
 
 function to(talking: Talking, rest: string): void {
@@ -268,7 +293,7 @@ function title(talking: Talking, rest: string): void {
 
 function change(
   { conversations, current, submitted }: Talking,
-  changes: Partial<Pick<NewConversation, "title" | "join">>,
+  changes: Partial<Pick<NewConversation, "title" | "join" | "lifetimeS">>,
 ): void {
   const { info, id } = current;
   if (info === undefined) throw new UsageError("nothing is known of this room yet");

@@ -147,6 +147,6 @@ export class RoomWindow {
 
 /** Whether nothing has become of a message that one has seen. */
 function isSame(before: SeenMessage, message: SeenMessage): boolean {
-  if (before.kind === "recalled") return true;
+  if (before.kind !== "message") return true;
   return message.kind === "message" && message.editCount <= before.editCount;
 }

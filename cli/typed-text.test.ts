@@ -10,6 +10,7 @@ import {
   mentionsOf,
   messageNumber,
   roomCalled,
+  secondsIn,
   userIdsIn,
 } from "./typed-text.ts";
 
@@ -61,6 +62,7 @@ test("a conversation is meant by its id, its title or a user", () => {
       role: "member",
       visibleFrom: 1,
       head: 0,
+      floor: 1,
       lastMessage: undefined,
       unreadCount: 0,
       mentionCount: 0,
@@ -78,4 +80,12 @@ test("a conversation is meant by its id, its title or a user", () => {
   assert.equal(roomCalled("ann", view), undefined);
   assert.throws(() => conversationCalled("Twins", view), /several are called Twins: g:b+, g:c+/);
   assert.throws(() => conversationCalled("no such room", view), UsageError);
+});
+
+test("times are numbers with a unit", () => {
+  const times = ["30s", "10m", "8h", "7d"].map(secondsIn);
+  assert.deepEqual(times, [30, 600, 28_800, 604_800]);
+  for (const word of ["", "30", "h", "0s", "-1s", "1.5h", "1w", "9999999999s"]) {
+    assert.throws(() => secondsIn(word), UsageError, word);
+  }
 });

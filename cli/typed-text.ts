@@ -55,6 +55,16 @@ export function messageNumber(word: string): number {
   throw new UsageError("which message? Its number stands before it");
 }
 
+const UNIT_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** How long it lasts. @throws UsageError for what is no time */
+export function secondsIn(word: string): number {
+  const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(word) ?? [];
+  const seconds = Number(number) * (UNIT_S[unit] ?? 0);
+  if (seconds > 0) return seconds;
+  throw new UsageError("for how long? 30s, 10m, 8h or 7d");
+}
+
 /** Names with or without an `@`. @throws UsageError when there is none, or one that nobody has */
 export function userIdsIn(words: string): readonly string[] {
   const userIds = words.split(/[\s,]+/).filter((word) => word !== "");

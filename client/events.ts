@@ -12,6 +12,7 @@ import type { TimelineCursor } from "../protocol/session/resume.ts";
 import {
   type ConversationEvent,
   conversationEvent,
+  type ExpiredEvent,
   type MarksEvent,
   type MessageEvent,
   marksEvent,
@@ -47,6 +48,7 @@ import {
 export type ClientEvent =
   | MessageEvent
   | RecalledEvent
+  | ExpiredEvent
   | ReactionEvent
   | MarksEvent
   | ConversationEvent

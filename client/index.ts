@@ -24,6 +24,7 @@ export {
   type ConversationEvent,
   type ConversationInfo,
   type ConversationMember,
+  type ExpiredEvent,
   type MarksEvent,
   type MessageEvent,
   type MessageMentions,

@@ -146,7 +146,8 @@ const BITMAP_CHECKS: Readonly<Record<string, VectorCheck>> = {
 function meaningOf({ kind }: Event): string {
   switch (kind.case) {
     case "message":
-      if (kind.value.content === undefined) return "message-recalled";
+      if (kind.value.recalledByUserId !== "") return "message-recalled";
+      if (kind.value.content === undefined) return "message-expired";
       return kind.value.editCount > 0 ? "message-edited" : "message";
     case "reactionChanged":
       return kind.value.removed ? "reaction-removed" : "reaction";

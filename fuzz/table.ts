@@ -7,6 +7,7 @@ import {
   conversationsReceipts,
   conversationsRoles,
 } from "./properties/conversation-laws.ts";
+import { conversationsLifetimes } from "./properties/conversation-lifetimes.ts";
 import { conversationsMarks } from "./properties/conversation-marks.ts";
 import { conversationView } from "./properties/conversation-view.ts";
 import {
@@ -88,6 +89,7 @@ export const PROPERTIES: readonly Property[] = [
   conversationsReceipts,
   conversationsMarks,
   conversationsBlocks,
+  conversationsLifetimes,
   numberSets,
   devices,
   delimiting,

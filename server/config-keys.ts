@@ -162,6 +162,7 @@ export const CONFIG_KEYS = {
       [0, TIMER_MS_MAX],
       "for how long a sender may take a message back",
     ),
+    retentionDays: integer(0, [0, 36_500], "days that messages are kept (0: for ever)"),
   },
   users: {
     contactsMax: integer(USER_RULES.contactsMax, [1, 10_000], "contacts of a user"),

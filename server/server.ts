@@ -26,6 +26,7 @@ import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
 import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import { messageRetention } from "./operations/lifetimes.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { contacts } from "./services/contacts.ts";
@@ -71,6 +72,7 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     timelineEventsMax: config.store.timelineEventsMax,
     frameBytes: config.limits.frameBytes,
     devicesMax: config.limits.devicesMax,
+    retention: messageRetention(config.conversations.retentionDays * DAY_MS),
     nowMs,
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });

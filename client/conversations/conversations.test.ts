@@ -56,7 +56,7 @@ test("messages go out with what they refer to and whom they call", async () => {
   const { conversations } = submitted;
   const reference = { kind: "thread", conversationSeq: 7 } as const;
   const mentions = { userIds: ["bob"], roles: ["admin"], everyone: true } as const;
-  assert.equal(await conversations.send(ID, "hi", { reference, mentions }), RESULT);
+  assert.equal(await conversations.send(ID, "hi", { reference, mentions, lifetimeS: 60 }), RESULT);
   await conversations.edit(ID, 3, "ho", { mentions: { userIds: ["bob"] } });
   await conversations.recall(ID, 3);
   await conversations.react(ID, 3, "+1");
@@ -71,6 +71,7 @@ test("messages go out with what they refer to and whom they call", async () => {
         content: text("hi"),
         reference: { kind: 2, conversationSeq: 7 },
         mentions: { userIds: ["bob"], roles: [3], everyone: true },
+        lifetimeS: 60,
       },
     },
     {
@@ -137,7 +138,7 @@ test("[CNV-2] a made conversation's id is derived from who makes it, and is ther
   const { nonce, ...value } = created?.value ?? {};
   assert.deepEqual(value, {
     kind: 2,
-    settings: { title: "Team", topic: "", history: 0, join: 2 },
+    settings: { title: "Team", topic: "", history: 0, join: 2, lifetimeS: 0 },
     members: [
       { userId: "bob", role: 2, ordinal: 0, visibleFrom: 0 },
       { userId: "cyd", role: 3, ordinal: 0, visibleFrom: 0 },
@@ -171,10 +172,16 @@ test("members and settings are changed, joined and left", async () => {
   await conversations.changeMembers(ID, { remove: ["bob"] });
   await conversations.join(ID);
   await conversations.leave(ID);
-  await conversations.change(ID, { revision: 4, title: "T", topic: "t", history: "all" });
+  await conversations.change(ID, {
+    revision: 4,
+    title: "T",
+    topic: "t",
+    history: "all",
+    lifetimeS: 9,
+  });
   await conversations.changePreferences({ receiptsHidden: true });
   const bob = { userId: "bob", role: 4, ordinal: 0, visibleFrom: 0 };
-  const settings = { title: "T", topic: "t", history: 2, join: 0 };
+  const settings = { title: "T", topic: "t", history: 2, join: 0, lifetimeS: 9 };
   assert.deepEqual(submitted.operations, [
     { case: "changeMembers", value: { conversationId: ID, set: [bob], removeUserIds: [] } },
     { case: "changeMembers", value: { conversationId: ID, set: [], removeUserIds: ["bob"] } },

@@ -48,6 +48,11 @@ export interface ConversationChange {
   readonly history?: HistoryName;
   /** Who may come in from now on; "added" unless said otherwise. */
   readonly join?: JoinName;
+  /**
+   * How long a message that is sent from now on is there at most, seconds: 5 to 31,536,000. 0, or
+   * left out: for ever.
+   */
+  readonly lifetimeS?: number;
 }
 
 /** A conversation to be made. */
@@ -83,6 +88,11 @@ interface Calling {
 interface Sending extends Calling, Waiting {
   readonly reference?: MessageReference;
   readonly clearsDraft?: boolean;
+  /**
+   * How long it is there, seconds: 5 to 31,536,000, or less where the conversation says less. 0,
+   * or left out: as the conversation says.
+   */
+  readonly lifetimeS?: number;
 }
 
 /** What people do in conversations, on a client. */
@@ -111,8 +121,9 @@ export class Conversations {
     content: MessageContent,
     options: Sending = {},
   ): Promise<SendResult> {
-    const value = { conversationId, content: contentFrom(content), ...mentionsIn(options) };
-    const sent = { ...value, ...referring(options) };
+    const { lifetimeS = 0 } = options;
+    const said = { conversationId, content: contentFrom(content), ...mentionsIn(options) };
+    const sent = { ...said, lifetimeS, ...referring(options) };
     const result = this.#submit({ case: "sendMessage", value: sent }, options);
     // Behind it in the outbox. Whoever waits waits for the message.
     if (options.clearsDraft) this.saveDraft(conversationId, undefined, options).catch(() => {});
@@ -295,12 +306,13 @@ function mentionsIn({ mentions }: Calling): { mentions?: MessageInitShape<typeof
   return { mentions: { userIds: [...userIds], roles: numbers, everyone } };
 }
 
-function settingsOf({ title, topic = "", history, join }: ConversationChange) {
+function settingsOf(change: ConversationChange) {
+  const { title, topic = "", history, join, lifetimeS = 0 } = change;
   const rules = {
     history: numberOf<HistoryVisibility>(HISTORY_NAMES, history),
     join: numberOf<JoinRule>(JOIN_NAMES, join),
   };
-  return { title, topic, ...rules };
+  return { title, topic, lifetimeS, ...rules };
 }
 
 function membersOf(members: readonly NewMember[]) {

@@ -41,6 +41,7 @@ const PLAIN = {
   editedMs: undefined,
   reference: undefined,
   mentions: undefined,
+  expiresMs: undefined,
 };
 
 test("a message is what it says, what it is said to and whom it calls", async () => {
@@ -129,7 +130,7 @@ test("reactions, marks, changes and preferences are events of their own", async 
     deliveredThrough: 4,
   });
   const conversation = { conversationId: "g:a", kind: 3, revision: 2n, memberCount: 5 };
-  const settings = { title: "News", topic: "t", history: 2, join: 2 };
+  const settings = { title: "News", topic: "t", history: 2, join: 2, lifetimeS: 60 };
   const members = [{ userId: "bob", role: 1, ordinal: 4, visibleFrom: 9n }];
   const left = { byUserId: "ann", leftUserIds: ["cyd"] };
   const value = { conversation: { ...conversation, settings }, members, ...left };
@@ -144,6 +145,7 @@ test("reactions, marks, changes and preferences are events of their own", async 
       topic: "t",
       history: "all",
       join: "open",
+      lifetimeS: 60,
     },
     members: [{ userId: "bob", role: "reader", visibleFrom: 9 }],
     ...left,
@@ -164,4 +166,15 @@ test("a message calls a user by name, by role, or with everybody", () => {
   assert.equal(mentionsUser({ ...nobody, userIds: ["bob"] }, "bob", undefined), true);
   assert.equal(mentionsUser({ ...nobody, roles: ["admin"] }, "bob", "admin"), true);
   assert.equal(mentionsUser({ ...nobody, roles: ["admin"] }, "bob", "owner"), false);
+});
+
+test("[CNV-95] [CNV-105] a message says when it expires; one without content has", async () => {
+  assert.deepEqual(await message({ ...HELLO, expiresMs: 99n }), { ...PLAIN, expiresMs: 99 });
+  const expired = { kind: "expired", ...NAMED, own: false, expiresMs: 99 };
+  assert.deepEqual(await message({ expiresMs: 99n }), expired);
+  const old = await handedOut({ case: "message", value: { conversationId: "g:a" } });
+  const nobody = { senderUserId: "", senderDeviceId: "", own: false, expiresMs: undefined };
+  assert.deepEqual(old, { kind: "expired", ...NAMED, ...nobody }, "the service keeps it no longer");
+  const recalled = await message({ expiresMs: 99n, recalledByUserId: "ann" });
+  assert.equal(recalled.kind, "recalled");
 });

@@ -61,12 +61,27 @@ export interface MessageEvent extends OfMessage {
   readonly reference: MessageReference | undefined;
   /** Whom it calls. */
   readonly mentions: MessageMentions | undefined;
+  /**
+   * When whoever has it erases it, Unix milliseconds; undefined: it stays. Nothing comes then: a
+   * view says when that is, and does it. [CNV-95]
+   */
+  readonly expiresMs: number | undefined;
 }
 
 /** A message was taken back: nothing of it is there any more. */
 export interface RecalledEvent extends OfMessage {
   readonly kind: "recalled";
   readonly recalledByUserId: string;
+}
+
+/** The time of a message is over: nothing of it is there any more. */
+export interface ExpiredEvent extends OfMessage {
+  readonly kind: "expired";
+  /**
+   * When it was over, Unix milliseconds. Undefined: the service keeps nothing that is so old, and
+   * knows no more who has sent it.
+   */
+  readonly expiresMs: number | undefined;
 }
 
 /** Another message of the same conversation. */
@@ -143,6 +158,8 @@ export interface ConversationInfo {
   readonly topic: string;
   readonly history: HistoryName;
   readonly join: JoinName;
+  /** How long a message that is sent now is there at most, seconds. 0: for ever. */
+  readonly lifetimeS: number;
   readonly memberCount: number;
 }
 
@@ -158,19 +175,26 @@ export function messageEvent(
   { seq, conversationSeq, committedMs }: DeliverPlain,
   message: Message,
   self: { readonly deviceId: string; readonly userId: string },
-): MessageEvent | RecalledEvent | undefined {
+): MessageEvent | RecalledEvent | ExpiredEvent | undefined {
   const { conversationId, senderUserId, senderDeviceId } = message;
   const own = senderUserId === self.userId && senderDeviceId === self.deviceId;
   const of = { seq, conversationId, conversationSeq, committedMs, senderUserId, senderDeviceId };
   const { recalledByUserId } = message;
   if (recalledByUserId !== "") return { kind: "recalled", ...of, own, recalledByUserId };
+  const expiresMs = message.expiresMs === 0n ? undefined : numberIn(message.expiresMs);
+  // Of a message that is kept no longer nobody knows even who has sent it. [CNV-105]
+  const isOver = expiresMs !== undefined || senderUserId === "";
+  if (message.content === undefined && isOver) {
+    return { kind: "expired", ...of, own, expiresMs };
+  }
   const content = contentOf(message.content);
   const reference = referenceOf(message.reference);
   if (content === undefined || reference === "unknown") return undefined;
   const { editCount } = message;
   const editedMs = message.editedMs === 0n ? undefined : Number(message.editedMs);
   const mentions = mentionsOf(message.mentions);
-  return { kind: "message", ...of, own, content, editCount, editedMs, reference, mentions };
+  const said = { content, editCount, editedMs, reference, mentions, expiresMs };
+  return { kind: "message", ...of, own, ...said };
 }
 
 /** "unknown" for a kind that this version does not know. */
@@ -240,6 +264,7 @@ export function conversationInfoOf(
     // What is not said is the same as the first of the names.
     history: nameOf(HISTORY_NAMES, settings?.history ?? 0) ?? "joined",
     join: nameOf(JOIN_NAMES, settings?.join ?? 0) ?? "added",
+    lifetimeS: settings?.lifetimeS ?? 0,
     memberCount,
   };
 }

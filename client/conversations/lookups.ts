@@ -34,6 +34,8 @@ export interface ListedConversation {
   readonly visibleFrom: number;
   /** The newest number. 0: nothing was said, or there is no history. */
   readonly head: number;
+  /** As in {@link ListedMessages}. */
+  readonly floor: number;
   readonly lastMessage: SeenMessage | undefined;
   readonly unreadCount: number;
   readonly mentionCount: number;
@@ -63,6 +65,8 @@ export interface ListedMessages {
   readonly next: number;
   /** The newest number. 0: there is none. */
   readonly head: number;
+  /** The first number that the service still has; above `head` it has none. 0: no history. */
+  readonly floor: number;
 }
 
 export interface ListedMembers {
@@ -113,12 +117,13 @@ function listedOf(answer: ConversationAnswer): ListedConversation | undefined {
   const info = conversationInfoOf(answer.conversation);
   const role = nameOf(ROLE_NAMES, answer.role);
   if (info === undefined || role === undefined) return undefined;
-  const { lastMessage, visibleFrom, head, unreadCount, mentionCount, mutedUntilMs } = answer;
+  const { lastMessage, visibleFrom, head, floor, unreadCount, mentionCount, mutedUntilMs } = answer;
   return {
     info,
     role,
     visibleFrom: Number(visibleFrom),
     head: Number(head),
+    floor: Number(floor),
     lastMessage: lastMessage && messageOf(lastMessage),
     unreadCount: Number(unreadCount),
     mentionCount: Number(mentionCount),
@@ -192,13 +197,13 @@ export async function listedMessages(
         : { case: "after" as const, value: BigInt(after) }
       : { case: "before" as const, value: BigInt(before) };
   const { listMessages } = HistoryService.method;
-  const { entries, next, head } = await client.call(
+  const { entries, next, head, floor } = await client.call(
     listMessages,
     { conversationId, countMax: count, ...(position && { position }) },
     signal === undefined ? {} : { signal },
   );
   const messages = entries.flatMap((entry) => messageOf(entry) ?? []);
-  return { messages, next: Number(next), head: Number(head) };
+  return { messages, next: Number(next), head: Number(head), floor: Number(floor) };
 }
 
 /** History does not say to whom it answers: no message is this device's own. */

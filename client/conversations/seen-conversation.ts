@@ -1,6 +1,7 @@
 import { directUsers } from "../../protocol/conversation-id.ts";
 import {
   count,
+  has,
   intersection,
   NO_NUMBERS,
   type NumberSet,
@@ -12,6 +13,7 @@ import type {
   ConversationEvent,
   ConversationInfo,
   ConversationMember,
+  ExpiredEvent,
   MarksEvent,
   MessageEvent,
   ReactionEvent,
@@ -21,8 +23,8 @@ import type { ListedMembers } from "./lookups.ts";
 import type { RoleName } from "./names.ts";
 import type { DraftContent, DraftEvent, MuteEvent, TodoEvent, TodoMark } from "./personal.ts";
 
-/** A message as it is now, or that it was taken back. */
-export type SeenMessage = MessageEvent | RecalledEvent;
+/** A message as it is now, that it was taken back, or that its time is over. */
+export type SeenMessage = MessageEvent | RecalledEvent | ExpiredEvent;
 
 /** One place in the window: the message, when it came, and who reacts to it. */
 interface Place {
@@ -56,7 +58,10 @@ export class SeenConversation {
   readonly #read = new Map<string, NumberSet>();
   readonly #delivered = new Map<string, number>();
   #known = NO_NUMBERS;
-  #recalled = NO_NUMBERS;
+  /** What was taken back, and whose time is over. */
+  #gone = NO_NUMBERS;
+  /** When messages expire, by number. */
+  readonly #expiring = new Map<number, number>();
   #callsUser = NO_NUMBERS;
   #callsAll = NO_NUMBERS;
   readonly #callsRole = new Map<RoleName, NumberSet>();
@@ -75,7 +80,8 @@ export class SeenConversation {
     for (const member of members) this.#memberships.set(member.userId, { revision: 0, member });
     const memberCount = members.length;
     const rest = { title: "", topic: "", history: "all", join: "added", revision: 0 } as const;
-    this.#info = { conversationId: id, kind: "direct", memberCount, ...rest };
+    const kept = { memberCount, lifetimeS: 0 };
+    this.#info = { conversationId: id, kind: "direct", ...kept, ...rest };
   }
 
   /** Undefined while nothing was heard but what is said in it. */
@@ -170,7 +176,7 @@ export class SeenConversation {
     if (own !== undefined && own.member === undefined) return NO_NUMBERS;
     const readableFrom = own?.member?.visibleFrom ?? 1;
     const readable = intersection(this.#known, numbersFrom(readableFrom, this.head));
-    return without(without(readable, this.read(this.#userId)), this.#recalled);
+    return without(without(readable, this.read(this.#userId)), this.#gone);
   }
 
   get unreadCount(): number {
@@ -196,11 +202,35 @@ export class SeenConversation {
     const one = numbersFrom(number, number);
     this.#known = union(this.#known, one);
     if (message.senderUserId === this.#userId) this.#reads(this.#userId, one);
-    if (message.kind === "recalled") this.#recalled = union(this.#recalled, one);
-    else this.#calls(message, one);
+    if (message.kind !== "message") this.#ended(number);
+    else {
+      this.#calls(message, one);
+      const { expiresMs } = message;
+      if (expiresMs !== undefined && !has(this.#gone, number))
+        this.#expiring.set(number, expiresMs);
+    }
     this.#happened(message);
     const place = this.#place(number);
     if (place !== undefined && isNewer(message, place.message)) place.message = message;
+  }
+
+  /** When the next message expires, Unix milliseconds. */
+  get nextExpiryMs(): number | undefined {
+    const times = [...this.#expiring.values()];
+    return times.length === 0 ? undefined : times.reduce((one, other) => Math.min(one, other));
+  }
+
+  /** Erases what has expired by now. [CNV-95] @returns what is left of what was kept */
+  expire(nowMs: number): readonly ExpiredEvent[] {
+    const due = [...this.#expiring].filter(([, expiresMs]) => expiresMs <= nowMs);
+    return due.flatMap(([number, expiresMs]) => {
+      this.#ended(number);
+      const place = this.#window.get(number);
+      if (place?.message?.kind !== "message") return [];
+      const left = expired(place.message, expiresMs);
+      place.message = left;
+      return left;
+    });
   }
 
   reacted({ conversationSeq, userId, reaction, removed, seq }: ReactionEvent): void {
@@ -257,6 +287,11 @@ export class SeenConversation {
     this.#read.set(userId, union(this.read(userId), numbers));
   }
 
+  #ended(number: number): void {
+    this.#gone = union(this.#gone, numbersFrom(number, number));
+    this.#expiring.delete(number);
+  }
+
   #calls({ mentions }: MessageEvent, one: NumberSet): void {
     if (mentions === undefined) return;
     if (mentions.userIds.includes(this.#userId)) this.#callsUser = union(this.#callsUser, one);
@@ -284,6 +319,13 @@ export class SeenConversation {
   }
 }
 
+function expired(message: MessageEvent, expiresMs: number): ExpiredEvent {
+  const { seq, committedMs, conversationId, conversationSeq, own } = message;
+  const { senderUserId, senderDeviceId } = message;
+  const of = { seq, committedMs, conversationId, conversationSeq, senderUserId, senderDeviceId };
+  return { kind: "expired", ...of, own, expiresMs };
+}
+
 /** Whether a message says more than the one that is there: a recall is the last word. */
 function isNewer(message: SeenMessage, before: SeenMessage | undefined): boolean {
   if (before === undefined) return true;
@@ -292,5 +334,6 @@ function isNewer(message: SeenMessage, before: SeenMessage | undefined): boolean
 }
 
 function changeCount(message: SeenMessage): number {
-  return message.kind === "recalled" ? Number.POSITIVE_INFINITY : message.editCount;
+  if (message.kind === "recalled") return Number.POSITIVE_INFINITY;
+  return message.kind === "expired" ? Number.MAX_VALUE : message.editCount;
 }

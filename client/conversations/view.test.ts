@@ -34,6 +34,7 @@ class Timeline {
       editedMs: undefined,
       reference: undefined,
       mentions: undefined,
+      expiresMs: undefined,
       ...more,
     };
   }
@@ -56,6 +57,7 @@ class Timeline {
       topic: "",
       history: "joined",
       join: "added",
+      lifetimeS: 0,
       memberCount: 3,
     } as const;
     const by = { byUserId: "ann", members, leftUserIds };
@@ -194,4 +196,55 @@ test("the last talked in comes first; a timeline that begins anew begins the vie
   assert.equal(view.receiptsHidden, true);
   view.apply({ kind: "epoch-changed" });
   assert.deepEqual([view.conversations, view.receiptsHidden], [[], false]);
+});
+
+test("[CNV-95] what expires is erased at its time, and is neither unread nor calls anybody", () => {
+  const at = new Timeline();
+  const calls = calling({ userIds: ["bob"] });
+  const { view, team } = viewOf(
+    at.message(1, "ann", { expiresMs: 5_000, ...calls }),
+    at.message(2, "ann", { expiresMs: 6_000 }),
+    at.message(3, "ann", calls),
+  );
+  assert.equal(view.nextExpiryMs, 5_000);
+  assert.deepEqual(view.expire(4_999), []);
+  assert.deepEqual([team.unreadCount, team.mentionCount], [3, 2]);
+  const [left, ...others] = view.expire(5_000);
+  assert.deepEqual(others, []);
+  assert.ok(!JSON.stringify(team.messages).includes("message 1"), "nothing is left");
+  assert.deepEqual([left?.kind, left?.conversationSeq, left?.senderUserId], ["expired", 1, "ann"]);
+  assert.deepEqual(team.message(1), left);
+  assert.deepEqual([team.unreadCount, team.mentionCount], [2, 1]);
+  assert.equal(view.nextExpiryMs, 6_000);
+  assert.deepEqual(view.expire(5_000), [], "once");
+});
+
+test("[CNV-95] [CNV-99] nothing brings back what has expired; what was recalled stays that", () => {
+  const at = new Timeline();
+  const said = at.message(1, "ann", { expiresMs: 5_000 });
+  const edited = at.message(1, "ann", { expiresMs: 5_000, content: "new", editCount: 1 });
+  const other = at.message(2, "ann", { expiresMs: 5_000 });
+  const { view, team } = viewOf(said, other, at.recalled(2, "ann", "cyd"));
+  view.expire(5_000);
+  view.apply(edited);
+  view.apply(said);
+  view.apply(other);
+  assert.deepEqual(
+    team.messages.map(({ kind }) => kind),
+    ["expired", "recalled"],
+  );
+  assert.equal(view.nextExpiryMs, undefined);
+  assert.equal(team.unreadCount, 0);
+});
+
+test("[CNV-95] what has left the window and expires is not unread either", () => {
+  const at = new Timeline();
+  const numbers = [1, 2, 3, 4, 5];
+  const { view, team } = viewOf(
+    ...numbers.map((number) => at.message(number, "ann", { expiresMs: 5_000 + number })),
+  );
+  assert.deepEqual(view.expire(5_002), []);
+  assert.equal(team.unreadCount, 3);
+  assert.equal(view.expire(9_000).length, 3);
+  assert.equal(team.unreadCount, 0);
 });

@@ -1,4 +1,5 @@
 import type { ClientEvent } from "../events.ts";
+import type { ExpiredEvent } from "./events.ts";
 import type { ListedConversation } from "./lookups.ts";
 import { SeenConversation } from "./seen-conversation.ts";
 
@@ -9,6 +10,9 @@ const MESSAGES_MAX = 500;
  * What a device has seen of its user's conversations: fold the events of a client into it. Pure: no
  * clock, no storage. An application may hand it events in any order and as often as it likes, also
  * from two devices of the user, and comes to the same view.
+ *
+ * Messages that expire are erased by {@link expire}: an application calls it when something has
+ * come, and at {@link nextExpiryMs}.
  *
  * When the timeline begins anew, so does the view.
  */
@@ -27,7 +31,8 @@ export class ConversationView {
   apply(event: ClientEvent): SeenConversation | undefined {
     switch (event.kind) {
       case "message":
-      case "recalled": {
+      case "recalled":
+      case "expired": {
         const conversation = this.#of(event.conversationId);
         conversation.said(event);
         return conversation;
@@ -85,6 +90,22 @@ export class ConversationView {
     const members = [{ userId: this.userId, role, visibleFrom }];
     conversation.learned(info, { members, revision: info.revision });
     return conversation;
+  }
+
+  /** When the next message expires, Unix milliseconds. Undefined: none does. */
+  get nextExpiryMs(): number | undefined {
+    const times = [...this.#conversations.values()].flatMap((one) => one.nextExpiryMs ?? []);
+    return times.length === 0 ? undefined : times.reduce((one, other) => Math.min(one, other));
+  }
+
+  /**
+   * Erases what has expired by now. [CNV-95]
+   *
+   * @param nowMs by the device's clock: Unix milliseconds
+   * @returns what is left of the messages that were kept
+   */
+  expire(nowMs: number): readonly ExpiredEvent[] {
+    return [...this.#conversations.values()].flatMap((one) => one.expire(nowMs));
   }
 
   /** Whether the user hides what it has read and got. */

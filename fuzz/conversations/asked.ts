@@ -19,6 +19,8 @@ export interface Settings {
   readonly history: number;
   /** Of JoinRule. */
   readonly join: number;
+  /** Seconds; 0: none. */
+  readonly lifetime: number;
 }
 
 export interface Who {
@@ -35,6 +37,8 @@ export type Asked =
       readonly text: string;
       readonly reference?: { readonly kind: ReferenceKind; readonly seq: number };
       readonly calls?: Calls;
+      /** Seconds. */
+      readonly lifetime?: number;
     }
   | {
       readonly kind: "edit";
@@ -124,8 +128,9 @@ function kindOf(asked: Exclude<Asked, { kind: "raw" }>): Kind {
     case "direct":
       return { case: "sendDirect", value: { toUserId: asked.to, content: text(asked.text) } };
     case "send": {
+      const lifetimeS = asked.lifetime ?? 0;
       const said = { conversationId: asked.in, content: text(asked.text), ...called(asked) };
-      return { case: "sendMessage", value: { ...said, ...referring(asked) } };
+      return { case: "sendMessage", value: { ...said, lifetimeS, ...referring(asked) } };
     }
     case "draft": {
       const begun = { conversationId: asked.in, ...called(asked), ...referring(asked) };
@@ -232,6 +237,6 @@ function called({ calls }: { readonly calls?: Calls }) {
   return { mentions: { userIds: [...users], roles: [...roles], everyone } };
 }
 
-function settings({ title, history, join }: Settings) {
-  return { title, history, join } as MessageInitShape<typeof ConversationSettingsSchema>;
+function settings({ title, history, join, lifetime: lifetimeS }: Settings) {
+  return { title, history, join, lifetimeS } as MessageInitShape<typeof ConversationSettingsSchema>;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
 import { crc32 } from "../../protocol/crc32.ts";
 import { assert } from "../../protocol/violation.ts";
+import { messageRetention } from "../../server/operations/lifetimes.ts";
 import {
   decodeOperation,
   type OperationRules,
@@ -15,6 +16,7 @@ import { LmdbStore } from "../../server/store/lmdb.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
 import {
   type CommitOutcome,
+  type LogRef,
   type Plan,
   type PlannedSubmit,
   type Replanning,
@@ -38,6 +40,7 @@ export const LIMITS: ModelLimits = {
   members: 6,
   conversations: 6,
   recallMs: 1_000,
+  keptMs: 15_000,
   textBytes: 64,
   blocks: 2,
   profileTold: 2,
@@ -119,6 +122,7 @@ export class Bench {
       newSessionId: () => new Uint8Array(16).fill(newId()),
       newTimelineEpoch: newId,
       disk: this.disk,
+      retention: messageRetention(LIMITS.keptMs),
     });
   }
 
@@ -134,8 +138,23 @@ export class Bench {
       folder: this.#folder,
       mapBytes: MAP_BYTES,
       timelineEventsMax: 1_000_000,
+      retention: messageRetention(LIMITS.keptMs),
       nowMs: () => this.nowMs,
     });
+  }
+
+  /** Until there is nothing left to erase: a store does some of it each time. */
+  async sweep(logs: readonly LogRef[]): Promise<void> {
+    const floors = async () => {
+      const state = await this.store.loadForPlanning({ users: [], heads: logs });
+      return [...(state.floors ?? [])].join();
+    };
+    for (let before = ""; ; ) {
+      await this.store.sweep();
+      const after = await floors();
+      if (after === before) return;
+      before = after;
+    }
   }
 
   async stop(): Promise<void> {

@@ -29,6 +29,9 @@ export interface Step {
     | "cross"
     | "repeat"
     | "wait"
+    | "later"
+    | "earlier"
+    | "sweep"
     | "reopen";
   readonly device: number;
   readonly asked: readonly DrawnAsked[];
@@ -66,6 +69,9 @@ export const ALL_STEPS: StepWeights = {
   cross: 4,
   repeat: 1,
   wait: 2,
+  later: 2,
+  earlier: 1,
+  sweep: 2,
   reopen: 1,
 };
 
@@ -146,7 +152,8 @@ export function askedOf(
       return { kind, to: nameAt(b), text };
     case "send": {
       const calls = callsAt(drawn, conversation);
-      const said = { kind, in: id, text, ...(calls === undefined ? {} : { calls }) };
+      const rest = { ...(calls === undefined ? {} : { calls }), ...lifetimeAt(drawn) };
+      const said = { kind, in: id, text, ...rest };
       if (b % 4 !== 0) return said;
       const seq = seqAt(b >> 2, conversation);
       return { ...said, reference: { kind: (b === 252 ? 5 : (a % 4) + 1) as ReferenceKind, seq } };
@@ -257,10 +264,18 @@ function seqAt(number: number, conversation: ModelConversation | undefined): num
 /** Mostly a message of one's own. */
 function ownSeqAt({ b }: DrawnAsked, userId: string, conversation: ModelConversation | undefined) {
   const own = (conversation?.messages ?? []).filter(
-    ({ sender, recalledBy }) => sender === userId && recalledBy === "",
+    ({ sender, recalledBy, swept }) => sender === userId && recalledBy === "" && !swept,
   );
   if (b % 4 === 0 || own.length === 0) return seqAt(b >> 2, conversation);
   return own[(b >> 2) % own.length]?.seq ?? 1;
+}
+
+/** Seconds. The last of them nobody may ask for. */
+const LIFETIMES = [5, 6, 10, 31_536_000, 4, 31_536_001];
+
+function lifetimeAt({ at, a, c }: DrawnAsked) {
+  const lifetime = LIFETIMES[at % 16 === 3 ? c % LIFETIMES.length : c % 3];
+  return a % 3 === 0 && lifetime !== undefined ? { lifetime } : {};
 }
 
 function callsAt({ c, b }: DrawnAsked, conversation: ModelConversation | undefined) {
@@ -354,7 +369,8 @@ function blocksAt({ a, b, c }: DrawnAsked, before: ReadonlySet<string>): Asked {
 
 function settingsAt(one: number, other: number) {
   const title = one > 250 ? "" : `title ${other % 5}`;
-  return { title, history: one === 201 ? 3 : one % 3, join: one === 202 ? 7 : other % 3 };
+  const lifetime = one === 203 ? 4 : other % 7 === 3 ? 8 : 0;
+  return { title, history: one === 201 ? 3 : one % 3, join: one === 202 ? 7 : other % 3, lifetime };
 }
 
 /** Mostly of those who are in it, and of one or two. */

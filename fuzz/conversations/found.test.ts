@@ -57,7 +57,12 @@ class Story {
 
   /** Ann makes a group. */
   readonly group = async (members: readonly Who[]) => {
-    const settings = { title: "here", history: HistoryVisibility.JOINED, join: JoinRule.OPEN };
+    const settings = {
+      title: "here",
+      history: HistoryVisibility.JOINED,
+      join: JoinRule.OPEN,
+      lifetime: 0,
+    };
     await this.does("ann1", {
       kind: "create",
       nonce: NONCE,

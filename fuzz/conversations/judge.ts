@@ -6,7 +6,15 @@ import {
   type MemberRole,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ListDraftsRequestSchema } from "../../gen/posthorn/v1/conversations_pb.ts";
-import { count, intersection, numbersFrom, union, without } from "../../protocol/number-set.ts";
+import {
+  count,
+  intersection,
+  NO_NUMBERS,
+  type NumberSet,
+  numbersFrom,
+  union,
+  without,
+} from "../../protocol/number-set.ts";
 import { addressBookIn, addressBookRef } from "../../server/operations/address-book.ts";
 import { blocksRef } from "../../server/operations/blocks.ts";
 import {
@@ -27,8 +35,9 @@ import {
   readRef,
   recalledRef,
   roleMentionsRef,
+  todoRef,
 } from "../../server/operations/read-state.ts";
-import { todoIn, todoRef } from "../../server/operations/todos.ts";
+import { todoIn } from "../../server/operations/todos.ts";
 import { draftsOf } from "../../server/services/drafts.ts";
 import { namesIn, numbersIn } from "../../server/store/documents.ts";
 import {
@@ -41,15 +50,7 @@ import {
 import { TENANT, USERS } from "./bench.ts";
 import type { Model } from "./model.ts";
 import type { ModelConversation, ModelMember, ModelUser } from "./model-state.ts";
-import {
-  draftLine,
-  draftText,
-  entryText,
-  memberLine,
-  memberText,
-  messageText,
-  numbersOf,
-} from "./texts.ts";
+import { draftLine, draftText, entryText, memberLine, memberText, numbersOf } from "./texts.ts";
 
 const PAGE = { count: 1_000_000, bytes: 1e9 };
 const ROLES: readonly MemberRole[] = [1, 2, 3, 4];
@@ -75,8 +76,8 @@ export async function judgeConversation(store: Store, model: Model, id: string):
   judgeRecord(conversation, documents(conversationRef(TENANT, id)));
   judgeMarks(conversation, documents);
   judgeMessages(conversation, documents);
-  judgeCounts(model, conversation, documents);
-  await judgeLog(store, conversation);
+  await judgeCounts(store, model, conversation);
+  await judgeLog(store, model, conversation);
 }
 
 /** What users have begun to write and muted, for themselves, is what the model says. */
@@ -155,8 +156,8 @@ function judgeRecord(conversation: ModelConversation, { revision, bytes }: Store
     memberText({ userId, ...member }),
   );
   deepEqual(members, expected.sort(), "the members");
-  const { title, history, join } = record.settings ?? {};
-  deepEqual({ title, history, join }, { ...conversation.settings }, "the settings");
+  const { title, history, join, lifetimeS: lifetime } = record.settings ?? {};
+  deepEqual({ title, history, join, lifetime }, { ...conversation.settings }, "the settings");
   deepEqual(
     [record.kind, revision, record.nextOrdinal],
     [conversation.kind, conversation.revision, conversation.nextOrdinal],
@@ -178,8 +179,8 @@ function judgeMarks({ id, read, delivered }: ModelConversation, documents: Docum
 /** What is noted of messages: recalls, calls and reactions. */
 function judgeMessages({ id, messages }: ModelConversation, documents: Documents): void {
   const recalled = numbersOf(documents(recalledRef(TENANT, id)).bytes);
-  const gone = messages.filter(({ recalledBy }) => recalledBy !== "").map(({ seq }) => seq);
-  deepEqual(recalled, gone, "what was recalled");
+  const gone = messages.filter(({ recalledBy, swept }) => recalledBy !== "" || swept).map(seqOf);
+  deepEqual(recalled, gone, "what was recalled, or has expired");
   const kept = (ref: DocumentRef) =>
     numbersOf(documents(ref).bytes).filter((seq) => !gone.includes(seq));
   for (const userId of USERS) {
@@ -213,22 +214,25 @@ function withOne(set: ReturnType<typeof numbersFrom>, number: number) {
 }
 
 /** What a member's list shows is derived from what is kept, and never counted. [CNV-33] */
-function judgeCounts(model: Model, conversation: ModelConversation, documents: Documents): void {
+async function judgeCounts(store: Store, model: Model, conversation: ModelConversation) {
   for (const userId of conversation.members.keys()) {
-    const shown = shownCounts(conversation, userId, documents);
+    const shown = await countsOf(store, conversation, userId);
     deepEqual(shown, model.counts(userId, conversation), `what ${userId} has to read`);
   }
 }
 
 function shownCounts(
-  { id, members, messages }: ModelConversation,
+  { id, members, messages, floor }: ModelConversation,
   userId: string,
-  documents: Documents,
+  { documents, expired }: { documents: Documents; expired: NumberSet },
 ) {
   const { role, visibleFrom } = members.get(userId) as ModelMember;
   const numbers = (ref: DocumentRef) => numbersIn(documents(ref));
   const gone = union(numbers(readRef(TENANT, id, userId)), numbers(recalledRef(TENANT, id)));
-  const left = without(numbersFrom(visibleFrom, messages.length), gone);
+  const left = without(
+    numbersFrom(Math.max(visibleFrom, floor), messages.length),
+    union(gone, expired),
+  );
   const calls = union(
     union(numbers(mentionsRef(TENANT, id, userId)), numbers(allMentionsRef(TENANT, id))),
     numbers(roleMentionsRef(TENANT, id, role)),
@@ -238,19 +242,30 @@ function shownCounts(
 
 /** How much a member is shown to have to read, from what the store keeps. */
 export async function countsOf(store: Store, conversation: ModelConversation, userId: string) {
-  return shownCounts(conversation, userId, await documentsOf(store, conversation));
+  const log = messageLog(TENANT, conversation.id);
+  const { expired } = await store.loadForPlanning({ users: [], expired: [log] });
+  const documents = await documentsOf(store, conversation);
+  return shownCounts(conversation, userId, {
+    documents,
+    expired: expired?.get(log) ?? NO_NUMBERS,
+  });
 }
 
-async function judgeLog(store: Store, { id, messages, members }: ModelConversation) {
+async function judgeLog(
+  store: Store,
+  model: Model,
+  { id, messages, members, floor }: ModelConversation,
+): Promise<void> {
   const head = messages.length;
   const log = messageLog(TENANT, id);
-  const texts = messages.map((message) => `${messageText(message)} @${message.committedMs}`);
+  const kept = messages.slice(floor - 1);
+  const texts = kept.map((message) => `${model.text(message)} @${message.committedMs}`);
   const read = async (
     range: { from: number; through: number; fromEnd?: boolean },
     most: number,
   ) => {
     const page = await store.loadLog(log, range, { ...PAGE, count: most });
-    deepEqual(page.head, head, "the head of the log");
+    deepEqual([page.head, page.floor], [head, floor], "the bounds of the log [CNV-104]");
     return page.entries.map((entry) => {
       const text = entryText({ conversationSeq: entry.seq, event: entry.event });
       return `${text} @${entry.committedMs}`;
@@ -259,7 +274,11 @@ async function judgeLog(store: Store, { id, messages, members }: ModelConversati
   deepEqual(await read({ from: 1, through: head }, PAGE.count), texts, "the log");
   for (const { visibleFrom: from } of new Set<ModelMember>(members.values())) {
     const page = await read({ from, through: head, fromEnd: true }, 3);
-    deepEqual(page, texts.slice(from - 1).slice(-3), "the newest that a member may read");
+    deepEqual(
+      page,
+      texts.slice(Math.max(from - floor, 0)).slice(-3),
+      "the newest that a member may read",
+    );
   }
 }
 
@@ -283,5 +302,6 @@ async function load(store: Store, refs: readonly DocumentRef[]): Promise<Documen
   return (ref) => documents.get(ref) ?? NO_DOCUMENT;
 }
 
-const seqsOf = (messages: readonly { readonly seq: number }[]) => messages.map(({ seq }) => seq);
+const seqOf = ({ seq }: { readonly seq: number }) => seq;
+const seqsOf = (messages: readonly { readonly seq: number }[]) => messages.map(seqOf);
 const sorted = (numbers: ReadonlySet<number> = new Set()) => [...numbers].sort((a, b) => a - b);

@@ -14,6 +14,8 @@ export interface ModelLimits {
   readonly members: number;
   readonly conversations: number;
   readonly recallMs: number;
+  /** How long messages are kept. */
+  readonly keptMs: number;
   readonly textBytes: number;
   readonly blocks: number;
   readonly profileTold: number;
@@ -44,6 +46,10 @@ export interface ModelMessage {
   edits: number;
   editedMs: number;
   recalledBy: string;
+  /** 0: it stays. */
+  expiresMs: number;
+  /** It had expired when somebody swept: for ever, whatever the clock shows. */
+  swept: boolean;
 }
 
 export interface ModelConversation {
@@ -54,6 +60,8 @@ export interface ModelConversation {
   nextOrdinal: number;
   readonly members: Map<string, ModelMember>;
   readonly messages: ModelMessage[];
+  /** The first number that is kept. */
+  floor: number;
   readonly read: Map<string, Set<number>>;
   readonly delivered: Map<string, Set<number>>;
 }
@@ -117,16 +125,81 @@ export interface Place {
 }
 
 export const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+export const NO_SETTINGS: Settings = { title: "", history: 0, join: 0, lifetime: 0 };
+
 export function newConversation(id: string, kind: Kind, settings: Settings): ModelConversation {
   const sets = { members: new Map(), messages: [], read: new Map(), delivered: new Map() };
-  return { id, kind, settings, revision: 0, nextOrdinal: 0, ...sets };
+  return { id, kind, settings, revision: 0, nextOrdinal: 0, floor: 1, ...sets };
 }
 
-/** A message that a member may read: it is there, not from before its time, and not recalled. */
-export function readable({ conversation, own }: Place, seq: number): ModelMessage | undefined {
+/** A message that a member may read: it is there, not from before its time, and not gone. */
+export function readable(
+  { conversation, own }: Place,
+  seq: number,
+  nowMs: number,
+): ModelMessage | undefined {
   const message = conversation.messages[seq - 1];
-  const isShown = message !== undefined && seq >= own.visibleFrom && message.recalledBy === "";
-  return isShown ? message : undefined;
+  if (message === undefined || seq < firstShown({ conversation, own })) return undefined;
+  return isGone(message, nowMs) ? undefined : message;
+}
+
+/** The first number that a member may read, and that is kept. */
+export function firstShown({ conversation, own }: Place): number {
+  return Math.max(own.visibleFrom, conversation.floor);
+}
+
+/** Whether nothing of it is there any more. */
+export function isGone(message: ModelMessage, nowMs: number): boolean {
+  return message.recalledBy !== "" || isOver(message, nowMs);
+}
+
+/** Whether its time is over. [CNV-92] */
+export function isOver({ expiresMs, swept }: ModelMessage, nowMs: number): boolean {
+  return swept || (expiresMs > 0 && expiresMs <= nowMs);
+}
+
+/** What everybody is told of it. */
+export function lineOf(message: ModelMessage, nowMs: number): MessageLine {
+  if (!isOver(message, nowMs)) return message;
+  const nothing = { text: undefined, reference: undefined, everyone: false, edits: 0, editedMs: 0 };
+  return { ...message, ...nothing, calledUsers: [], calledRoles: [] };
+}
+
+/** Five seconds to a year, or none. [CNV-90] */
+export function isLifetime(seconds: number): boolean {
+  return seconds === 0 || (seconds >= 5 && seconds <= 365 * 24 * 3_600);
+}
+
+/** The shorter of both, of those that are there. [CNV-91] */
+export function expiresAt(seconds: number, { lifetime }: Settings, sentMs: number): number {
+  if (seconds === 0 && lifetime === 0) return 0;
+  const [one, other] = [seconds || Number.POSITIVE_INFINITY, lifetime || Number.POSITIVE_INFINITY];
+  return sentMs + 1_000 * Math.min(one, other);
+}
+
+/** What is too old goes, from the front, up to the first that is not. [CNV-103] */
+export function sweepOld({ conversations }: ModelState, beforeMs: number): void {
+  for (const conversation of conversations.values()) {
+    for (const message of conversation.messages.slice(conversation.floor - 1)) {
+      if (message.committedMs >= beforeMs) break;
+      conversation.floor += 1;
+      message.reactions.clear();
+      message.todo = undefined;
+    }
+  }
+}
+
+/** What has expired is so for good, and who reacted to it is forgotten. [CNV-96] */
+export function sweep({ conversations }: ModelState, nowMs: number): void {
+  for (const message of [...conversations.values()].flatMap(({ messages }) => messages)) {
+    if (message.recalledBy !== "" || !isOver(message, nowMs)) continue;
+    message.swept = true;
+    message.calledUsers.clear();
+    message.calledRoles.clear();
+    message.everyone = false;
+    message.reactions.clear();
+    message.todo = undefined;
+  }
 }
 
 export function mayWrite({ conversation, own }: Place): boolean {

@@ -11,7 +11,12 @@ import {
   areSettings,
   type By,
   directId,
+  expiresAt,
+  firstShown,
+  isGone,
+  isLifetime,
   type Line,
+  lineOf,
   type ModelConversation,
   type ModelLimits,
   type ModelMember,
@@ -21,6 +26,7 @@ import {
   madeId,
   mayChange,
   mayWrite,
+  NO_SETTINGS,
   newConversation,
   newFrom,
   type Place,
@@ -33,6 +39,7 @@ import { markTodo, muteConversation, saveDraft } from "./personal.ts";
 import {
   changeText,
   draftText,
+  keptNoLongerText,
   marksText,
   messageText,
   preferencesText,
@@ -48,15 +55,17 @@ const REACTIONS_MAX = 16;
 export class Model {
   readonly state: ModelState;
   readonly limits: ModelLimits;
+  readonly nowMs: () => number;
 
-  constructor(limits: ModelLimits, state?: ModelState) {
+  constructor(limits: ModelLimits, nowMs: () => number, state?: ModelState) {
     this.limits = limits;
+    this.nowMs = nowMs;
     this.state = state ?? { users: new Map(), conversations: new Map() };
   }
 
   /** As it is now, whatever happens later. */
   copy(): Model {
-    return new Model(this.limits, structuredClone(this.state));
+    return new Model(this.limits, this.nowMs, structuredClone(this.state));
   }
 
   addUser(userId: string): void {
@@ -128,11 +137,14 @@ export class Model {
   }
 
   /** What a member has still to read, and how often it is called there. [CNV-33] */
-  counts(userId: string, { members, messages, read }: ModelConversation) {
+  counts(userId: string, conversation: ModelConversation) {
+    const { members, messages, read } = conversation;
     const own = members.get(userId) as ModelMember;
     const unread = messages.filter(
-      ({ seq, recalledBy }) =>
-        seq >= own.visibleFrom && recalledBy === "" && !read.get(userId)?.has(seq),
+      (message) =>
+        message.seq >= firstShown({ conversation, own }) &&
+        !isGone(message, this.nowMs()) &&
+        !read.get(userId)?.has(message.seq),
     );
     const calls = unread.filter(
       ({ calledUsers, calledRoles, everyone }) =>
@@ -143,10 +155,18 @@ export class Model {
 
   timeline(userId: string, after = 0): readonly string[] {
     const lines = this.user(userId).timeline.slice(after);
-    return lines.map(
-      ({ message, draft, text, committedMs }) =>
-        `${message ? messageText(message) : draft ? draftText(draft.line) : text} @${committedMs}`,
-    );
+    return lines.map(({ message, draft, text, committedMs }) => {
+      if (draft !== undefined) return `${draftText(draft.line)} @${committedMs}`;
+      if (message === undefined) return `${text} @${committedMs}`;
+      const { floor = 1 } = this.state.conversations.get(message.in) ?? {};
+      if (message.seq < floor) return `${keptNoLongerText(message)} @0`;
+      return `${this.text(message)} @${committedMs}`;
+    });
+  }
+
+  /** What is told of a message now. */
+  text(message: ModelMessage): string {
+    return messageText(lineOf(message, this.nowMs()));
   }
 
   /** Conversations that a user is a member of, without direct ones. */
@@ -162,13 +182,15 @@ export class Model {
     if (reference !== undefined && (reference.kind < 1 || reference.kind > 4)) {
       broken.push(ErrorCode.CONTENT_INVALID);
     }
+    const { lifetime = 0 } = asked;
+    if (!isLifetime(lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
     const { conversation } = place;
     if (isBlocked(this.state, asked.in)) broken.push(ErrorCode.BLOCKED);
     if (!mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
     broken.push(...this.#callsBroken(asked.calls, place));
-    if (reference !== undefined && readable(place, reference.seq) === undefined) {
+    if (reference !== undefined && readable(place, reference.seq, by.committedMs) === undefined) {
       broken.push(ErrorCode.MESSAGE_UNKNOWN);
     }
     if (broken.length > 0) return broken;
@@ -188,6 +210,8 @@ export class Model {
       edits: 0,
       editedMs: 0,
       recalledBy: "",
+      expiresMs: expiresAt(lifetime, conversation.settings, by.plannedMs),
+      swept: false,
     };
     conversation.messages.push(message);
     addNumbers(conversation.read, by.userId, [message.seq]);
@@ -201,7 +225,7 @@ export class Model {
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [...broken, place];
     if (isBlocked(this.state, asked.in)) broken.push(ErrorCode.BLOCKED);
-    const message = readable(place, asked.seq);
+    const message = readable(place, asked.seq, by.committedMs);
     if (message === undefined) return [...broken, ErrorCode.MESSAGE_UNKNOWN];
     if (message.sender !== by.userId || !mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
     broken.push(...this.#callsBroken(asked.calls, place));
@@ -235,7 +259,7 @@ export class Model {
   #recall(asked: Extract<Asked, { kind: "recall" }>, by: By): Answer {
     const place = this.place(by.userId, asked.in);
     if (typeof place === "number") return [place];
-    const message = readable(place, asked.seq);
+    const message = readable(place, asked.seq, by.committedMs);
     if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
     if (place.own.role < Role.ADMIN) {
       if (message.sender !== by.userId) return [ErrorCode.NOT_PERMITTED];
@@ -252,6 +276,7 @@ export class Model {
     message.edits = 0;
     message.editedMs = 0;
     message.recalledBy = by.userId;
+    message.expiresMs = 0;
     const told = [...place.conversation.members].filter(
       ([, { visibleFrom }]) => visibleFrom <= message.seq,
     );
@@ -268,7 +293,7 @@ export class Model {
     if (typeof place === "number") return [place];
     const { conversation, own } = place;
     if (isBlocked(this.state, asked.in)) return [ErrorCode.BLOCKED];
-    const message = readable(place, asked.seq);
+    const message = readable(place, asked.seq, by.committedMs);
     if (message === undefined) return [ErrorCode.MESSAGE_UNKNOWN];
     const { reaction, remove } = asked;
     const before = message.reactions.get(reaction);
@@ -336,6 +361,7 @@ export class Model {
       new Set(who.map(({ userId }) => userId)).size === who.length &&
       others.every(({ role }) => role >= Role.READER && role < Role.OWNER);
     const broken: ErrorCode[] = isSound ? [] : [ErrorCode.CONVERSATION_INVALID];
+    if (!isLifetime(settings.lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
     const id = madeId(by.userId, nonce);
     if (this.state.conversations.has(id)) broken.push(ErrorCode.CONVERSATION_CHANGED);
     broken.push(...this.#newcomersBroken(who, by));
@@ -422,6 +448,7 @@ export class Model {
     if (mayNot) broken.push(ErrorCode.NOT_PERMITTED);
     else if (asked.revision !== conversation.revision) broken.push(ErrorCode.CONVERSATION_CHANGED);
     if (!areSettings(asked.settings)) broken.push(ErrorCode.CONVERSATION_INVALID);
+    if (!isLifetime(asked.settings.lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
     if (broken.length > 0) return broken;
     conversation.settings = asked.settings;
     this.#changed(conversation, { changed: new Map(), left: [], visibleFrom: 1 }, by);
@@ -451,8 +478,7 @@ export class Model {
       ...(members.get(userId) as ModelMember),
     }));
     const { id, kind, revision, settings } = conversation;
-    const { title, history, join } = settings;
-    const now = { in: id, kind, revision, title, history, join, count: members.size };
+    const now = { in: id, kind, revision, ...settings, count: members.size };
     const text = changeText({ ...now, by: by.userId, members: shown, left });
     const isSmall = members.size <= this.limits.fanOut;
     const concerned = [...members]
@@ -511,7 +537,7 @@ export class Model {
   }
 
   #addDirect(id: string, users: readonly string[]): void {
-    const conversation = newConversation(id, Kind.DIRECT, { title: "", history: 0, join: 0 });
+    const conversation = newConversation(id, Kind.DIRECT, NO_SETTINGS);
     for (const [ordinal, userId] of [...new Set(users)].entries()) {
       conversation.members.set(userId, { role: Role.MEMBER, ordinal, visibleFrom: 1 });
     }

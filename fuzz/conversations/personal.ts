@@ -78,7 +78,7 @@ export function markTodo(
   const place = model.place(by.userId, id);
   if (typeof place === "number") return [...broken, place];
   if (isBlocked(model.state, id)) broken.push(ErrorCode.BLOCKED);
-  const message = readable(place, seq);
+  const message = readable(place, seq, by.committedMs);
   if (message === undefined) return [...broken, ErrorCode.MESSAGE_UNKNOWN];
   if (!mayWrite(place)) broken.push(ErrorCode.NOT_PERMITTED);
   if (broken.length > 0) return broken;

@@ -1,12 +1,13 @@
 import { deepEqual } from "node:assert/strict";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { assert } from "../../protocol/violation.ts";
+import { messageLog } from "../../server/operations/conversations.ts";
 import type { Sender } from "../../server/operations/plan.ts";
 import type { SubmitOutcome } from "../../server/store/store.ts";
 import type { Seen } from "../property.ts";
 import { codeText } from "../sim/frame-text.ts";
 import { type Asked, encodeAsked } from "./asked.ts";
-import { type Bench, DEVICES, LIMITS, type Underway, USERS } from "./bench.ts";
+import { type Bench, DEVICES, LIMITS, TENANT, type Underway, USERS } from "./bench.ts";
 import { askedOf, type DrawnAsked, type History, type Step } from "./drawn.ts";
 import {
   judgeConversation,
@@ -16,7 +17,7 @@ import {
   judgeUsers,
 } from "./judge.ts";
 import { Model } from "./model.ts";
-import type { Answer, By } from "./model-state.ts";
+import { type Answer, type By, isOver, sweep, sweepOld } from "./model-state.ts";
 
 const ATTEMPTS_MAX = 3;
 /** Twice is exactly as long as a sender may recall. */
@@ -25,6 +26,9 @@ const WAIT_MS = 500;
 const REPLACING: readonly Asked["kind"][] = ["edit", "recall", "draft"];
 /** What can change what users keep of each other. */
 const OF_USERS: readonly Asked["kind"][] = ["blocks", "contacts", "profile", "send", "direct"];
+/** As long as the shortest lifetime; and back, less than all of it. */
+const LATER_MS = 5_000;
+const EARLIER_MS = 2_000;
 /** What can change the lists of conversations. */
 const LISTING: readonly Asked["kind"][] = ["create", "change", "join", "leave", "send", "direct"];
 /** What can change what users keep of conversations for themselves. */
@@ -53,6 +57,8 @@ export interface Watch {
   settled?(): void | Promise<void>;
   /** After everything, and after the model has judged the whole. */
   ended?(): void | Promise<void>;
+  /** The clock was set, or what has expired was swept. */
+  passed?(isSwept: boolean): void | Promise<void>;
   line?(text: string): void;
 }
 
@@ -78,16 +84,18 @@ export async function playHistory(
 /** A history of operations, on the real path and in the model at once. */
 export class Play {
   readonly bench: Bench;
-  readonly model: Model = new Model(LIMITS);
+  readonly model: Model;
   readonly #seen: Seen;
   watch: Watch = {};
   readonly #begun = new Map<number, Begun>();
   readonly #done = new Map<number, { underway: Underway; results: readonly SubmitOutcome[] }>();
   readonly #judged = new Map<string, number>();
+  #judgedMs = 0;
   #texts = 0;
 
   constructor(bench: Bench, seen: Seen) {
     this.bench = bench;
+    this.model = new Model(LIMITS, () => bench.nowMs);
     this.#seen = seen;
     for (const userId of USERS) this.model.addUser(userId);
   }
@@ -117,9 +125,36 @@ export class Play {
       case "wait":
         this.bench.nowMs += WAIT_MS;
         return;
+      case "later":
+        return await this.#passes(LATER_MS);
+      case "earlier":
+        return await this.#passes(-EARLIER_MS);
+      case "sweep":
+        return await this.sweep();
       case "reopen":
         return await this.bench.reopen();
     }
+  }
+
+  /** What has expired is erased. */
+  async sweep(): Promise<void> {
+    const { state, limits } = this.model;
+    await this.bench.sweep([...state.conversations.keys()].map((id) => messageLog(TENANT, id)));
+    sweep(state, this.bench.nowMs);
+    sweepOld(state, this.bench.nowMs - limits.keptMs);
+    if ([...state.conversations.values()].some(({ floor }) => floor > 1)) this.#seen("too old");
+    this.#seen("sweep");
+    await this.judge();
+    await this.watch.passed?.(true);
+  }
+
+  async #passes(ms: number): Promise<void> {
+    this.bench.nowMs += ms;
+    const { nowMs } = this.bench;
+    const messages = [...this.model.state.conversations.values()].flatMap((one) => one.messages);
+    if (messages.some((one) => isOver(one, nowMs) && !one.swept)) this.#seen("expired");
+    await this.judge();
+    await this.watch.passed?.(false);
   }
 
   /** Plans operations on what is there now, to be committed later. */
@@ -190,11 +225,12 @@ export class Play {
     if (begun.underway.device % 2 === 1) return await this.#finishWithin(begun);
     let next = begun;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const { device, commits } = next.underway;
+      const { device, commits, plannedMs } = next.underway;
       const results = await this.bench.commit(next.underway);
       if (results !== undefined) return await this.#committed(next, results);
       this.#seen("stale");
-      assert(commits < this.bench.commits, "stale, and nothing has happened");
+      const hasPassed = plannedMs !== this.bench.nowMs;
+      assert(hasPassed || commits < this.bench.commits, "stale, and nothing has happened");
       next = await this.#plan(device, next.asked, "now");
     }
     throw new Error("plans are stale again and again");
@@ -314,7 +350,9 @@ export class Play {
   /** What happened is what should have; all of it where what was there already has changed. */
   async #judge(all: readonly Asked[]): Promise<void> {
     const { store } = this.bench;
-    const isWhole = all.some(({ kind }) => REPLACING.includes(kind));
+    const isChange = all.some(({ kind }) => REPLACING.includes(kind));
+    const isWhole = isChange || this.#judgedMs !== this.bench.nowMs;
+    this.#judgedMs = this.bench.nowMs;
     for (const userId of USERS) {
       const after = isWhole ? 0 : (this.#judged.get(userId) ?? 0);
       await judgeTimeline(store, this.model, userId, after);

@@ -21,7 +21,7 @@ import type { Store } from "../../server/store/store.ts";
 import { codeText } from "../sim/frame-text.ts";
 import { RULES, TENANT, USERS } from "./bench.ts";
 import type { Model } from "./model.ts";
-import type { ModelConversation, ModelMember } from "./model-state.ts";
+import { firstShown, isGone, type ModelConversation, type ModelMember } from "./model-state.ts";
 import { memberLine, memberText, messageLine, messageText } from "./texts.ts";
 
 const { listMessages, listMessagesAround, findMessageByDate } = HistoryService.method;
@@ -115,9 +115,9 @@ export class ServicesJudge {
   async #judgeMember(userId: string, conversation: ModelConversation, own: ModelMember) {
     const { id: conversationId } = conversation;
     const isRoom = conversation.kind === ConversationKind.ROOM;
-    const { visibleFrom } = own;
+    const visibleFrom = firstShown({ conversation, own });
     const readable = isRoom ? [] : conversation.messages.slice(visibleFrom - 1);
-    const texts = readable.map((message) => `${messageText(message)} @${message.committedMs}`);
+    const texts = readable.map((message) => `${this.#model.text(message)} @${message.committedMs}`);
     const head = isRoom ? 0 : conversation.messages.length;
     const { view } = await this.#viewOf(userId, conversationId);
     const { unread, mentions } = isRoom
@@ -224,8 +224,9 @@ export class ServicesJudge {
     const { id, kind, members, read } = conversation;
     const request = { conversationId: id, conversationSeq: BigInt(seq) };
     const answer = await this.#answer(listReaders, userId, request);
-    const isRecalled = conversation.messages[seq - 1]?.recalledBy !== "";
-    if (!isThere || isRecalled) return deepEqual(answer, ErrorCode.MESSAGE_UNKNOWN, "[SVC-18]");
+    const message = conversation.messages[seq - 1];
+    const isKnown = isThere && message !== undefined && !isGone(message, this.#model.nowMs());
+    if (!isKnown) return deepEqual(answer, ErrorCode.MESSAGE_UNKNOWN, "[SVC-18]");
     const isSmall = members.size <= this.#model.limits.receipts;
     const isShown =
       kind === ConversationKind.DIRECT || (kind === ConversationKind.GROUP && isSmall);

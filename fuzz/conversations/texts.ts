@@ -10,7 +10,7 @@ export interface MessageLine {
   readonly seq: number;
   readonly sender: string;
   readonly device: string;
-  /** Undefined: it was recalled. */
+  /** Undefined: it was recalled, or has expired. */
   readonly text: string | undefined;
   readonly reference?: { readonly kind: number; readonly seq: number } | undefined;
   readonly calledUsers: Iterable<string>;
@@ -19,6 +19,7 @@ export interface MessageLine {
   readonly edits: number;
   readonly editedMs: number;
   readonly recalledBy: string;
+  readonly expiresMs: number;
 }
 
 export function messageText(line: MessageLine): string {
@@ -35,7 +36,15 @@ export function messageText(line: MessageLine): string {
     line.edits,
     line.editedMs,
     line.recalledBy,
+    line.expiresMs,
   ]);
+}
+
+/** Nothing but where it was. [CNV-105] */
+export function keptNoLongerText({ in: id, seq }: Pick<MessageLine, "in" | "seq">): string {
+  const nobody = { sender: "", device: "", recalledBy: "" };
+  const nothing = { text: undefined, calledUsers: [], calledRoles: [], everyone: false };
+  return messageText({ in: id, seq, ...nobody, ...nothing, edits: 0, editedMs: 0, expiresMs: 0 });
 }
 
 export interface ChangeLine {
@@ -45,6 +54,7 @@ export interface ChangeLine {
   readonly title: string;
   readonly history: number;
   readonly join: number;
+  readonly lifetime: number;
   readonly count: number;
   readonly by: string;
   readonly members: readonly MemberLine[];
@@ -236,6 +246,7 @@ export function messageLine(message: Message, seq: number): MessageLine {
     edits: message.editCount,
     editedMs: Number(message.editedMs),
     recalledBy: message.recalledByUserId,
+    expiresMs: Number(message.expiresMs),
   };
 }
 
@@ -248,6 +259,7 @@ function conversationLine(conversation: Conversation | undefined) {
     title: settings?.title ?? "",
     history: settings?.history ?? 0,
     join: settings?.join ?? 0,
+    lifetime: settings?.lifetimeS ?? 0,
     count: conversation?.memberCount ?? 0,
   };
 }

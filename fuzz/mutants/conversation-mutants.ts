@@ -7,7 +7,8 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
     title: "[CNV-19] tells of a recall, and leaves the content where it is",
     file: "server/operations/messages.ts",
     find:
-      "    replaces: [{ ...entry, event }],\n    timelines: timelinesOf(tenant, readers),\n" +
+      "    replaces: [{ ...entry, event, endsExpiry: true }],\n" +
+      "    timelines: timelinesOf(tenant, readers),\n" +
       "    requires,\n    requiresEntries,\n    puts",
     replace:
       "    replaces: [],\n    timelines: timelinesOf(tenant, readers),\n" +

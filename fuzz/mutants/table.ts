@@ -1,6 +1,7 @@
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
+import { LIFETIME_MUTANTS } from "./lifetime-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
@@ -20,4 +21,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,
   ...USER_MUTANTS,
+  ...LIFETIME_MUTANTS,
 ];

@@ -19,7 +19,13 @@ import {
   type HistoryOptions,
 } from "../conversations/drawn.ts";
 import { countsOf } from "../conversations/judge.ts";
-import type { By, ModelConversation, ModelMember } from "../conversations/model-state.ts";
+import {
+  type By,
+  isGone,
+  type ModelConversation,
+  type ModelMember,
+  type ModelMessage,
+} from "../conversations/model-state.ts";
 import { type Play, playHistory, type Watch } from "../conversations/play.ts";
 import { property } from "../property.ts";
 
@@ -115,7 +121,7 @@ function watchMentions({ bench, model }: Play): Watch {
       }
       for (const userId of conversation.members.keys()) {
         const { mentions } = await countsOf(bench.store, conversation, userId);
-        const expected = openCalls(said, userId, conversation);
+        const expected = openCalls(said, userId, { conversation, nowMs: bench.nowMs });
         deepEqual(mentions, expected, `how often ${userId} is called`);
       }
     },
@@ -144,16 +150,17 @@ async function judgeTold(
 function openCalls(
   said: readonly Call[],
   userId: string,
-  { id, members, messages, read }: ModelConversation,
+  { conversation, nowMs }: { conversation: ModelConversation; nowMs: number },
 ): number {
+  const { id, members, messages, read, floor } = conversation;
   const { role, visibleFrom } = members.get(userId) as ModelMember;
   const open = said.filter(
     (call) =>
       call.in === id &&
-      call.seq >= visibleFrom &&
+      call.seq >= Math.max(visibleFrom, floor) &&
       isCalled(call.calls, userId, role) &&
       !read.get(userId)?.has(call.seq) &&
-      messages[call.seq - 1]?.recalledBy === "",
+      !isGone(messages[call.seq - 1] as ModelMessage, nowMs),
   );
   return new Set(open.map((call) => call.seq)).size;
 }

@@ -1,6 +1,6 @@
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, ok } from "node:assert/strict";
 import fc from "fast-check";
-import type { ConversationMember } from "../../client/conversations/events.ts";
+import type { ConversationMember, MessageEvent } from "../../client/conversations/events.ts";
 import { ROLE_NAMES } from "../../client/conversations/names.ts";
 import type { SeenConversation } from "../../client/conversations/seen-conversation.ts";
 import { ConversationView } from "../../client/conversations/view.ts";
@@ -124,6 +124,8 @@ class Timeline {
         roles: bits % 4 > 1 ? ["admin"] : [],
         everyone: bits % 8 > 5,
       },
+      // Here it is as late as there are entries before.
+      expiresMs: bits % 3 === 0 ? this.entries.length + 1 + bits : undefined,
     };
     this.#versions.push([{ from: this.entries.length, event }]);
     this.#enter(index);
@@ -134,9 +136,10 @@ class Timeline {
     const versions = this.#versions[index] ?? [];
     const last = versions.at(-1)?.event;
     if (last?.kind !== "message") return;
-    const { kind: _, content, editCount, editedMs, reference, mentions, ...of } = last;
+    if (last.expiresMs !== undefined && last.expiresMs <= this.entries.length) return;
+    const { editCount } = last;
     const event: ClientEvent = recalls
-      ? { kind: "recalled", ...of, recalledByUserId: "ann" }
+      ? { kind: "recalled", ...placeOf(last), recalledByUserId: "ann" }
       : { ...last, content: `edit ${editCount + 1}`, editCount: editCount + 1, editedMs: 7 };
     versions.push({ from: this.entries.length, event });
     this.#enter(index);
@@ -146,7 +149,10 @@ class Timeline {
     const seq = this.entries.length + 1;
     this.entries.push((readAt) => {
       const now = this.#versions[index]?.findLast(({ from }) => from <= readAt)?.event;
-      return { ...(now as ClientEvent & { readonly kind: "message" }), seq };
+      const event = { ...(now as MessageEvent), seq };
+      const { expiresMs = Number.POSITIVE_INFINITY } = event;
+      const isOver = now?.kind === "message" && expiresMs <= readAt;
+      return isOver ? { kind: "expired", ...placeOf(event), expiresMs } : event;
     });
   }
 
@@ -170,6 +176,7 @@ class Timeline {
         topic: "",
         history: "joined",
         join: "added",
+        lifetimeS: 0,
         memberCount: 2,
       },
       byUserId: "ann",
@@ -179,13 +186,31 @@ class Timeline {
   }
 }
 
+/** What is left of a message that is gone. */
+function placeOf(message: MessageEvent) {
+  const { seq, committedMs, conversationId, conversationSeq, own } = message;
+  const { senderUserId, senderDeviceId } = message;
+  return { seq, committedMs, conversationId, conversationSeq, own, senderUserId, senderDeviceId };
+}
+
+/** Nothing is left that has expired. */
+function judgeExpired(view: ConversationView, nowMs: number): void {
+  view.expire(nowMs);
+  const messages = view.conversations.flatMap((one) => one.messages);
+  const over = messages.filter(
+    (one) => one.kind === "message" && one.expiresMs !== undefined && one.expiresMs <= nowMs,
+  );
+  deepEqual(over, []);
+  ok((view.nextExpiryMs ?? Number.POSITIVE_INFINITY) > nowMs);
+}
+
 export const conversationView = property<Case>({
   name: "conversation-view",
   title:
-    "[CNV-26] [CNV-30] [CNV-74] a device sees the same, whatever comes twice, late, or is read " +
-    "late",
+    "[CNV-26] [CNV-30] [CNV-74] [CNV-95] a device sees the same, whatever comes twice, late, or " +
+    "is read late, and nothing that has expired",
   smokeRuns: 200,
-  kinds: [...KINDS, "out of order", "dropped"],
+  kinds: [...KINDS, "expired", "out of order", "dropped"],
   arbitrary: fc.record({
     steps: fc.array(
       fc.record({
@@ -209,7 +234,10 @@ export const conversationView = property<Case>({
       }
       const { entries } = timeline;
       const inOrder = new ConversationView("bob", { messagesMax: MESSAGES_MAX });
-      for (const [index, entry] of entries.entries()) inOrder.apply(entry(index));
+      for (const [index, entry] of entries.entries()) {
+        inOrder.apply(entry(index));
+        judgeExpired(inOrder, index);
+      }
       const anyhow = new ConversationView("bob", { messagesMax: MESSAGES_MAX });
       const comings = [...deliveries.filter((index) => index < entries.length), ...entries.keys()];
       if (comings.some((index, at) => index < (comings[at - 1] ?? 0))) seen("out of order");
@@ -218,7 +246,10 @@ export const conversationView = property<Case>({
         const readAt = Math.min(entries.length - 1, index + late);
         const event = entries[index]?.(readAt);
         if (event !== undefined) anyhow.apply(event);
+        if (event?.kind === "expired") seen("expired");
+        judgeExpired(anyhow, readAt);
       }
+      for (const view of [inOrder, anyhow]) judgeExpired(view, entries.length);
       const wanted = shown(inOrder);
       if (wanted.conversations.some(({ head }) => head > MESSAGES_MAX)) seen("dropped");
       deepEqual(shown(anyhow), wanted);

@@ -10,7 +10,9 @@ const TITLE =
   "[CNV-15] [CNV-16] [CNV-17] [CNV-18] [CNV-19] [CNV-20] [CNV-21] [CNV-22] [CNV-23] " +
   "[CNV-24] [CNV-25] [CNV-30] [CNV-32] [CNV-33] [CNV-34] [CNV-35] [CNV-40] [CNV-41] " +
   "[CNV-42] [CNV-43] [CNV-44] [CNV-45] [CNV-46] [CNV-47] [CNV-48] [CNV-49] [CNV-70] " +
-  "[CNV-71] [CNV-74] [CNV-75] [CNV-76] [CNV-80] [CNV-81] [CNV-88] ";
+  "[CNV-71] [CNV-74] [CNV-75] [CNV-76] [CNV-80] [CNV-81] [CNV-88] " +
+  "[CNV-90] [CNV-91] [CNV-92] [CNV-93] [CNV-94] [CNV-98] [CNV-99] [CNV-103] " +
+  "[CNV-104] [CNV-105] ";
 const HISTORY = drawnHistory({ asked: ALL_KINDS, steps: ALL_STEPS, batchMax: 3 });
 
 /** The whole of it, on the way that operations really take. */
@@ -24,6 +26,10 @@ export const conversationsModel = property<History>({
     "repeat",
     "stale",
     "planned anew",
+    "expired",
+    "sweep",
+    "too old",
+    "send LIFETIME_INVALID",
     "direct done",
     "direct USER_ID_INVALID",
     "direct USER_UNKNOWN",
@@ -105,7 +111,7 @@ export const conversationsLmdb = property<History>({
 /** Those who come when something was said already are the ones of whom something is kept. */
 const ASKED_ABOUT = drawnHistory({
   asked: { ...ALL_KINDS, send: 20, change: 12, join: 10 },
-  steps: { submit: 12, wait: 1, cross: 1 },
+  steps: { submit: 24, wait: 2, cross: 2, later: 1, sweep: 1 },
   batchMax: 3,
 });
 

@@ -127,7 +127,7 @@ class Bench {
     const head = this.#service.disk.bounds(USER)?.head ?? 0;
     return Array.from(
       { length: head },
-      (_, index) => this.#service.disk.timelineEntry(USER, index + 1).event[0] as number,
+      (_, index) => this.#service.disk.timelineEntry(USER, index + 1, NOW_MS).event[0] as number,
     );
   }
 

@@ -178,7 +178,7 @@ export class NodeStore implements Store {
   }
 
   async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
-    return this.#service.disk.logPage(log, range, limit);
+    return this.#service.disk.logPage(log, range, limit, this.#service.wallMs());
   }
 
   commit(batch: SubmitBatch): Promise<CommitOutcome> {

@@ -245,7 +245,7 @@ export class World implements DeviceWorld {
     assert(seq === cursor.seq + 1, `${seq} is handled after ${cursor.seq} [SEQ-2] [SEQ-10]`);
     const user = userRefOf("", device.userId);
     if (this.service.disk.bounds(user)?.epoch !== cursor.epoch) return;
-    const { event } = this.service.disk.timelineEntry(user, seq);
+    const { event } = this.service.disk.timelineEntry(user, seq, this.service.wallMs());
     assert(textOf(event) === text, "what is handled is what was committed there [SEQ-14]");
   }
 
@@ -349,7 +349,7 @@ export class World implements DeviceWorld {
     const { disk } = this.service;
     const head = disk.bounds(user)?.head ?? 0;
     return Array.from({ length: head }, (_, index) =>
-      textOf(disk.timelineEntry(user, index + 1).event),
+      textOf(disk.timelineEntry(user, index + 1, this.service.wallMs()).event),
     );
   }
 

@@ -11,6 +11,7 @@ import {
   type RefusePlan,
 } from "../store/store.ts";
 import { type Membership, membershipReads, messageLog } from "./conversations.ts";
+import { isGone } from "./lifetimes.ts";
 import type { Sender } from "./plan.ts";
 
 /** A message that an operation is about. */
@@ -35,8 +36,8 @@ export function messageReads(sender: Sender, named: Named): PlanningReads {
 }
 
 /**
- * A message that a member may read. One that there is not, that was sent before it came, and that
- * was recalled, is the same refusal. [CNV-6]
+ * A message that a member may read. One that there is not, that was sent before it came, that was
+ * recalled, and that has expired, is the same refusal. [CNV-6] [CNV-92]
  */
 export function messageOf(
   sender: Sender,
@@ -52,7 +53,7 @@ export function messageOf(
   const { event, committedMs } = stored;
   const requiresEntries = [{ ...entry, event }];
   const message = messageIn(event);
-  if (message === undefined || message.recalledByUserId !== "") {
+  if (message === undefined || isGone(message)) {
     return { ...refused, requiresEntries };
   }
   return { message, committedMs, entry, requiresEntries };

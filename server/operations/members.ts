@@ -48,6 +48,7 @@ import {
   messageLog,
   timelinesOf,
 } from "./conversations.ts";
+import { isLifetime } from "./lifetimes.ts";
 import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 
@@ -99,6 +100,7 @@ export function planCreateConversation(
   if (others.some(({ role }) => !isRole(role) || role >= MemberRole.OWNER)) {
     return { kind: "refuse", code: ErrorCode.CONVERSATION_INVALID };
   }
+  if (!isLifetime(settings.lifetimeS)) return { kind: "refuse", code: ErrorCode.LIFETIME_INVALID };
   const ref = conversationRef(sender.tenant, id);
   const { revision } = documentsIn(state.documents)(ref);
   const requires = [{ ref, revision }, ...newcomersBlocks(others, sender, state)];
@@ -269,6 +271,7 @@ export function planChangeConversation(
   if (!areSettings(settings) || settings.title === "") {
     return refuse(ErrorCode.CONVERSATION_INVALID);
   }
+  if (!isLifetime(settings.lifetimeS)) return refuse(ErrorCode.LIFETIME_INVALID);
   const record = { ...conversation.record, settings };
   const changed = { ...conversation, record };
   return changePlan({ conversation: changed, requires, sender, rules }, new Map());

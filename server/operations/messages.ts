@@ -40,6 +40,7 @@ import {
   timelinesOf,
 } from "./conversations.ts";
 import { type FoundMessage, messageOf, messageReads } from "./entries.ts";
+import { expiresMsOf, expiryOf, isLifetime } from "./lifetimes.ts";
 import {
   areFew,
   distinctMentions,
@@ -49,8 +50,7 @@ import {
 } from "./mentions.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { contactListing, contactsRef } from "./presence.ts";
-import { reactionsRef, readRef, recalledRef } from "./read-state.ts";
-import { todoRef } from "./todos.ts";
+import { reactionsRef, readRef, recalledRef, todoRef } from "./read-state.ts";
 
 /**
  * Direct conversations that a user's list holds: twice those that it has to. What is written in
@@ -78,10 +78,13 @@ export function planSendDirect(
   return planSendMessage(asSendMessage(operation, sender), sender, state, rules);
 }
 
-type Sent = Pick<SendMessage, "conversationId" | "content" | "reference" | "mentions">;
+type Sent = Pick<
+  SendMessage,
+  "conversationId" | "content" | "reference" | "mentions" | "lifetimeS"
+>;
 
 function asSendMessage({ toUserId, content }: SendDirect, { userId }: Sender): Sent {
-  const sent = { conversationId: directConversationId(userId, toUserId) };
+  const sent = { conversationId: directConversationId(userId, toUserId), lifetimeS: 0 };
   return content === undefined ? sent : { ...sent, content };
 }
 
@@ -108,11 +111,12 @@ export function planSendMessage(
   state: PlanningState,
   rules: OperationRules,
 ): Plan {
-  const { conversationId, content, reference, mentions: called } = operation;
+  const { conversationId, content, reference, mentions: called, lifetimeS } = operation;
   const refused = contentRefusal(content, rules);
   if (refused !== undefined || content === undefined) {
     return { kind: "refuse", code: refused ?? ErrorCode.MESSAGE_EMPTY };
   }
+  if (!isLifetime(lifetimeS)) return { kind: "refuse", code: ErrorCode.LIFETIME_INVALID };
   const membership = speakerOf(sender, conversationId, state);
   if ("kind" in membership) return membership;
   const { requires } = membership;
@@ -123,19 +127,22 @@ export function planSendMessage(
   const referred = referredTo(operation, sender, membership, state);
   if ("kind" in referred) return referred;
   const mentions = distinctMentions(called);
+  const { tenant, userId, deviceId } = sender;
+  const who = { conversationId, senderUserId: userId, senderDeviceId: deviceId };
+  const { settings } = membership.conversation.record;
+  const expiresMs = expiresMsOf(lifetimeS, settings, state.nowMs);
   const event = eventOf({
-    conversationId,
-    senderUserId: sender.userId,
-    senderDeviceId: sender.deviceId,
+    ...who,
     content,
     ...(reference === undefined ? {} : { reference }),
     ...(mentions === undefined ? {} : { mentions }),
+    expiresMs: BigInt(expiresMs),
   });
-  const { tenant, userId } = sender;
   return {
     kind: "append",
     log: messageLog(tenant, conversationId),
     event,
+    ...(expiresMs === 0 ? {} : { expiry: expiryOf(sender, who, expiresMs) }),
     timelines: timelinesOf(
       tenant,
       told(membership, [...mentionedIn(mentions, membership), userId], rules),
@@ -296,7 +303,7 @@ export function planRecallMessage(
   return {
     kind: "repeat",
     entry,
-    replaces: [{ ...entry, event }],
+    replaces: [{ ...entry, event, endsExpiry: true }],
     timelines: timelinesOf(tenant, readers),
     requires,
     requiresEntries,

@@ -14,7 +14,7 @@ export function deliveredRef(tenant: string, conversationId: string, userId: str
   return documentRefOf(tenant, `delivered:${conversationId}/${userId}`);
 }
 
-/** What was recalled. */
+/** What was recalled, and what has expired. */
 export function recalledRef(tenant: string, conversationId: string): DocumentRef {
   return documentRefOf(tenant, `recalled:${conversationId}`);
 }
@@ -44,7 +44,33 @@ export function reactionsRef(
   conversationId: string,
   conversationSeq: number,
 ): DocumentRef {
-  return documentRefOf(tenant, `reactions:${conversationId}/${conversationSeq}`);
+  return documentRefOf(tenant, `${reactionsName(conversationId)}${conversationSeq}`);
+}
+
+function reactionsName(conversationId: string): string {
+  return `reactions:${conversationId}/`;
+}
+
+function todosName(conversationId: string): string {
+  return `todo:${conversationId}/`;
+}
+
+/** Whether something is to be done about a message: an encoded Todo. Empty: nobody says so. */
+export function todoRef(
+  tenant: string,
+  conversationId: string,
+  conversationSeq: number,
+): DocumentRef {
+  return documentRefOf(tenant, `${todosName(conversationId)}${conversationSeq}`);
+}
+
+/**
+ * What is noted of each message, and goes with it: what the names begin with, before the message's
+ * number.
+ */
+export function notedNames(tenant: string, conversationId: string): readonly DocumentRef[] {
+  const names = [reactionsName(conversationId), todosName(conversationId)];
+  return names.map((name) => documentRefOf(tenant, name));
 }
 
 /** What a user has set for itself: encoded Preferences. */

@@ -3,14 +3,7 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema, type Todo, TodoSchema, TodoState } from "../../gen/posthorn/v1/event_pb.ts";
 import type { MarkTodo } from "../../gen/posthorn/v1/operation_pb.ts";
 import { documentsIn } from "../store/documents.ts";
-import {
-  type DocumentRef,
-  documentRefOf,
-  type Plan,
-  type PlanningReads,
-  type PlanningState,
-  type StoredDocument,
-} from "../store/store.ts";
+import type { Plan, PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import {
   happeningsLog,
   joinedReads,
@@ -22,15 +15,7 @@ import {
 import { messageOf, messageReads } from "./entries.ts";
 import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
-
-/** Whether something is to be done about a message: an encoded Todo. Empty: nobody says so. */
-export function todoRef(
-  tenant: string,
-  conversationId: string,
-  conversationSeq: number,
-): DocumentRef {
-  return documentRefOf(tenant, `todo:${conversationId}/${conversationSeq}`);
-}
+import { todoRef } from "./read-state.ts";
 
 export function markTodoReads(operation: MarkTodo, sender: Sender): PlanningReads {
   const { conversationId, conversationSeq } = operation;

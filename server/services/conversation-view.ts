@@ -34,12 +34,13 @@ export async function viewOf(
   bytesMax: number,
 ): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
   const place = await countedPlace(store, caller, conversationId);
-  const { conversation, own, visibleFrom, head } = place;
+  const { conversation, own, visibleFrom, head, floor } = place;
   const view = create(ConversationViewSchema, {
     conversation: shownConversation(conversation),
     role: own.role,
     visibleFrom: BigInt(visibleFrom),
     head: BigInt(head),
+    floor: BigInt(floor),
     ...countsOf(caller, place),
   });
   const bytes = sizeOf(view);
@@ -92,11 +93,12 @@ function countedFrom({ tenant, userId }: Caller, conversationId: string): Docume
 /** Derived whenever they are asked for, so that they cannot drift. [SVC-16] [CNV-33] [CNV-76] */
 function countsOf(
   { tenant, userId }: Caller,
-  { conversation: { id }, own, visibleFrom, head, nowMs, document }: Place,
+  { conversation: { id }, own, visibleFrom, head, expired, nowMs, document }: Place,
 ): MemberCounts {
   const numbers = (ref: DocumentRef) => numbersIn(document(ref));
   const visible = numbersFrom(visibleFrom, head);
-  const done = union(numbers(readRef(tenant, id, userId)), numbers(recalledRef(tenant, id)));
+  const gone = union(numbers(recalledRef(tenant, id)), expired);
+  const done = union(numbers(readRef(tenant, id, userId)), gone);
   const called = [
     mentionsRef(tenant, id, userId),
     allMentionsRef(tenant, id),

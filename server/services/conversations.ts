@@ -21,8 +21,8 @@ import {
   pageBytesMax,
   pageCount,
   placeIn,
+  unlessGone,
   unlessLeft,
-  unlessRecalled,
   visibleSeq,
 } from "./place.ts";
 import { CallRefused, type Implementation } from "./service.ts";
@@ -82,7 +82,7 @@ export function conversations(
     listReaders: async ({ conversationId, conversationSeq }, caller) => {
       const place = await placeIn(store, caller, conversationId);
       const seq = visibleSeq(place, conversationSeq);
-      await unlessRecalled(store, place, seq);
+      await unlessGone(store, place, seq);
       if (!isShownIn(place, limits)) throw new CallRefused(ErrorCode.NOT_PERMITTED);
       const readers = await readersOf(store, caller, { place, seq });
       const ordinals = readers.map(({ ordinal }) => ordinal);

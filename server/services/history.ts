@@ -5,7 +5,9 @@ import {
   type HistoryService,
 } from "../../gen/posthorn/v1/history_pb.ts";
 import { messageIn } from "../operations/entries.ts";
-import { todoIn, todoRef } from "../operations/todos.ts";
+import { isGone } from "../operations/lifetimes.ts";
+import { todoRef } from "../operations/read-state.ts";
+import { todoIn } from "../operations/todos.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { LogPage, LogRange, Store } from "../store/store.ts";
 import type { Caller } from "./access.ts";
@@ -27,7 +29,7 @@ export function history(
   return {
     listMessages: async (request, caller) => {
       const place = await placeIn(store, caller, request.conversationId);
-      const { visibleFrom, head, log } = place;
+      const { visibleFrom, head, floor, log } = place;
       const limit = {
         count: pageCount(request.countMax, PAGE_COUNT.usual, PAGE_COUNT.most),
         bytes: pageCount(request.bytesMax, bytesMax, bytesMax),
@@ -38,7 +40,8 @@ export function history(
       const next = range.fromEnd ? nextBefore(first, visibleFrom) : nextAfter(last, head);
       const shown = await marked(store, caller, place, told(entries));
       await staysIn(store, caller, place);
-      return { entries: shown, next: BigInt(next), head: BigInt(head) };
+      const bounds = { head: BigInt(head), floor: BigInt(floor) };
+      return { entries: shown, next: BigInt(next), ...bounds };
     },
 
     listMessagesAround: async (request, caller) => {
@@ -53,6 +56,7 @@ export function history(
         nextBefore: BigInt(nextBefore(below[0]?.seq ?? 0, place.visibleFrom)),
         nextAfter: BigInt(nextAfter(above.at(-1)?.seq ?? seq, place.head)),
         head: BigInt(place.head),
+        floor: BigInt(place.floor),
       };
     },
 
@@ -77,7 +81,9 @@ async function marked(
   const { documents } = await store.loadForPlanning({ users: [], documents: entries.map(refOf) });
   const read = documentsIn(documents);
   return entries.map((entry) => {
-    const todo = todoIn(read(refOf(entry)));
+    // Of what has expired it is there until it is erased.
+    const isThere = entry.message !== undefined && !isGone(entry.message);
+    const todo = isThere ? todoIn(read(refOf(entry))) : undefined;
     return todo === undefined ? entry : { ...entry, todo };
   });
 }

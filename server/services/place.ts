@@ -1,6 +1,7 @@
 import { ConversationKind, type Member } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { isConversationId } from "../../protocol/conversation-id.ts";
+import { NO_NUMBERS, type NumberSet } from "../../protocol/number-set.ts";
 import {
   type Conversation,
   conversationIn,
@@ -8,6 +9,7 @@ import {
   messageLog,
 } from "../operations/conversations.ts";
 import { messageIn } from "../operations/entries.ts";
+import { isGone } from "../operations/lifetimes.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { DocumentRef, LogRef, Store, StoredDocument } from "../store/store.ts";
 import type { Caller } from "./access.ts";
@@ -17,13 +19,17 @@ import { CallRefused } from "./service.ts";
 export interface Place {
   readonly conversation: Conversation;
   readonly own: Member;
-  /** The first number that it may read. [SVC-11] */
+  /** The first number that it may read, and that is kept. [SVC-11] [CNV-104] */
   readonly visibleFrom: number;
   /** The newest number; 0 where nothing was said, and where there is no history. [SVC-11] */
   readonly head: number;
+  /** The first that is kept; 0 where there is no history. [CNV-104] */
+  readonly floor: number;
   readonly log: LogRef;
   /** By the service's clock. */
   readonly nowMs: number;
+  /** What has expired, and is not among what was recalled yet. [CNV-94] */
+  readonly expired: NumberSet;
   readonly document: (ref: DocumentRef) => StoredDocument;
 }
 
@@ -37,7 +43,7 @@ export async function placeIn(
   if (!isConversationId(conversationId)) throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
   const ref = conversationRef(tenant, conversationId);
   const log = messageLog(tenant, conversationId);
-  const reads = { users: [], documents: [ref, ...documents], heads: [log] };
+  const reads = { users: [], documents: [ref, ...documents], heads: [log], expired: [log] };
   const state = await store.loadForPlanning(reads);
   const document = documentsIn(state.documents);
   const conversation = conversationIn(conversationId, document(ref));
@@ -45,10 +51,20 @@ export async function placeIn(
   if (conversation === undefined || own === undefined) {
     throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
   }
+  const floor = state.floors?.get(log) ?? 1;
   const isRoom = conversation.record.kind === ConversationKind.ROOM;
   const head = isRoom ? 0 : (state.heads.get(log) ?? 0);
-  const visibleFrom = Number(own.visibleFrom);
-  return { conversation, own, visibleFrom, head, log, nowMs: state.nowMs, document };
+  return {
+    conversation,
+    own,
+    visibleFrom: Math.max(Number(own.visibleFrom), floor),
+    head,
+    floor: isRoom ? 0 : floor,
+    log,
+    nowMs: state.nowMs,
+    expired: state.expired?.get(log) ?? NO_NUMBERS,
+    document,
+  };
 }
 
 /** What there is to say of a conversation; undefined where the caller has left it meanwhile. */
@@ -87,8 +103,8 @@ export function visibleSeq({ visibleFrom, head }: Place, conversationSeq: bigint
   throw new CallRefused(ErrorCode.MESSAGE_UNKNOWN);
 }
 
-/** @throws CallRefused MESSAGE_UNKNOWN for what was recalled [CNV-6] */
-export async function unlessRecalled(
+/** @throws CallRefused MESSAGE_UNKNOWN for what was recalled, or has expired [CNV-6] */
+export async function unlessGone(
   store: Pick<Store, "loadLog">,
   { log }: Place,
   seq: number,
@@ -96,7 +112,7 @@ export async function unlessRecalled(
   const { entries } = await store.loadLog(log, { from: seq, through: seq }, { count: 1, bytes: 0 });
   const [entry] = entries;
   const message = entry && messageIn(entry.event);
-  if (message?.recalledByUserId !== "") throw new CallRefused(ErrorCode.MESSAGE_UNKNOWN);
+  if (message === undefined || isGone(message)) throw new CallRefused(ErrorCode.MESSAGE_UNKNOWN);
 }
 
 /** How much a page holds: what was asked, within bounds. */

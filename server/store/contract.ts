@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { LogRetention } from "./log-retention.ts";
 import {
   type Attachment,
   type DeviceRef,
@@ -18,6 +19,7 @@ import {
 export interface StoreFixture {
   open(options?: {
     readonly timelineEventsMax?: number;
+    readonly retention?: LogRetention;
     readonly devicesMax?: number;
   }): Promise<Store>;
   /** Sets the clock of the stores that it opens. */

@@ -58,6 +58,10 @@ export class DocumentChanges {
     }
   }
 
+  put(puts: readonly { readonly ref: DocumentRef; readonly bytes: Uint8Array }[]): void {
+    for (const { ref, bytes } of puts) this.#set(ref, bytes);
+  }
+
   /** @param bytes undefined: they stay */
   #change(ref: DocumentRef, bytes: Uint8Array | undefined): void {
     if (bytes !== undefined) this.#set(ref, bytes);

@@ -1,4 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import type {
   Attachment,
   Receipt,
@@ -19,6 +20,8 @@ import {
   resultsFrom,
 } from "./device-record.ts";
 import { DocumentChanges } from "./documents.ts";
+import { type ExpiringEntry, eventAt, type StoredEntry, type StoredEvent } from "./expiries.ts";
+import type { LogCut, LogRetention } from "./log-retention.ts";
 import {
   hasRoom,
   keptName,
@@ -36,11 +39,12 @@ import {
   type DevicePosition,
   type DeviceRef,
   type DocumentRef,
+  documentNumbered,
   type EntryContent,
   type EntryRef,
+  type EntryReplacement,
   entryName,
   type KnownDevice,
-  type LogEntry,
   type LogRef,
   type PerishableContent,
   type PlannedSubmit,
@@ -59,9 +63,13 @@ export interface DurableView {
   devices(user: UserRef): readonly KnownDevice[];
   /** The number of a log's newest entry; 0: none. */
   logHead(log: LogRef): number;
+  /** The number of a log's oldest entry that is kept. */
+  logFloor(log: LogRef): number;
   document(ref: DocumentRef): StoredDocument;
   /** What a log holds under a number; undefined beyond its head. */
-  entry(ref: EntryRef): LogEntry | undefined;
+  entry(ref: EntryRef): StoredEntry | undefined;
+  /** What has expired at a time, and was not swept yet. */
+  expiredIn(log: LogRef, nowMs: number): NumberSet;
   /** What waits for devices, by queue. */
   readonly perishables: PerishableView;
 }
@@ -83,7 +91,7 @@ export interface GroupSources {
 
 export interface LogAppend {
   readonly firstSeq: number;
-  readonly events: Uint8Array[];
+  readonly events: StoredEvent[];
 }
 
 export interface TimelineAppend {
@@ -118,7 +126,13 @@ export class CommitGroup {
   readonly devices = new Map<string, { readonly device: DeviceRef; record: DeviceRecord }>();
   readonly logs = new Map<LogRef, LogAppend>();
   /** Entries from before this group that get another content, by name. */
-  readonly replaced = new Map<string, EntryContent>();
+  readonly replaced = new Map<string, EntryRef & StoredEvent>();
+  /** Entries of this group that will expire. */
+  readonly expiring: ExpiringEntry[] = [];
+  /** Those that have, and are not waited for any more. */
+  readonly expired: ExpiringEntry[] = [];
+  /** Logs of which entries go, and the first number of each that stays. */
+  readonly cuts = new Map<LogRef, number>();
   readonly timelines = new Map<UserRef, TimelineAppend>();
   /** What was added for devices that were not taken out since. */
   perishables: NumberedPerishable[] = [];
@@ -140,7 +154,8 @@ export class CommitGroup {
 
   /** Whether there is anything to make durable. */
   get empty(): boolean {
-    return this.newUsers.size === 0 && this.devices.size === 0 && this.logs.size === 0;
+    const parts = [this.newUsers, this.devices, this.logs, this.cuts, new Set(this.expired)];
+    return parts.every(({ size }) => size === 0);
   }
 
   get documents(): ReadonlyMap<DocumentRef, StoredDocument> {
@@ -205,6 +220,45 @@ export class CommitGroup {
     const record = advanceDevice(before, position);
     if (record !== undefined) this.#setDevice(position.device, record);
     return advanceOutcome(before, position);
+  }
+
+  /** What has expired becomes what takes its place, for good. @returns how many are not due */
+  expire(due: readonly ExpiringEntry[]): number {
+    let early = 0;
+    for (const one of due) {
+      const { expiry } = this.#stored(one) ?? {};
+      if (expiry !== undefined && expiry.expiresMs > this.committedMs) {
+        early += 1;
+        continue;
+      }
+      this.expired.push(one);
+      if (expiry === undefined) continue;
+      const { log, seq } = one;
+      this.#replace({ log, seq, event: expiry.event, endsExpiry: true });
+      const marks = expiry.marks.map((ref) => ({ ref, numbers: "own" as const }));
+      this.#documents.apply({ kind: "repeat", entry: one, timelines: [], marks }, seq);
+      this.#clear(expiry.clears, seq);
+    }
+    return early;
+  }
+
+  /** Entries are old enough to go; not those that another one in this group has replaced. */
+  cut(cuts: readonly LogCut[], { clearsOf }: LogRetention): void {
+    for (const { log, floor } of cuts) {
+      const below = (one: EntryRef) => one.log === log && one.seq < floor;
+      if ([...this.replaced.values()].some(below)) continue;
+      const from = this.#view.logFloor(log);
+      if (floor <= from || floor > this.#view.logHead(log) + 1) continue;
+      this.cuts.set(log, floor);
+      const names = clearsOf(log);
+      for (let seq = from; seq < floor; seq += 1) this.#clear(names, seq);
+    }
+  }
+
+  #clear(names: readonly DocumentRef[], seq: number): void {
+    const refs = names.map((name) => documentNumbered(name, seq));
+    const full = refs.filter((ref) => this.#documents.get(ref).bytes.length > 0);
+    this.#documents.put(full.map((ref) => ({ ref, bytes: new Uint8Array(0) })));
   }
 
   /** A timeline's bounds with what this group adds. */
@@ -277,36 +331,43 @@ export class CommitGroup {
     this.#setDevice(device, endDevice(this.#device(device) as DeviceRecord));
   }
 
-  #append({ log, event }: Pick<AppendPlan, "log" | "event">): EntryRef {
+  #append({ log, event, expiry }: Pick<AppendPlan, "log" | "event" | "expiry">): EntryRef {
     let append = this.logs.get(log);
     if (append === undefined) {
       append = { firstSeq: this.#view.logHead(log) + 1, events: [] };
       this.logs.set(log, append);
     }
-    append.events.push(event);
-    return { log, seq: append.firstSeq + append.events.length - 1 };
+    append.events.push(expiry === undefined ? { event } : { event, expiry });
+    const entry = { log, seq: append.firstSeq + append.events.length - 1 };
+    if (expiry !== undefined) this.expiring.push({ ...entry, expiresMs: expiry.expiresMs });
+    return entry;
   }
 
-  #replace(content: EntryContent): void {
-    const append = this.logs.get(content.log);
-    if (append === undefined || content.seq < append.firstSeq) {
-      this.replaced.set(entryName(content), content);
-    } else append.events[content.seq - append.firstSeq] = content.event;
+  #replace({ log, seq, event, endsExpiry = false }: EntryReplacement): void {
+    const { expiry } = this.#stored({ log, seq }) ?? {};
+    const stored = endsExpiry || expiry === undefined ? { event } : { event, expiry };
+    const append = this.logs.get(log);
+    if (append === undefined || seq < append.firstSeq) {
+      this.replaced.set(entryName({ log, seq }), { log, seq, ...stored });
+    } else append.events[seq - append.firstSeq] = stored;
   }
 
-  #event(ref: EntryRef): Uint8Array | undefined {
-    return this.#entry(ref)?.event;
-  }
-
-  #entry(ref: EntryRef): LogEntry | undefined {
+  #stored(ref: EntryRef): StoredEntry | undefined {
     const append = this.logs.get(ref.log);
     if (append !== undefined && ref.seq >= append.firstSeq) {
-      const event = append.events[ref.seq - append.firstSeq];
-      return event && { committedMs: this.committedMs, event };
+      const stored = append.events[ref.seq - append.firstSeq];
+      return stored && { ...stored, committedMs: this.committedMs };
     }
+    if (ref.seq < (this.cuts.get(ref.log) ?? 0)) return undefined;
     const entry = this.#view.entry(ref);
-    const event = this.replaced.get(entryName(ref))?.event;
-    return entry && event ? { ...entry, event } : entry;
+    const replaced = this.replaced.get(entryName(ref));
+    return entry && replaced ? { ...replaced, committedMs: entry.committedMs } : entry;
+  }
+
+  /** As it is when this group is decided: a plan on what has expired since is stale. */
+  #event(ref: EntryRef): Uint8Array | undefined {
+    const stored = this.#stored(ref);
+    return stored && eventAt(stored, this.committedMs);
   }
 
   #head(log: LogRef): number {
@@ -341,7 +402,9 @@ export class CommitGroup {
       device: (device: DeviceRef) => this.#device(device),
       logHead: (log: LogRef) => this.#head(log),
       document: (ref: DocumentRef) => this.#documents.get(ref),
-      entry: (ref: EntryRef) => this.#entry(ref),
+      entry: (ref: EntryRef) => this.#stored(ref),
+      logFloor: (log: LogRef) => this.cuts.get(log) ?? this.#view.logFloor(log),
+      expiredIn: (log: LogRef, nowMs: number) => this.#view.expiredIn(log, nowMs),
     };
     const state = planningState(view, replanning.reads, this.committedMs);
     const planned = replanning.plan(state, fresh);

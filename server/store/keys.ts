@@ -1,4 +1,5 @@
-import type { DeviceRef, DocumentRef, LogRef, UserRef } from "./store.ts";
+import type { ExpiringEntry } from "./expiries.ts";
+import type { DeviceRef, DocumentRef, EntryRef, LogRef, UserRef } from "./store.ts";
 
 // Keys sort by kind, then by owner, then by number. Names hold no NUL, so it ends them; numbers are
 // eight bytes, big-endian, so that byte order is numeric order.
@@ -13,6 +14,9 @@ const KIND = {
   document: 0x46,
   perishable: 0x50,
   slots: 0x53,
+  expiry: 0x45,
+  logExpiry: 0x65,
+  floor: 0x6c,
 } as const;
 
 export const FORMAT_KEY: Buffer = Buffer.from([KIND.meta]);
@@ -70,6 +74,46 @@ export function logKey(log: LogRef, firstSeq: number): Buffer {
   return numbered(KIND.log, log, firstSeq);
 }
 
+export const LOGS_START: Buffer = Buffer.from([KIND.log]);
+export const LOGS_END: Buffer = Buffer.from([KIND.log + 1]);
+
+/** Whose a log key is. */
+export function logOf(key: Buffer): LogRef {
+  return userOf(key) as string as LogRef;
+}
+
+/** Where it stands what of a log is kept. */
+export function floorKey(log: LogRef): Buffer {
+  return named(KIND.floor, log, 0);
+}
+
+export const EXPIRIES_START: Buffer = Buffer.from([KIND.expiry]);
+
+/** Of an entry, among all by when they expire; without one, what comes before those of a time. */
+export function expiryKey(expiresMs: number, entry?: EntryRef): Buffer {
+  const time = Buffer.alloc(9, KIND.expiry);
+  writeNumber(time, expiresMs, 1);
+  if (entry === undefined) return time;
+  const seq = Buffer.alloc(8);
+  writeNumber(seq, entry.seq, 0);
+  return Buffer.concat([time, Buffer.from(entry.log, "utf8"), seq]);
+}
+
+/** The entry of a key of {@link expiryKey}. */
+export function expiringOf(key: Buffer): ExpiringEntry {
+  const log = key.toString("utf8", 9, key.length - 8) as LogRef;
+  return { log, seq: firstSeqOf(key), expiresMs: readNumber(key, 1) };
+}
+
+/** Of an entry, among those of its log by when they expire; of 0, what comes before a time. */
+export function logExpiryKey({ log, seq, expiresMs }: ExpiringEntry): Buffer {
+  const key = named(KIND.logExpiry, log, 17);
+  key[key.length - 17] = 0;
+  writeNumber(key, expiresMs, key.length - 16);
+  writeNumber(key, seq, key.length - 8);
+  return key;
+}
+
 export const SLOTS_START: Buffer = Buffer.from([KIND.slots]);
 export const SLOTS_END: Buffer = Buffer.from([KIND.slots + 1]);
 
@@ -87,16 +131,23 @@ export function slotRangeOf(key: Buffer): number {
 
 /** The number at the end of a timeline or log key. */
 export function firstSeqOf(key: Buffer): number {
-  const at = key.length - 8;
+  return readNumber(key, key.length - 8);
+}
+
+function readNumber(key: Buffer, at: number): number {
   return key.readUInt32BE(at) * 0x1_0000_0000 + key.readUInt32BE(at + 4);
+}
+
+function writeNumber(key: Buffer, number: number, at: number): void {
+  key.writeUInt32BE(Math.floor(number / 0x1_0000_0000), at);
+  key.writeUInt32BE(number % 0x1_0000_0000, at + 4);
 }
 
 function numbered(kind: number, name: string, seq: number): Buffer {
   const key = named(kind, name, 9);
   const at = key.length - 8;
   key[at - 1] = 0;
-  key.writeUInt32BE(Math.floor(seq / 0x1_0000_0000), at);
-  key.writeUInt32BE(seq % 0x1_0000_0000, at + 4);
+  writeNumber(key, seq, at);
   return key;
 }
 

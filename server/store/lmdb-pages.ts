@@ -1,8 +1,10 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
 import { BoundedCache } from "./bounded-cache.ts";
+import { entryAt } from "./expiries.ts";
 import { firstSeqOf, timelineKey } from "./keys.ts";
 import type { LmdbLogs, OpenedRecord } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-ranges.ts";
+import type { LogRetention } from "./log-retention.ts";
 import { decodeTimeline, type TimelineRun } from "./records.ts";
 import {
   type LogEntry,
@@ -25,13 +27,16 @@ export function loadPage(
     readonly bounds: TimelineBounds;
     /** Perishable content for whoever reads. */
     readonly contentAt?: ((seq: number) => Uint8Array | undefined) | undefined;
+    /** When it is read. */
+    readonly nowMs: number;
+    readonly retention: LogRetention;
   },
 ): TimelinePage {
   const { user, limit, bounds } = page;
   const from = Math.max(page.after + 1, bounds.floor);
   const entries: TimelineEntry[] = [];
   if (from > bounds.head) return { bounds, entries };
-  const reader = new LogReader(logs);
+  const reader = new LogReader(logs, page);
   let bytes = 0;
   for (const { seq, log, logSeq } of indexFrom(env, user, from)) {
     if (seq > bounds.head || entries.length >= limit.count) break;
@@ -74,23 +79,33 @@ class LogReader {
   readonly #logs: LmdbLogs;
   readonly #held = new BoundedCache<LogRef, OpenedRecord>(RECORDS_HELD_MAX);
 
-  constructor(logs: LmdbLogs) {
+  readonly #nowMs: number;
+  readonly #retention: LogRetention;
+
+  constructor(logs: LmdbLogs, read: { readonly nowMs: number; readonly retention: LogRetention }) {
     this.#logs = logs;
+    this.#nowMs = read.nowMs;
+    this.#retention = read.retention;
   }
 
   entry(log: LogRef, seq: number): LogEntry {
     const held = this.#held.get(log);
     const isHeld =
       held !== undefined && seq >= held.firstSeq && seq < held.firstSeq + held.events.length;
-    const { firstSeq, events, committedMs } = isHeld ? held : this.#read(log, seq);
-    const event = events[seq - firstSeq];
-    if (event === undefined)
+    const record = isHeld ? held : this.#read(log, seq);
+    // When that was is gone with it.
+    if (record === undefined) return { committedMs: 0, event: this.#retention.eventOf(log) };
+    const { firstSeq, events, committedMs } = record;
+    const stored = events[seq - firstSeq];
+    if (stored === undefined)
       throw new RangeError("a timeline refers to what its log does not hold");
-    return { committedMs, event };
+    return entryAt({ committedMs, ...stored }, this.#nowMs);
   }
 
-  #read(log: LogRef, seq: number): OpenedRecord {
+  /** Undefined: it is not kept any more. */
+  #read(log: LogRef, seq: number): OpenedRecord | undefined {
     const record = this.#logs.record({ log, seq });
+    if (record === undefined && seq < this.#logs.floor(log)) return undefined;
     if (record === undefined) throw new RangeError("a timeline refers to a log that is not there");
     this.#held.set(log, record);
     return record;

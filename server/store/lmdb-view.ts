@@ -1,6 +1,8 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { type DeviceRecord, knownDevice } from "./device-record.ts";
+import type { StoredEntry } from "./expiries.ts";
 import {
   type CommitGroup,
   type DurableView,
@@ -9,6 +11,7 @@ import {
   runsLength,
 } from "./group.ts";
 import { deviceIdOf, deviceKey, deviceRange, documentKey, timelineKey, userKey } from "./keys.ts";
+import type { LmdbExpiries } from "./lmdb-expiries.ts";
 import type { LmdbLogs } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-ranges.ts";
 import { decodeDevice, decodeDocument, decodeTimeline, decodeUser } from "./records.ts";
@@ -17,7 +20,6 @@ import {
   type DocumentRef,
   type EntryRef,
   type KnownDevice,
-  type LogEntry,
   type LogRef,
   NO_DOCUMENT,
   type StoredDocument,
@@ -37,6 +39,7 @@ const DOCUMENTS_CACHED_MAX = 1_000;
 export class CachedView implements DurableView {
   readonly #env: Env;
   readonly #logs: LmdbLogs;
+  readonly #expiries: LmdbExpiries;
   readonly #bounds = new BoundedCache<UserRef, TimelineBounds>(CACHED_COUNT_MAX);
   readonly #devices = new BoundedCache<string, DeviceRecord>(CACHED_COUNT_MAX);
   readonly #logHeads = new BoundedCache<LogRef, number>(CACHED_COUNT_MAX);
@@ -44,10 +47,18 @@ export class CachedView implements DurableView {
   readonly #documents = new BoundedCache<DocumentRef, StoredDocument>(DOCUMENTS_CACHED_MAX);
   readonly perishables: PerishableView;
 
-  constructor(env: Env, logs: LmdbLogs, perishables: PerishableView) {
+  constructor(
+    env: Env,
+    parts: {
+      readonly logs: LmdbLogs;
+      readonly expiries: LmdbExpiries;
+      readonly perishables: PerishableView;
+    },
+  ) {
     this.#env = env;
-    this.#logs = logs;
-    this.perishables = perishables;
+    this.#logs = parts.logs;
+    this.#expiries = parts.expiries;
+    this.perishables = parts.perishables;
   }
 
   bounds(user: UserRef): TimelineBounds | undefined {
@@ -88,6 +99,10 @@ export class CachedView implements DurableView {
     return head;
   }
 
+  logFloor(log: LogRef): number {
+    return this.#logs.floor(log);
+  }
+
   document(ref: DocumentRef): StoredDocument {
     const cached = this.#documents.get(ref);
     if (cached !== undefined) return cached;
@@ -98,8 +113,12 @@ export class CachedView implements DurableView {
     return document;
   }
 
-  entry(ref: EntryRef): LogEntry | undefined {
+  entry(ref: EntryRef): StoredEntry | undefined {
     return this.#logs.entry(ref);
+  }
+
+  expiredIn(log: LogRef, nowMs: number): NumberSet {
+    return this.#expiries.dueIn(log, nowMs);
   }
 
   setBounds(user: UserRef, bounds: TimelineBounds): void {

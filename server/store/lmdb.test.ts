@@ -9,11 +9,13 @@ import { open } from "lmdb";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture, sendPlan, storeContract } from "./contract.ts";
 import { deviceContract } from "./device-contract.ts";
+import { expiryContract } from "./expiry-contract.ts";
 import { FORMAT_KEY } from "./keys.ts";
 import { LmdbStore } from "./lmdb.ts";
 import { logContract } from "./log-contract.ts";
 import { perishableContract } from "./perishable-contract.ts";
 import { replanningContract } from "./replanning-contract.ts";
+import { retentionContract } from "./retention-contract.ts";
 import { StoreError, userRefOf } from "./store.ts";
 
 const MAP_BYTES = 64 * 1024 * 1024;
@@ -57,6 +59,8 @@ perishableContract("lmdb", fixture);
 deviceContract("lmdb", fixture);
 logContract("lmdb", fixture);
 replanningContract("lmdb", fixture);
+expiryContract("lmdb", fixture);
+retentionContract("lmdb", fixture);
 
 const rejectsWith = (code: ErrorCode) => (error: unknown) =>
   error instanceof StoreError && error.code === code;

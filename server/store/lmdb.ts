@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { LackingKeys } from "../../platform/erasable-keys.ts";
 import {
   type DataFolder,
   type Env,
@@ -14,17 +13,20 @@ import {
   deviceKey,
   documentKey,
   FORMAT_KEY,
-  FRAME_BYTES_KEY,
   firstSeqOf,
+  LOGS_START,
   perishableKey,
   timelineKey,
   userKey,
 } from "./keys.ts";
-import { LmdbLogs, type SealedLogs } from "./lmdb-logs.ts";
+import { LmdbExpiries } from "./lmdb-expiries.ts";
+import type { LmdbLogs, SealedLogs } from "./lmdb-logs.ts";
 import { loadPage } from "./lmdb-pages.ts";
-import { LmdbPerishables, type SealedPerishables } from "./lmdb-perishables.ts";
+import { keepFrameBytes, openSealed, type SealedParts } from "./lmdb-parts.ts";
+import type { LmdbPerishables, SealedPerishables } from "./lmdb-perishables.ts";
 import { LmdbTickets } from "./lmdb-tickets.ts";
 import { CachedView } from "./lmdb-view.ts";
+import { cutoffMs, type LogRetention, NO_RETENTION } from "./log-retention.ts";
 import { planningState } from "./planning-state.ts";
 import { timelineRecords } from "./record-bounds.ts";
 import {
@@ -66,6 +68,8 @@ export interface LmdbStoreOptions {
   readonly mapBytes: number;
   /** How many events a timeline keeps at least; the oldest go first. */
   readonly timelineEventsMax: number;
+  /** How long entries of logs are kept. For ever unless it is said. */
+  readonly retention?: LogRetention;
   /** The largest frame: what was stored for a larger one could not be delivered. [FRM-3] */
   readonly frameBytes?: number;
   /** How many devices a user may have that are not ended. [DEV-8] */
@@ -84,6 +88,10 @@ const GROUP_REQUESTS_MAX = 4096;
 const QUEUE_REQUESTS_MAX = 200_000;
 /** Positions written with one group that did not ask for it. */
 const POSITIONS_PER_GROUP = 64;
+/** Entries that have expired, of one group: bounds how long others wait. */
+const EXPIRED_PER_GROUP = 256;
+/** Groups of one sweep: bounds how long a stop takes; the next sweep goes on. */
+const EXPIRED_GROUPS = 16;
 /** Timeline records that retention removes with one group and timeline. */
 const REMOVALS_PER_GROUP = 64;
 
@@ -105,6 +113,10 @@ export class LmdbStore implements Store {
   readonly #view: CachedView;
   readonly #perishables: LmdbPerishables;
   readonly #logs: LmdbLogs;
+  readonly #expiries: LmdbExpiries;
+  readonly #retention: LogRetention;
+  /** Where the search for what is old goes on. */
+  #oldFrom = LOGS_START;
   readonly #sources: GroupSources;
   readonly tickets: LmdbTickets;
   readonly #watchers = new Map<UserRef, Set<(head: number) => void>>();
@@ -141,7 +153,10 @@ export class LmdbStore implements Store {
     this.#env = folder.env;
     this.#perishables = perishables;
     this.#logs = logs;
-    this.#view = new CachedView(folder.env, logs, perishables.index);
+    this.#retention = options.retention ?? NO_RETENTION;
+    this.#expiries = new LmdbExpiries(folder.env);
+    const parts = { logs, expiries: this.#expiries, perishables: perishables.index };
+    this.#view = new CachedView(folder.env, parts);
     perishables.condemnRead((device) => this.#view.device(device)?.deliveredThrough ?? 0);
     this.tickets = new LmdbTickets(folder.env, options.nowMs);
     this.#sources = {
@@ -177,7 +192,8 @@ export class LmdbStore implements Store {
   }
 
   async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
-    return this.#logs.page(this.#view.logHead(log), { log, range, limit });
+    const nowMs = this.#options.nowMs();
+    return this.#logs.page(this.#view.logHead(log), { log, range, limit, nowMs });
   }
 
   async loadTimeline(
@@ -189,9 +205,11 @@ export class LmdbStore implements Store {
     const bounds = this.#view.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const reader = { user, deviceId: readerId };
-    const contentAt = this.#perishables.contentFor(reader, this.#options.nowMs());
+    const nowMs = this.#options.nowMs();
+    const contentAt = this.#perishables.contentFor(reader, nowMs);
     const from = { env: this.#env, logs: this.#logs };
-    return loadPage(from, { user, after, limit, bounds, contentAt });
+    const retention = this.#retention;
+    return loadPage(from, { user, after, limit, bounds, contentAt, nowMs, retention });
   }
 
   async advance(position: DevicePosition): Promise<AdvanceOutcome> {
@@ -210,7 +228,32 @@ export class LmdbStore implements Store {
 
   async sweep(): Promise<void> {
     if (this.#closed) return;
-    await this.#perishables.sweep(this.#options.nowMs(), this.#options.mapBytes);
+    try {
+      await this.#perishables.sweep(this.#options.nowMs(), this.#options.mapBytes);
+    } finally {
+      await this.#sweepEntries();
+    }
+    await this.#sweepOld();
+  }
+
+  /** Resolves when the keys of what has expired are zeros on disk. [CNV-96] */
+  async #sweepEntries(): Promise<void> {
+    for (let count = 0; count < EXPIRED_GROUPS && !this.#closed; count += 1) {
+      const due = this.#expiries.due(this.#options.nowMs(), EXPIRED_PER_GROUP);
+      // An erasure that failed is tried again, though nothing else is asked for.
+      if (due.length === 0 && this.#logs.keys.isSettled) return;
+      const early = await this.#enqueue((group) => group.expire(due));
+      if (early > 0 || due.length < EXPIRED_PER_GROUP) return;
+    }
+  }
+
+  /** What is older than it is kept goes, of a few logs each time. [CNV-103] */
+  async #sweepOld(): Promise<void> {
+    const before = cutoffMs(this.#retention, this.#options.nowMs());
+    if (before === undefined || this.#closed) return;
+    const { cuts, next } = this.#logs.older(before, this.#oldFrom);
+    this.#oldFrom = next;
+    if (cuts.length > 0) await this.#enqueue((group) => group.cut(cuts, this.#retention));
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {
@@ -336,6 +379,7 @@ export class LmdbStore implements Store {
     const { kept, logs } = await this.#seal(group);
     const writes = new GroupWrites(this.#env);
     for (const { key, value } of [...kept.puts, ...logs.puts]) writes.put(key, value);
+    for (const key of logs.removals) writes.remove(key);
     for (const { user, seq } of erased) writes.remove(perishableKey(user, seq));
     for (const [ref, document] of group.documents) {
       writes.put(documentKey(ref), encodeDocument(document));
@@ -353,6 +397,7 @@ export class LmdbStore implements Store {
       writes.put(userKey(user), encodeUser(bounds));
       for (const key of removals) writes.remove(key);
     }
+    this.#expiries.write(group, writes);
     try {
       await writes.commit(this.#options.mapBytes);
     } catch (error) {
@@ -422,38 +467,4 @@ export class LmdbStore implements Store {
       for (const woken of watchers) woken(head);
     }
   }
-}
-
-interface SealedParts {
-  readonly perishables: LmdbPerishables;
-  readonly logs: LmdbLogs;
-}
-
-async function openSealed(opened: DataFolder, folder: string): Promise<SealedParts> {
-  let logs: LmdbLogs | undefined;
-  try {
-    logs = await LmdbLogs.open(opened.env, folder);
-    return { logs, perishables: await LmdbPerishables.open(opened.env, folder) };
-  } catch (cause) {
-    logs?.keys.close();
-    await opened.close();
-    const isLacking = cause instanceof LackingKeys;
-    const code = isLacking ? ErrorCode.DATA_DAMAGED : ErrorCode.DATA_UNWRITABLE;
-    const why = isLacking ? "lacks keys of its log" : "has a file of keys that cannot be used";
-    throw new FolderError(code, `${folder} ${why}`, { cause });
-  }
-}
-
-/** Remembers the largest frame size. @throws StoreError when it was larger once */
-async function keepFrameBytes(folder: DataFolder, frameBytes: number): Promise<void> {
-  const stored = folder.env.getBinary(FRAME_BYTES_KEY)?.readUInt32BE() ?? 0;
-  if (stored > frameBytes && frameBytes > 0) {
-    await folder.close();
-    const why = `limits.frameBytes is ${frameBytes}, and events were taken for ${stored} before`;
-    throw new StoreError(ErrorCode.CONFIG_INVALID, why);
-  }
-  if (stored >= frameBytes) return;
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(frameBytes);
-  await folder.env.put(FRAME_BYTES_KEY, bytes);
 }

@@ -24,7 +24,7 @@ import {
 
 const ALICE = userRefOf("", "alice");
 const BOB = userRefOf("", "bob");
-const LOG = logRefOf("", "g:1");
+export const LOG = logRefOf("", "g:1");
 const OTHER = logRefOf("", "g:2");
 const DEVICES = [ALICE, BOB].map((user): DeviceRef => ({ user, deviceId: "phone" }));
 const NAMES = documentRefOf("", "names");
@@ -59,10 +59,10 @@ export function logContract(name: string, fixture: () => Promise<StoreFixture>):
   });
 }
 
-const bytesOf = (text: string) => new Uint8Array(Buffer.from(text));
+export const bytesOf = (text: string) => new Uint8Array(Buffer.from(text));
 const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
-function append(text: string, part: Partial<AppendPlan> = {}): AppendPlan {
+export function append(text: string, part: Partial<AppendPlan> = {}): AppendPlan {
   return { kind: "append", log: LOG, event: bytesOf(text), timelines: [ALICE, BOB], ...part };
 }
 
@@ -73,34 +73,42 @@ const entry = (seq: number, text: string, log = LOG): EntryContent => ({
 });
 
 /** What takes an entry's content away: it has to be what it was planned on. */
-function replacing(seq: number, before: string, after: string): AppendPlan {
+export function replacing(seq: number, before: string, after: string): AppendPlan {
   const part = { requiresEntries: [entry(seq, before)], replaces: [entry(seq, after)] };
   return append(`replaces ${seq}`, part);
 }
 
-class Bench {
+type OpenOptions = NonNullable<Parameters<StoreFixture["open"]>[0]>;
+
+export class Bench {
   readonly #made: StoreFixture;
+  readonly #options: OpenOptions;
   readonly #attached: readonly Attachment[];
   readonly #seqs = DEVICES.map(() => 0);
   store: Store;
 
-  static async open(made: StoreFixture): Promise<Bench> {
+  static async open(made: StoreFixture, options: OpenOptions = {}): Promise<Bench> {
     made.setMs(START_MS);
-    const store = await made.open();
+    const store = await made.open(options);
     const attached: Attachment[] = [];
     for (const device of DEVICES) attached.push(await attach(store, prepareRequest(device)));
-    return new Bench(made, store, attached);
+    return new Bench({ made, options }, store, attached);
   }
 
-  private constructor(made: StoreFixture, store: Store, attached: readonly Attachment[]) {
+  private constructor(
+    { made, options }: { readonly made: StoreFixture; readonly options: OpenOptions },
+    store: Store,
+    attached: readonly Attachment[],
+  ) {
     this.#made = made;
+    this.#options = options;
     this.store = store;
     this.#attached = attached;
   }
 
   async reopen(): Promise<void> {
     await this.store.close();
-    this.store = await this.#made.open();
+    this.store = await this.#made.open(this.#options);
   }
 
   async close(): Promise<void> {
@@ -339,6 +347,7 @@ const at14 = { from: 14, through: 14 };
 async function pages(bench: Bench): Promise<void> {
   assert.deepEqual(await bench.store.loadLog(LOG, { from: 1, through: 9 }, PAGE), {
     head: 0,
+    floor: 1,
     entries: [],
   });
   const texts = Array.from({ length: 30 }, (_, index) => `entry ${index + 1}`);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
-import { createCipheriv } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -11,9 +10,9 @@ import { promisify } from "node:util";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest } from "./contract.ts";
 import { LmdbStore } from "./lmdb.ts";
-import { encodeLog } from "./records.ts";
 import { logRefOf, StoreError, userRefOf } from "./store.ts";
 import { RawFolder } from "./testdata/raw-folder.ts";
+import { keysOf, readable } from "./testdata/readable-texts.ts";
 import {
   ALICE,
   LIMITS,
@@ -21,7 +20,6 @@ import {
   MARKER,
   NOW_MS,
   ReplacingStore,
-  TEXT_LENGTH,
   textOf,
 } from "./testdata/replacing-store.ts";
 
@@ -40,32 +38,6 @@ async function withFolder(body: (folder: string) => Promise<void>): Promise<void
   }
 }
 
-/** What every record of one text begins with, before it is sealed. */
-const PREFIX = (() => {
-  const record = encodeLog({ committedMs: NOW_MS, events: [Buffer.alloc(TEXT_LENGTH)] });
-  return Buffer.concat([record.subarray(0, record.length - TEXT_LENGTH), Buffer.from(MARKER)]);
-})();
-const REST_BYTES = 24;
-
-/** Which texts, as "entry-version", some keys give back from the bytes on a disk. */
-function readable({ files }: RawFolder, keys: Iterable<Buffer>): readonly string[] {
-  const found = new Set<string>();
-  for (const key of keys) {
-    const cipher = createCipheriv("aes-256-gcm", key, Buffer.alloc(12));
-    const stream = cipher.update(Buffer.alloc(PREFIX.length + REST_BYTES));
-    const begins = Buffer.from(PREFIX.map((byte, at) => byte ^ (stream[at] as number)));
-    for (const file of files.values()) {
-      for (let at = file.indexOf(begins); at >= 0; at = file.indexOf(begins, at + 1)) {
-        const rest = file.subarray(at + PREFIX.length, at + PREFIX.length + REST_BYTES);
-        const text = rest.map((byte, index) => byte ^ (stream[PREFIX.length + index] as number));
-        found.add(Buffer.from(text).toString("latin1").split("-").slice(0, 2).join("-"));
-      }
-    }
-  }
-  return [...found].sort();
-}
-
-const keysOf = (disk: RawFolder) => [...disk.keysIn("log-keys").values()];
 const versionsOf = (texts: readonly string[]) => texts.map((text) => Number(text.split("-")[3]));
 const names = (versions: readonly number[]) =>
   versions.map((version, index) => `${index + 1}-${version}`).sort();

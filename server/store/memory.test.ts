@@ -1,15 +1,19 @@
 import { type StoreFixture, storeContract } from "./contract.ts";
 import { deviceContract } from "./device-contract.ts";
+import { expiryContract } from "./expiry-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { MemoryDisk, MemoryStore } from "./memory.ts";
 import { perishableContract } from "./perishable-contract.ts";
 import { replanningContract } from "./replanning-contract.ts";
+import { retentionContract } from "./retention-contract.ts";
 
 storeContract("memory", fixture);
 perishableContract("memory", fixture);
 deviceContract("memory", fixture);
 logContract("memory", fixture);
 replanningContract("memory", fixture);
+expiryContract("memory", fixture);
+retentionContract("memory", fixture);
 
 async function fixture(): Promise<StoreFixture> {
   let nowMs = 1_000;

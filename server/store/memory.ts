@@ -1,6 +1,15 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { NO_NUMBERS, type NumberSet, numbersFrom, union } from "../../protocol/number-set.ts";
 import { type DeviceRecord, knownDevice } from "./device-record.ts";
+import { type ExpiringEntry, entryAt, eventAt, type StoredEntry } from "./expiries.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
+import {
+  cutoffMs,
+  isNumbered,
+  type LogCut,
+  type LogRetention,
+  NO_RETENTION,
+} from "./log-retention.ts";
 import { entryOf, type PerishableEntry, Perishables } from "./perishables.ts";
 import { planningState } from "./planning-state.ts";
 import {
@@ -14,8 +23,8 @@ import {
   type DocumentRef,
   type Durable,
   type EntryRef,
+  entryName,
   type KnownDevice,
-  type LogEntry,
   type LogPage,
   type LogRange,
   type LogRef,
@@ -44,7 +53,11 @@ export interface MemoryPerishable extends PerishableEntry {
 export class MemoryDisk implements DurableView {
   readonly users = new Map<UserRef, TimelineBounds>();
   readonly records = new Map<string, DeviceRecord>();
-  readonly logs = new Map<LogRef, LogEntry[]>();
+  readonly logs = new Map<LogRef, StoredEntry[]>();
+  /** Entries that expire, by name. */
+  readonly expiring = new Map<string, ExpiringEntry>();
+  /** Of logs that do not begin with 1 any more. */
+  readonly floors = new Map<LogRef, number>();
   /** From number 1, whatever the floor. */
   readonly timelines = new Map<UserRef, { readonly log: LogRef; readonly logSeq: number }[]>();
 
@@ -71,21 +84,52 @@ export class MemoryDisk implements DurableView {
     return this.logs.get(log)?.length ?? 0;
   }
 
+  logFloor(log: LogRef): number {
+    return this.floors.get(log) ?? 1;
+  }
+
+  /** Logs of which entries were committed before a time. */
+  older(beforeMs: number): readonly LogCut[] {
+    return [...this.logs]
+      .filter(([log]) => isNumbered(log))
+      .map(([log, entries]) => {
+        const first = entries.findIndex(
+          ({ committedMs }, index) => index + 1 >= this.logFloor(log) && committedMs >= beforeMs,
+        );
+        return { log, floor: first === -1 ? entries.length + 1 : first + 1 };
+      });
+  }
+
   document(ref: DocumentRef): StoredDocument {
     return this.documents.get(ref) ?? NO_DOCUMENT;
   }
 
-  entry({ log, seq }: EntryRef): LogEntry | undefined {
-    return this.logs.get(log)?.[seq - 1];
+  entry({ log, seq }: EntryRef): StoredEntry | undefined {
+    return seq < this.logFloor(log) ? undefined : this.logs.get(log)?.[seq - 1];
   }
 
-  /** A timeline entry joined with its content. */
-  timelineEntry(user: UserRef, seq: number) {
+  expiredIn(log: LogRef, nowMs: number): NumberSet {
+    return this.due(nowMs)
+      .filter((one) => one.log === log)
+      .reduce((numbers, { seq }) => union(numbers, numbersFrom(seq, seq)), NO_NUMBERS);
+  }
+
+  due(nowMs: number): readonly ExpiringEntry[] {
+    return [...this.expiring.values()].filter(({ expiresMs }) => expiresMs <= nowMs);
+  }
+
+  /** A timeline entry joined with its content, as it is at a time. */
+  timelineEntry(user: UserRef, seq: number, nowMs: number, { eventOf } = NO_RETENTION) {
     const index = this.timelines.get(user)?.[seq - 1];
-    const entry = index && this.logs.get(index.log)?.[index.logSeq - 1];
-    if (entry === undefined) throw new RangeError("a timeline entry is missing");
-    const conversationSeq = index === undefined ? 0 : toldSeq(index.log, index.logSeq);
-    return { conversationSeq, ...entry };
+    if (index === undefined) throw new RangeError("a timeline entry is missing");
+    const { log, logSeq } = index;
+    const conversationSeq = toldSeq(log, logSeq);
+    if (logSeq < this.logFloor(log)) {
+      return { conversationSeq, committedMs: 0, event: eventOf(log) };
+    }
+    const entry = this.logs.get(log)?.[logSeq - 1];
+    if (entry === undefined) throw new RangeError("a timeline refers to what is not there");
+    return { conversationSeq, ...entryAt(entry, nowMs) };
   }
 
   /** @throws StoreError when there is no such user */
@@ -95,15 +139,17 @@ export class MemoryDisk implements DurableView {
     readonly limit: PageLimit;
     readonly readerId?: string | undefined;
     readonly nowMs: number;
+    readonly retention?: LogRetention | undefined;
   }): TimelinePage {
-    const { user, after, limit, readerId = "", nowMs } = asked;
+    const { user, after, limit, readerId = "", nowMs, retention } = asked;
     const readers = this.perishables.readerOf({ user, deviceId: readerId }, nowMs);
     const bounds = this.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const entries: TimelineEntry[] = [];
     let bytes = 0;
     for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
-      const { conversationSeq, committedMs, event: stub } = this.timelineEntry(user, seq);
+      const found = this.timelineEntry(user, seq, nowMs, retention);
+      const { conversationSeq, committedMs, event: stub } = found;
       const own = readers?.(seq)?.event;
       // A copy: what is swept or replaced is written over in place.
       const event = Uint8Array.from(own ?? stub);
@@ -114,19 +160,23 @@ export class MemoryDisk implements DurableView {
     return { bounds, entries };
   }
 
-  logPage(log: LogRef, range: LogRange, limit: PageLimit): LogPage {
+  logPage(log: LogRef, range: LogRange, limit: PageLimit, nowMs: number): LogPage {
     const head = this.logHead(log);
     const entries: LogPage["entries"][number][] = [];
+    const floor = this.logFloor(log);
     const through = Math.min(range.through, head);
+    const from = Math.max(range.from, floor);
     let bytes = 0;
-    for (let step = 0; step <= through - range.from; step += 1) {
-      const seq = range.fromEnd ? through - step : range.from + step;
-      const entry = this.entry({ log, seq }) as LogEntry;
-      bytes += entry.event.length;
+    for (let step = 0; step <= through - from; step += 1) {
+      const seq = range.fromEnd ? through - step : from + step;
+      const stored = this.entry({ log, seq }) as StoredEntry;
+      const { committedMs } = stored;
+      const event = eventAt(stored, nowMs);
+      bytes += event.length;
       if (entries.length >= limit.count || (entries.length > 0 && bytes > limit.bytes)) break;
-      entries.push({ seq, ...entry, event: Uint8Array.from(entry.event) });
+      entries.push({ seq, committedMs, event: Uint8Array.from(event) });
     }
-    return { head, entries: range.fromEnd ? entries.reverse() : entries };
+    return { head, floor, entries: range.fromEnd ? entries.reverse() : entries };
   }
 
   /** A device has passed a number: only what is in force counts. */
@@ -156,17 +206,24 @@ export class MemoryDisk implements DurableView {
     for (const { device, record } of group.devices.values()) {
       this.records.set(deviceName(device), record);
     }
-    for (const { log, seq, event } of group.replaced.values()) {
-      const entries = this.logs.get(log) as LogEntry[];
-      const { committedMs, event: before } = entries[seq - 1] as LogEntry;
-      entries[seq - 1] = { committedMs, event: Uint8Array.from(event) };
+    for (const { log, seq, event, ...rest } of group.replaced.values()) {
+      const entries = this.logs.get(log) as StoredEntry[];
+      const { committedMs, event: before } = entries[seq - 1] as StoredEntry;
+      entries[seq - 1] = { committedMs, event: Uint8Array.from(event), ...rest };
       before.fill(0);
     }
+    for (const [log, floor] of group.cuts) {
+      const gone = (this.logs.get(log) ?? []).slice(this.logFloor(log) - 1, floor - 1);
+      for (const { event } of gone) event.fill(0);
+      this.floors.set(log, floor);
+    }
+    for (const entry of group.expiring) this.expiring.set(entryName(entry), entry);
+    for (const entry of group.expired) this.expiring.delete(entryName(entry));
     for (const [log, { events }] of group.logs) {
       const entries = this.logs.get(log) ?? [];
       // Copies: what is replaced is written over in place.
-      for (const event of events) {
-        entries.push({ committedMs: group.committedMs, event: Uint8Array.from(event) });
+      for (const { event, ...rest } of events) {
+        entries.push({ committedMs: group.committedMs, event: Uint8Array.from(event), ...rest });
       }
       this.logs.set(log, entries);
     }
@@ -190,6 +247,7 @@ export class MemoryDisk implements DurableView {
 export interface MemoryStoreOptions extends GroupSources {
   readonly disk?: MemoryDisk;
   readonly timelineEventsMax?: number;
+  readonly retention?: LogRetention;
   /**
    * Decides when a group is durable: called with what writes it to the disk. The default writes at
    * once. A simulator delays it, never calls it (a crash between commit and acknowledgement) or
@@ -244,7 +302,7 @@ export class MemoryStore implements Store {
   }
 
   async loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage> {
-    return this.disk.logPage(log, range, limit);
+    return this.disk.logPage(log, range, limit, this.#options.nowMs());
   }
 
   async loadTimeline(
@@ -253,11 +311,19 @@ export class MemoryStore implements Store {
     limit: PageLimit,
     readerId?: string,
   ): Promise<TimelinePage> {
-    return this.disk.page({ user, after, limit, readerId, nowMs: this.#options.nowMs() });
+    const { retention } = this.#options;
+    const nowMs = this.#options.nowMs();
+    return this.disk.page({ user, after, limit, readerId, nowMs, retention });
   }
 
   async sweep(): Promise<void> {
     this.disk.sweep(this.#options.nowMs());
+    const due = this.disk.due(this.#options.nowMs());
+    if (due.length > 0) await this.#inTurn((group) => group.expire(due));
+    const { retention = NO_RETENTION } = this.#options;
+    const before = cutoffMs(retention, this.#options.nowMs());
+    if (before === undefined) return;
+    await this.#inTurn((group) => group.cut(this.disk.older(before), retention));
   }
 
   watch(user: UserRef, woken: (head: number) => void): () => void {

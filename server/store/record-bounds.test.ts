@@ -5,7 +5,7 @@ import type { LogRef } from "./store.ts";
 
 test("[SEQ-16] a log's records are bounded in events and bytes, and hold all in order", () => {
   const sizes = [...Array.from({ length: 600 }, () => 1), 70_000, 1, 65_536, 1, 40_000, 40_000];
-  const events = sizes.map((size) => new Uint8Array(size));
+  const events = sizes.map((size) => ({ event: new Uint8Array(size) }));
   const records = [...logRecords({ firstSeq: 5, events })];
   assert.deepEqual(
     records.flatMap((record) => record.events),
@@ -15,7 +15,7 @@ test("[SEQ-16] a log's records are bounded in events and bytes, and hold all in 
   for (const { firstSeq, events: held } of records) {
     assert.equal(firstSeq, next);
     next += held.length;
-    const bytes = held.reduce((sum, event) => sum + event.length, 0);
+    const bytes = held.reduce((sum, { event }) => sum + event.length, 0);
     assert.ok(held.length <= 256 && (bytes <= 65_536 || held.length === 1), `${bytes} bytes`);
   }
   assert.equal(records.length, 8);

@@ -10,14 +10,15 @@ const TIMELINE_RECORD_RUNS_MAX = 256;
 export function* logRecords({ firstSeq, events }: LogAppend): Generator<LogAppend> {
   let from = 0;
   let bytes = 0;
-  for (const [index, event] of events.entries()) {
+  for (const [index, { event, expiry }] of events.entries()) {
     const isFull = index - from === LOG_RECORD_EVENTS_MAX;
-    if (index > from && (isFull || bytes + event.length > LOG_RECORD_BYTES_MAX)) {
+    const eventBytes = event.length + (expiry?.event.length ?? 0);
+    if (index > from && (isFull || bytes + eventBytes > LOG_RECORD_BYTES_MAX)) {
       yield { firstSeq: firstSeq + from, events: events.slice(from, index) };
       from = index;
       bytes = 0;
     }
-    bytes += event.length;
+    bytes += eventBytes;
   }
   yield { firstSeq: firstSeq + from, events: events.slice(from) };
 }

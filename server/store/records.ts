@@ -1,8 +1,11 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { DeviceRecord } from "./device-record.ts";
+import type { StoredEvent } from "./expiries.ts";
 import type {
   DeviceLogin,
+  DocumentRef,
+  EntryExpiry,
   LogRef,
   StoredDocument,
   SubmitOutcome,
@@ -23,7 +26,7 @@ export type UserRecord = Pick<TimelineBounds, "epoch" | "floor">;
 /** What one group appended to one log, or a part of it. */
 export interface LogRecord {
   readonly committedMs: number;
-  readonly events: readonly Uint8Array[];
+  readonly events: readonly StoredEvent[];
 }
 
 /** Consecutive timeline entries that are consecutive in one log. */
@@ -47,18 +50,43 @@ export function decodeUser(bytes: Uint8Array): UserRecord {
 
 export function encodeLog(record: LogRecord): Uint8Array {
   const writer = new RecordWriter().number(record.committedMs).number(record.events.length);
-  for (const event of record.events) writer.bytes(event);
+  for (const { event } of record.events) writer.bytes(event);
+  for (const [index, { expiry }] of record.events.entries()) {
+    if (expiry !== undefined) writeExpiry(writer.number(index), expiry);
+  }
   return writer.finish();
 }
 
 /** Events are views of the bytes. */
-export function decodeLog(bytes: Uint8Array): LogRecord & { events: Uint8Array[] } {
+export function decodeLog(bytes: Uint8Array): LogRecord & { events: StoredEvent[] } {
   const reader = new RecordReader(bytes);
   const committedMs = reader.number();
   const count = reader.number();
-  const events: Uint8Array[] = [];
-  for (let index = 0; index < count; index += 1) events.push(reader.bytes());
+  const events: StoredEvent[] = [];
+  for (let index = 0; index < count; index += 1) events.push({ event: reader.bytes() });
+  while (!reader.ended) {
+    const index = reader.number();
+    events[index] = { ...(events[index] as StoredEvent), expiry: expiryFrom(reader) };
+  }
   return { committedMs, events };
+}
+
+function writeExpiry(writer: RecordWriter, expiry: EntryExpiry): void {
+  writer.number(expiry.expiresMs).bytes(expiry.event);
+  for (const refs of [expiry.marks, expiry.clears]) {
+    writer.number(refs.length);
+    for (const ref of refs) writer.text(ref);
+  }
+}
+
+function expiryFrom(reader: RecordReader): EntryExpiry {
+  const refs = () => Array.from({ length: reader.number() }, () => reader.text() as DocumentRef);
+  return {
+    expiresMs: reader.number(),
+    event: reader.bytes(),
+    marks: refs(),
+    clears: refs(),
+  };
 }
 
 /** What is known of a log record without its key. */
@@ -67,6 +95,15 @@ export interface LogRecordHead {
   readonly slot: number;
   /** How many events it holds. */
   readonly count: number;
+}
+
+/** The first number of a log that is kept. */
+export function encodeFloor(floor: number): Uint8Array {
+  return new RecordWriter().number(floor).finish();
+}
+
+export function decodeFloor(bytes: Uint8Array): number {
+  return new RecordReader(bytes).number();
 }
 
 /** Stands before a log record, which is sealed. */

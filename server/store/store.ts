@@ -37,6 +37,7 @@ export type {
  * 11. What takes the place of an entry's content does so in its log and in every timeline, and what
  *     it was is erased: as soon as the commit has resolved, nobody reads it any more from anything
  *     the store wrote.
+ *     What expires is read as what takes its place from that time on, and erased by `sweep`.
  * 12. A device that was ended is never attached again, and nothing that it submits or reports has
  *     any effect, from the commit on that ended it.
  * 13. A user has no more devices than the store's limit, nor four times as many with those that
@@ -88,8 +89,9 @@ export interface Store {
    */
   advance(position: DevicePosition): Promise<AdvanceOutcome>;
   /**
-   * Erases for good what is perishable and was passed, has expired, or whose device was taken out.
-   * To be called again and again: nothing else erases.
+   * Erases for good what is perishable and was passed, has expired, or whose device was taken out,
+   * what entries were that have expired, and entries that are older than a store keeps. To be
+   * called again and again: nothing else erases.
    */
   sweep(): Promise<void>;
   /**
@@ -137,6 +139,11 @@ declare const documentRef: unique symbol;
 
 export function documentRefOf(tenant: string, name: string): DocumentRef {
   return `${tenant}/${name}` as DocumentRef;
+}
+
+/** The one of several documents that is of a number. */
+export function documentNumbered(ref: DocumentRef, seq: number): DocumentRef {
+  return `${ref}${seq}` as DocumentRef;
 }
 
 /** Bytes with a count of their changes. */
@@ -235,6 +242,8 @@ export interface PlanningReads {
   readonly entries?: readonly EntryRef[];
   /** Logs whose newest number is asked for. */
   readonly heads?: readonly LogRef[];
+  /** Logs of which is asked what has expired. */
+  readonly expired?: readonly LogRef[];
   readonly devices?: readonly DeviceRef[];
 }
 
@@ -271,6 +280,8 @@ export interface LogRange {
 export interface LogPage {
   /** The number of the log's newest entry; 0: none. */
   readonly head: number;
+  /** The number of the oldest entry that is kept; above the head: none is. */
+  readonly floor: number;
   readonly entries: readonly (LogEntry & { readonly seq: number })[];
 }
 
@@ -282,6 +293,10 @@ export interface PlanningState {
   readonly entries: ReadonlyMap<string, LogEntry>;
   /** 0: the log is empty. */
   readonly heads: ReadonlyMap<LogRef, number>;
+  /** Of the same logs, the first number that is kept. */
+  readonly floors?: ReadonlyMap<LogRef, number>;
+  /** The numbers of entries that have expired, and whose marks are not set yet. */
+  readonly expired?: ReadonlyMap<LogRef, NumberSet>;
   /** Those asked for that exist. */
   readonly devices?: readonly DeviceStanding[];
   /** By the clock that judges what has expired. */
@@ -310,6 +325,25 @@ export interface AppendPlan extends PlannedChanges {
   readonly log: LogRef;
   /** The encoded event, stored once. */
   readonly event: Uint8Array;
+  readonly expiry?: EntryExpiry;
+}
+
+/** An entry that is another one from some time on. */
+export interface EntryExpiry {
+  /** By the store's clock. */
+  readonly expiresMs: number;
+  /** What the entry is then: timelines get nothing. */
+  readonly event: Uint8Array;
+  /** Sets of numbers that get the entry's own, when it is swept. */
+  readonly marks: readonly DocumentRef[];
+  /** The names of documents that are emptied then, each without the entry's number at its end. */
+  readonly clears: readonly DocumentRef[];
+}
+
+/** What takes an entry's place. It expires as what it was would have. */
+export interface EntryReplacement extends EntryContent {
+  /** It does not expire any more. */
+  readonly endsExpiry?: boolean;
 }
 
 /** An entry that is there already comes into timelines once more: it is another one now. */
@@ -328,7 +362,7 @@ export interface PlannedChanges {
   /** Precondition: these logs have not grown. */
   readonly requiresHeads?: readonly { readonly log: LogRef; readonly head: number }[];
   /** Entries that get another content, and lose theirs for good; what they were is required. */
-  readonly replaces?: readonly EntryContent[];
+  readonly replaces?: readonly EntryReplacement[];
   /** Documents that get new bytes: who relied on what they had requires their revisions. */
   readonly puts?: readonly { readonly ref: DocumentRef; readonly bytes: Uint8Array }[];
   /** Documents that are lists of names and get one more. */

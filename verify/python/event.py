@@ -39,7 +39,7 @@ MESSAGES = {
     "Message": table(
         "1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content"
         " 5:reference:Reference 6:mentions:Mentions 7:editCount:uint32 8:editedMs:uint64"
-        " 9:recalledByUserId:string"
+        " 9:recalledByUserId:string 10:expiresMs:uint64"
     ),
     "Content": table("1:text:string 2:custom:bytes 3:attachment:Attachment 4:location:Location"),
     "Attachment": table(
@@ -64,7 +64,7 @@ MESSAGES = {
         " 4:settings:ConversationSettings 5:memberCount:uint32"
     ),
     "ConversationSettings": table(
-        "1:title:string 2:topic:string 3:history:HistoryVisibility 4:join:JoinRule"
+        "1:title:string 2:topic:string 3:history:HistoryVisibility 4:join:JoinRule 5:lifetimeS:uint32"
     ),
     "Member": table("1:userId:string 2:role:MemberRole 3:ordinal:uint32 4:visibleFrom:uint64"),
     "PreferencesChanged": table("1:preferences:Preferences"),
@@ -141,8 +141,10 @@ def meaning(event):
     """What an event says: section 16.3 for messages."""
     if "message" in event:
         message = event["message"]
-        if "content" not in message:
+        if "recalledByUserId" in message:
             return "message-recalled"
+        if "content" not in message:
+            return "message-expired"
         return "message-edited" if "editCount" in message else "message"
     if "reactionChanged" in event:
         return "reaction-removed" if "removed" in event["reactionChanged"] else "reaction"

@@ -652,7 +652,7 @@ const RULES: readonly ErrorRule[] = [
     name: "MESSAGE_UNKNOWN",
     scope: "operation",
     retry: "never",
-    meaning: "The conversation has no message of this number that the user may read, or it was recalled.",
+    meaning: "The conversation has no message of this number that the user may read, or it was recalled or has expired.",
   }),
   rule({
     code: 173,
@@ -772,6 +772,13 @@ const RULES: readonly ErrorRule[] = [
     scope: "operation",
     retry: "never",
     meaning: "A profile has an illegal form: too long, a control character in a name, or no absolute URI.",
+  }),
+  rule({
+    code: 194,
+    name: "LIFETIME_INVALID",
+    scope: "operation",
+    retry: "never",
+    meaning: "A lifetime of messages is neither 0 nor 5 to 31,536,000 seconds.",
   }),
   rule({
     code: 203,

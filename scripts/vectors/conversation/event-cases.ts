@@ -10,6 +10,7 @@ export type Meaning =
   | "message"
   | "message-edited"
   | "message-recalled"
+  | "message-expired"
   | "reaction"
   | "reaction-removed"
   | "marks"

@@ -87,6 +87,7 @@ const MESSAGES: readonly ConversationCase[] = [
 
 const EDITED = { ...FROM, content: { text: "hello!" }, editCount: 1, editedMs: "1767225600000" };
 const RECALLED = { ...FROM, recalledByUserId: "bob" };
+const EXPIRED = { ...FROM, expiresMs: "1767225605000" };
 
 const CHANGED: readonly ConversationCase[] = [
   event(["CNV-17 CNV-26", "edited", "An edited text.", "message-edited"], "message", EDITED),
@@ -120,6 +121,21 @@ const CHANGED: readonly ConversationCase[] = [
     ["CNV-19 CNV-26", "recalled-own", "Recalled by its sender.", "message-recalled"],
     "message",
     { ...FROM, recalledByUserId: "alice" },
+  ),
+  event(["CNV-91 CNV-95", "expires", "A text for some time.", "message"], "message", {
+    ...FROM,
+    content: { text: "hello" },
+    expiresMs: "1767225605000",
+  }),
+  event(
+    ["CNV-91", "expires-edited", "Edited: it expires when it would have.", "message-edited"],
+    "message",
+    { ...EDITED, expiresMs: SEQ_MAX },
+  ),
+  event(
+    ["CNV-92 CNV-95", "expired", "Its time is over: nothing of it is left.", "message-expired"],
+    "message",
+    EXPIRED,
   ),
 ];
 
@@ -176,7 +192,7 @@ const OTHERS: readonly ConversationCase[] = [
     },
   ),
   event(
-    ["CNV-49", "settings", "A channel with other settings.", "conversation"],
+    ["CNV-49 CNV-91", "settings", "A channel with other settings.", "conversation"],
     "conversationChanged",
     {
       conversation: {
@@ -188,6 +204,7 @@ const OTHERS: readonly ConversationCase[] = [
           topic: "what is new",
           history: "HISTORY_VISIBILITY_ALL",
           join: "JOIN_RULE_OPEN",
+          lifetimeS: 86400,
         },
         memberCount: 9000,
       },
@@ -299,6 +316,12 @@ const MISREAD: readonly ConversationCase[] = [
     "message",
     RECALLED,
     RECALLED,
+  ),
+  misread(
+    ["expired", "An expired message taken for one that somebody has recalled."],
+    "message-recalled",
+    EXPIRED,
+    EXPIRED,
   ),
   misread(
     ["32-bit", "A time cut to 32 bits."],

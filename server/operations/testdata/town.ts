@@ -23,6 +23,7 @@ import { numbersIn } from "../../store/documents.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import { type DocumentRef, type Plan, type PlannedSubmit, userRefOf } from "../../store/store.ts";
 import { CONVERSATION_RULES } from "../conversations.ts";
+import { messageRetention } from "../lifetimes.ts";
 import { USER_RULES } from "../own-lists.ts";
 import { decodeOperation, type OperationRules, planOperations, readsOf } from "../plan.ts";
 
@@ -31,6 +32,7 @@ export interface Settings {
   readonly title?: string;
   readonly history?: HistoryVisibility;
   readonly join?: JoinRule;
+  readonly lifetimeS?: number;
 }
 
 /** Few enough members for every threshold to be near. */
@@ -55,6 +57,8 @@ export interface Told {
   readonly event: Event;
 }
 
+/** How long messages are kept here. */
+export const KEPT_MS = 2_592_000_000;
 const TENANT = "acme";
 const PAGE = { count: 100_000, bytes: 1_000_000_000 };
 
@@ -89,6 +93,7 @@ export class Town {
       nowMs: () => this.nowMs,
       newSessionId: () => new Uint8Array(16),
       newTimelineEpoch: () => 1,
+      retention: messageRetention(KEPT_MS),
     });
   }
 
@@ -235,9 +240,11 @@ export type Saying = Omit<
 function lineOf({ seq, event: { kind } }: Told): string {
   switch (kind.case) {
     case "message": {
-      const { content, editCount, recalledByUserId } = kind.value;
+      const { content, editCount, recalledByUserId, senderUserId } = kind.value;
       if (recalledByUserId !== "") return `${seq} recalled by ${recalledByUserId}`;
-      const text = content?.kind.case === "text" ? content.kind.value : content?.kind.case;
+      if (content === undefined)
+        return `${seq} ${senderUserId === "" ? "kept no longer" : "expired"}`;
+      const text = content.kind.case === "text" ? content.kind.value : content.kind.case;
       return `${seq} ${text}${editCount === 0 ? "" : ` (edit ${editCount})`}`;
     }
     case "reactionChanged":

@@ -1,5 +1,6 @@
 import { attach, prepareRequest } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
+import { NO_RETENTION } from "../log-retention.ts";
 import { logRefOf, type Plan, type Receipt, userRefOf } from "../store.ts";
 
 export const ALICE = userRefOf("", "alice");
@@ -23,8 +24,12 @@ export class ReplacingStore {
   readonly #epoch: number;
   #through: number;
 
-  static async open(folder: string): Promise<ReplacingStore> {
-    const store = await LmdbStore.open({ folder, nowMs: () => NOW_MS, ...LIMITS });
+  static async open(
+    folder: string,
+    nowMs = () => NOW_MS,
+    retention = NO_RETENTION,
+  ): Promise<ReplacingStore> {
+    const store = await LmdbStore.open({ folder, nowMs, retention, ...LIMITS });
     const device = { user: ALICE, deviceId: "phone" };
     const known = (await store.loadForPlanning({ users: [ALICE] })).knownUsers.size > 0;
     const outbox = { epoch: known ? 1 : 0, resultsThrough: 0, next: known ? 1_000_000 : 1 };
@@ -50,6 +55,14 @@ export class ReplacingStore {
       const event = Buffer.from(textOf(seq, 0));
       await this.commit({ kind: "append", log: LOG, event, timelines: [ALICE] });
     }
+  }
+
+  /** Adds the first version of an entry that expires so long after all others were committed. */
+  async addExpiring(seq: number, afterMs: number): Promise<void> {
+    const event = Buffer.from(textOf(seq, 0));
+    const expiresMs = NOW_MS + afterMs;
+    const expiry = { expiresMs, event: Buffer.from(`EXPIRED-${seq}`), marks: [], clears: [] };
+    await this.commit({ kind: "append", log: LOG, event, expiry, timelines: [ALICE] });
   }
 
   replacement(seq: number, from: number, to: number): Plan {

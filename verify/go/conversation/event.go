@@ -38,7 +38,8 @@ func init() {
 			"12:blocksChanged:BlocksChanged 13:draftChanged:DraftChanged 14:muteChanged:MuteChanged " +
 			"15:todoChanged:TodoChanged"),
 		"Message": table("1:conversationId:string 2:senderUserId:string 3:senderDeviceId:string 4:content:Content " +
-			"5:reference:Reference 6:mentions:Mentions 7:editCount:uint32 8:editedMs:uint64 9:recalledByUserId:string"),
+			"5:reference:Reference 6:mentions:Mentions 7:editCount:uint32 8:editedMs:uint64 9:recalledByUserId:string " +
+			"10:expiresMs:uint64"),
 		"Content": table("1:text:string 2:custom:bytes 3:attachment:Attachment 4:location:Location"),
 		"Attachment": table("1:kind:AttachmentKind 2:uri:string 3:mediaType:string 4:name:string 5:bytes:uint64 " +
 			"6:sha256:bytes 7:width:uint32 8:height:uint32 9:durationMs:uint32 10:caption:string"),
@@ -51,7 +52,7 @@ func init() {
 		"ConversationChanged": table("1:conversation:Conversation 2:byUserId:string 3:members:Member* 4:leftUserIds:string*"),
 		"Conversation": table(
 			"1:conversationId:string 2:kind:ConversationKind 3:revision:uint64 4:settings:ConversationSettings 5:memberCount:uint32"),
-		"ConversationSettings": table("1:title:string 2:topic:string 3:history:HistoryVisibility 4:join:JoinRule"),
+		"ConversationSettings": table("1:title:string 2:topic:string 3:history:HistoryVisibility 4:join:JoinRule 5:lifetimeS:uint32"),
 		"Member":               table("1:userId:string 2:role:MemberRole 3:ordinal:uint32 4:visibleFrom:uint64"),
 		"PreferencesChanged":   table("1:preferences:Preferences"),
 		"Preferences":          table("1:receiptsHidden:bool"),
@@ -225,8 +226,10 @@ func has(value any, name string) bool {
 func Meaning(event Event) string {
 	if message, is := event["message"]; is {
 		switch {
-		case !has(message, "content"):
+		case has(message, "recalledByUserId"):
 			return "message-recalled"
+		case !has(message, "content"):
+			return "message-expired"
 		case has(message, "editCount"):
 			return "message-edited"
 		}
