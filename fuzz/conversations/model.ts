@@ -1,14 +1,19 @@
 import {
-  JoinRule,
   ConversationKind as Kind,
   MemberRole as Role,
 } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import type { Asked, Calls, Who } from "./asked.ts";
+import type { Asked, Calls } from "./asked.ts";
+import {
+  changeMembers,
+  changeSettings,
+  createConversation,
+  joinConversation,
+  leaveConversation,
+} from "./model-members.ts";
 import {
   type Answer,
   addNumbers,
-  areSettings,
   type By,
   directId,
   expiresAt,
@@ -23,12 +28,9 @@ import {
   type ModelMessage,
   type ModelState,
   type ModelUser,
-  madeId,
-  mayChange,
   mayWrite,
   NO_SETTINGS,
   newConversation,
-  newFrom,
   type Place,
   readable,
   USER_ID,
@@ -37,7 +39,6 @@ import {
 import { blocks, changeUser, isBlocked, newUser, noteWritten } from "./model-users.ts";
 import { markTodo, muteConversation, saveDraft } from "./personal.ts";
 import {
-  changeText,
   draftText,
   keptNoLongerText,
   marksText,
@@ -93,15 +94,15 @@ export class Model {
       case "mark":
         return this.#mark(asked, by);
       case "create":
-        return this.#create(asked, by);
+        return createConversation(this, asked, by);
       case "change":
-        return this.#change(asked, by);
+        return changeMembers(this, asked, by);
       case "join":
-        return this.#join(asked, by);
+        return joinConversation(this, asked, by);
       case "leave":
-        return this.#leave(asked, by);
+        return leaveConversation(this, asked, by);
       case "settings":
-        return this.#settings(asked, by);
+        return changeSettings(this, asked, by);
       case "draft":
         return saveDraft(this, asked, by);
       case "mute":
@@ -348,165 +349,6 @@ export class Model {
     const isSmall = kind === Kind.GROUP && members.size <= this.limits.receipts;
     if (kind !== Kind.DIRECT && !isSmall) return [userId];
     return [...members.keys()].filter((one) => !blocks(this.state, userId, one));
-  }
-
-  #create(asked: Extract<Asked, { kind: "create" }>, by: By): Answer {
-    const { nonce, of: kind, settings, members: others } = asked;
-    const who = [{ userId: by.userId, role: Role.OWNER }, ...others];
-    const isSound =
-      nonce.length === 16 &&
-      kind >= Kind.GROUP &&
-      kind <= Kind.ROOM &&
-      areSettings(settings) &&
-      new Set(who.map(({ userId }) => userId)).size === who.length &&
-      others.every(({ role }) => role >= Role.READER && role < Role.OWNER);
-    const broken: ErrorCode[] = isSound ? [] : [ErrorCode.CONVERSATION_INVALID];
-    if (!isLifetime(settings.lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
-    const id = madeId(by.userId, nonce);
-    if (this.state.conversations.has(id)) broken.push(ErrorCode.CONVERSATION_CHANGED);
-    broken.push(...this.#newcomersBroken(who, by));
-    if (who.length > this.#membersMax(kind)) broken.push(ErrorCode.MEMBERS_FULL);
-    if (broken.length > 0) return broken;
-    const conversation = newConversation(id, kind, settings);
-    this.state.conversations.set(id, conversation);
-    const changed = new Map<string, Role>(who.map(({ userId, role }) => [userId, role]));
-    this.#changed(conversation, { changed, left: [], visibleFrom: 1 }, by);
-    return 0;
-  }
-
-  #change(asked: Extract<Asked, { kind: "change" }>, by: By): Answer {
-    const place = this.place(by.userId, asked.in);
-    if (typeof place === "number") return [place];
-    const { conversation } = place;
-    const { members } = conversation;
-    const { set, remove } = asked;
-    const broken: ErrorCode[] = [];
-    const named = [...set.map(({ userId }) => userId), ...remove];
-    const isSound =
-      named.length > 0 &&
-      new Set(named).size === named.length &&
-      set.every(({ role }) => role >= Role.READER && role <= Role.OWNER);
-    if (!isSound) broken.push(ErrorCode.CONVERSATION_INVALID);
-    if (remove.some((one) => !members.has(one))) broken.push(ErrorCode.MEMBER_UNKNOWN);
-    if (!mayChange(place, asked, by.userId)) broken.push(ErrorCode.NOT_PERMITTED);
-    const newcomers = set.filter(({ userId }) => !members.has(userId));
-    broken.push(...this.#newcomersBroken(newcomers, by));
-    const after = new Map([...members].map(([userId, { role }]) => [userId, role]));
-    for (const { userId, role } of set) after.set(userId, role);
-    for (const one of remove) after.delete(one);
-    const isFuller = after.size > members.size;
-    if (isFuller && after.size > this.#membersMax(conversation.kind))
-      broken.push(ErrorCode.MEMBERS_FULL);
-    if (newcomers.length > this.limits.members) broken.push(ErrorCode.MEMBERS_FULL);
-    if (![...after.values()].includes(Role.OWNER)) broken.push(ErrorCode.LAST_OWNER);
-    if (broken.length > 0) return broken;
-    const changed = new Map(set.map(({ userId, role }) => [userId, role]));
-    this.#changed(conversation, { changed, left: remove, visibleFrom: newFrom(conversation) }, by);
-    return 0;
-  }
-
-  #join(asked: Extract<Asked, { kind: "join" }>, by: By): Answer {
-    // Whoever it is of is in a direct one already, whether the other one is there or not.
-    if (usersOf(asked.in)?.includes(by.userId)) return 0;
-    const conversation = this.state.conversations.get(asked.in);
-    if (conversation?.members.has(by.userId)) return 0;
-    const isOpen =
-      conversation !== undefined &&
-      conversation.kind !== Kind.DIRECT &&
-      conversation.members.size > 0 &&
-      conversation.settings.join === JoinRule.OPEN;
-    if (!isOpen) return [ErrorCode.CONVERSATION_UNKNOWN];
-    const role = conversation.kind === Kind.CHANNEL ? Role.READER : Role.MEMBER;
-    const broken = this.#newcomersBroken([{ userId: by.userId, role }], by);
-    const isFull = conversation.members.size >= this.#membersMax(conversation.kind);
-    if (isFull) broken.push(ErrorCode.MEMBERS_FULL);
-    if (broken.length > 0) return broken;
-    const changed = new Map([[by.userId, role]]);
-    this.#changed(conversation, { changed, left: [], visibleFrom: newFrom(conversation) }, by);
-    return 0;
-  }
-
-  #leave(asked: Extract<Asked, { kind: "leave" }>, by: By): Answer {
-    const place = this.place(by.userId, asked.in);
-    if (typeof place === "number") return [place];
-    const { conversation } = place;
-    if (conversation.kind === Kind.DIRECT) return [ErrorCode.NOT_PERMITTED];
-    const others = [...conversation.members].filter(([userId]) => userId !== by.userId);
-    const hasOwner = others.some(([, { role }]) => role === Role.OWNER);
-    if (others.length > 0 && !hasOwner) return [ErrorCode.LAST_OWNER];
-    const left = [by.userId];
-    this.#changed(conversation, { changed: new Map(), left, visibleFrom: 1 }, by);
-    return 0;
-  }
-
-  #settings(asked: Extract<Asked, { kind: "settings" }>, by: By): Answer {
-    const place = this.place(by.userId, asked.in);
-    if (typeof place === "number") return [place];
-    const { conversation, own } = place;
-    const broken: ErrorCode[] = [];
-    const mayNot = conversation.kind === Kind.DIRECT || own.role < Role.ADMIN;
-    if (mayNot) broken.push(ErrorCode.NOT_PERMITTED);
-    else if (asked.revision !== conversation.revision) broken.push(ErrorCode.CONVERSATION_CHANGED);
-    if (!areSettings(asked.settings)) broken.push(ErrorCode.CONVERSATION_INVALID);
-    if (!isLifetime(asked.settings.lifetime)) broken.push(ErrorCode.LIFETIME_INVALID);
-    if (broken.length > 0) return broken;
-    conversation.settings = asked.settings;
-    this.#changed(conversation, { changed: new Map(), left: [], visibleFrom: 1 }, by);
-    return 0;
-  }
-
-  /** Makes a change and tells those whom it concerns. [CNV-49] */
-  #changed(
-    conversation: ModelConversation,
-    change: { changed: ReadonlyMap<string, Role>; left: readonly string[]; visibleFrom: number },
-    by: By,
-  ): void {
-    const { members } = conversation;
-    const { changed, left, visibleFrom } = change;
-    for (const one of left) members.delete(one);
-    for (const [userId, role] of changed) {
-      const known = members.get(userId);
-      if (known !== undefined) known.role = role;
-      else {
-        members.set(userId, { role, ordinal: conversation.nextOrdinal, visibleFrom });
-        conversation.nextOrdinal += 1;
-      }
-    }
-    conversation.revision += 1;
-    const shown = [...changed.keys()].map((userId) => ({
-      userId,
-      ...(members.get(userId) as ModelMember),
-    }));
-    const { id, kind, revision, settings } = conversation;
-    const now = { in: id, kind, revision, ...settings, count: members.size };
-    const text = changeText({ ...now, by: by.userId, members: shown, left });
-    const isSmall = members.size <= this.limits.fanOut;
-    const concerned = [...members]
-      .filter(
-        ([userId, { role }]) =>
-          isSmall || role >= Role.ADMIN || changed.has(userId) || userId === by.userId,
-      )
-      .map(([userId]) => userId);
-    this.tell([...concerned, ...left], { text }, by);
-  }
-
-  #newcomersBroken(who: readonly Who[], { userId: byId, waived }: By): ErrorCode[] {
-    const broken: ErrorCode[] = [];
-    for (const { userId } of who) {
-      if (!USER_ID.test(userId)) broken.push(ErrorCode.USER_ID_INVALID);
-      else if (!this.state.users.has(userId)) broken.push(ErrorCode.USER_UNKNOWN);
-      if (blocks(this.state, userId, byId)) broken.push(ErrorCode.BLOCKED);
-      const { conversations } = this.limits;
-      const most = userId === byId ? conversations : Math.ceil(conversations / 2);
-      const isFull = this.listed(userId).length >= most;
-      if (isFull && !waived) broken.push(ErrorCode.CONVERSATIONS_FULL);
-    }
-    return broken;
-  }
-
-  #membersMax(kind: Kind): number {
-    const { members, fanOut } = this.limits;
-    return kind === Kind.ROOM ? Math.min(members, fanOut) : members;
   }
 
   #callsBroken(calls: Calls | undefined, { conversation, own }: Place): ErrorCode[] {
