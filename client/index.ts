@@ -119,3 +119,4 @@ export {
 export type { ClientSignal, Presence, Signals } from "./signals.ts";
 export { sessionTransport } from "./transport.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";
+export { type WhenGrantedOptions, whenGranted } from "./when-granted.ts";

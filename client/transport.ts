@@ -48,7 +48,9 @@ function connectErrorOf(error: unknown): unknown {
   const isRefused = error instanceof RefusedError;
   if (!isRefused && !(error instanceof SessionError)) return error;
   const { code } = error;
-  const details = [{ desc: ErrorDetailSchema, value: create(ErrorDetailSchema, { code }) }];
+  const retryAfterMs = isRefused ? error.retryAfterMs : 0;
+  const value = create(ErrorDetailSchema, { code, retryAfterMs });
+  const details = [{ desc: ErrorDetailSchema, value }];
   const status = isRefused ? (callStatus(code) as Code) : Code.Unavailable;
   return new ConnectError(error.message, status, undefined, details);
 }

@@ -1,3 +1,4 @@
+import { buckets } from "./properties/buckets.ts";
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
 import {
@@ -82,6 +83,7 @@ export const PROPERTIES: readonly Property[] = [
   conversationsReceipts,
   conversationsMarks,
   numberSets,
+  buckets,
   devices,
   delimiting,
   frameRules,

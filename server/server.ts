@@ -14,6 +14,7 @@ import type { ServerSessionLimits } from "../protocol/session/server.ts";
 import type { Authenticator } from "./auth/authenticate.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
+import { type Budgets, budgetsOf } from "./budgets.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
 import { type EnvelopeContext, envelopeDoor, takesClear } from "./envelope/door.ts";
@@ -24,11 +25,11 @@ import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
-import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import { answerName, type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { conversations } from "./services/conversations.ts";
-import { devices } from "./services/devices.ts";
+import { devices, endedDevices } from "./services/devices.ts";
 import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { membershipsIn } from "./services/memberships.ts";
@@ -72,7 +73,8 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });
   try {
-    return await listen({ config, log, metrics, store, nowMs });
+    const budgets = budgetsOf(config, metrics, steadyMs);
+    return await listen({ config, log, metrics, budgets, store, nowMs });
   } catch (error) {
     await store.close();
     throw error;
@@ -83,6 +85,7 @@ interface Parts {
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly budgets: Budgets;
   readonly store: LmdbStore;
   readonly nowMs: () => number;
 }
@@ -92,14 +95,16 @@ async function contextOf(
   parts: Parts,
   alarms: Alarms,
 ): Promise<DriverContext & { readonly signals: SignalBoard }> {
-  const { config, log, metrics, store, nowMs } = parts;
+  const { config, log, metrics, budgets, store, nowMs } = parts;
   const observer = observeSessions(log, metrics);
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: servicesOf(store, config),
+    services: servicesOf(store, config, budgets),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
+    budget: budgets.operations,
+    attempts: budgets.addresses,
     conversations: config.conversations,
     logins: loginsOf(config, store, nowMs),
     hub: new Hub(store),
@@ -115,9 +120,13 @@ async function contextOf(
   };
 }
 
-function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: rules }: Config) {
+function servicesOf(
+  store: LmdbStore,
+  { limits: { frameBytes }, conversations: rules }: Config,
+  { callWaitMs }: Budgets,
+) {
   const limits = { frameBytes, conversations: rules };
-  return new Services(membershipsIn(store))
+  return new Services(membershipsIn(store), callWaitMs)
     .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
     .add(DevicesService, devices(store))
     .add(HistoryService, history(store, limits))
@@ -125,7 +134,7 @@ function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: r
 }
 
 async function listen(parts: Parts): Promise<PosthornServer> {
-  const { config, log, metrics, store } = parts;
+  const { config, log, metrics, budgets, store } = parts;
   const alarms = new Alarms({ nowMs: steadyMs });
   const context = await contextOf(parts, alarms);
   const drivers = new Set<SessionDriver>();
@@ -139,6 +148,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const sealing = envelopeContextOf(config, { store, alarms, log, metrics });
   const bounds = {
     ...config.limits,
+    isTooOften: (peer: string) => budgets.addresses.takeLink(peer) > 0,
     isDraining: () => draining,
     changed: (count: number) => metrics.gauge("posthorn_links", count),
   };
@@ -153,7 +163,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const pages = (request: IncomingMessage, response: ServerResponse) =>
     answerPage(request, response, { metrics, ready: () => !draining });
   const { longPoll, calls } = config.transports;
-  const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
+  const callable = calls ? httpCalls(httpCallsOf(parts, context, originRule), pages) : pages;
   const polling = { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule };
   const http = longPoll ? longPollHttp(longPolls, polling, callable) : callable;
   const listener = new Listener({ ...listenerRulesOf(config), accept, http, originRule });
@@ -196,7 +206,7 @@ function listenerRulesOf(config: Config) {
 
 /** What calls over HTTP need of what sessions have. [SVC-6] */
 function httpCallsOf(
-  config: Config,
+  { config, metrics, budgets, store }: Parts,
   { services, authenticator, observer }: DriverContext,
   originRule: OriginRule,
 ): HttpCallOptions {
@@ -205,6 +215,8 @@ function httpCallsOf(
     services,
     authenticator,
     isOpen: isOpen(config),
+    isEnded: endedDevices(store),
+    addresses: budgets.addresses,
     isTaken: (from) => takesClear(config, from),
     originRule,
     corsOrigin: config.corsOrigin,
@@ -212,6 +224,7 @@ function httpCallsOf(
     callMs: handshakeMs + frameMs,
     responseBytesMax: frameBytes,
     failed: (where, error) => observer.failed(where, error),
+    answered: (code) => metrics.add("posthorn_http_calls_total", 1, answerName(code)),
   };
 }
 
@@ -243,7 +256,12 @@ const DAY_MS = 86_400_000;
 
 function envelopeContextOf(
   config: Config,
-  { store, alarms, log, metrics }: Omit<Parts, "config" | "nowMs"> & { readonly alarms: Alarms },
+  {
+    store,
+    alarms,
+    log,
+    metrics,
+  }: Pick<Parts, "store" | "log" | "metrics"> & { readonly alarms: Alarms },
 ): EnvelopeContext {
   const { present, next, former } = openIdentities(config.data);
   return {

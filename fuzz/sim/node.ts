@@ -79,6 +79,7 @@ export class SimNode {
         closed: () => {},
         committed: () => {},
         delivered: () => {},
+        passed: () => {},
         failed: (_, error) => told.failed(error),
       },
     };

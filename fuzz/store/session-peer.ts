@@ -52,6 +52,7 @@ export function nodeOf(store: MemoryStore): DriverContext {
       closed: () => {},
       committed: () => {},
       delivered: () => {},
+      passed: () => {},
       failed,
     },
   };

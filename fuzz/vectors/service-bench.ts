@@ -106,6 +106,7 @@ export class ServiceBench {
         closed: () => {},
         committed: () => {},
         delivered: () => {},
+        passed: () => {},
         failed: (_, error) => {
           this.#failure ??= error;
         },
@@ -251,6 +252,7 @@ function diskOf({ device, timeline }: ServiceState): MemoryDisk {
         conversationSeq: 1,
         committedMs: 1,
         digest,
+        retryAfterMs: 0,
       })),
       deliveredThrough: 0,
       firstAttachedMs: 0,

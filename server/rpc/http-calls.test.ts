@@ -16,6 +16,7 @@ import {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { ERROR_RULES } from "../../gen/posthorn/v1/error_rules.ts";
 import { callStatus } from "../../protocol/session/call-status.ts";
+import { AddressBudget } from "../links/address-budget.ts";
 import { Http2Entrance } from "../links/http2.ts";
 import { anyOrigin } from "../links/origin.ts";
 import { Services } from "../services/service.ts";
@@ -28,11 +29,15 @@ import {
 
 const PATH = "/posthorn.v1.KeyDirectoryService/ListDevices";
 const JSON_TYPE = { "Content-Type": "application/json" };
+const NO_LIMIT = { atOnce: 1, perSecond: 0 };
+const NO_RATES = { addressLinks: NO_LIMIT, addressCalls: NO_LIMIT, addressFailures: NO_LIMIT };
 const TIMES = { bodyMs: 300, callMs: 700 };
 
 type ListDevices = (userId: string) => Promise<object>;
 let listDevices: ListDevices = async () => ({});
 let failures: unknown[] = [];
+let answers: ErrorCode[] = [];
+let endedId = "";
 let server: Server;
 let port = 0;
 
@@ -47,12 +52,15 @@ const options: HttpCallOptions = {
         : { kind: "refused", code: ErrorCode.TOKEN_MALFORMED, requirement: "", detail: "" },
   },
   isOpen: false,
+  isEnded: async ({ deviceId }) => deviceId === endedId,
+  addresses: new AddressBudget(NO_RATES, () => 0),
   isTaken: () => true,
   originRule: anyOrigin,
   corsOrigin: "*",
   ...TIMES,
   responseBytesMax: 1_000_000,
   failed: (...failure) => void failures.push(failure),
+  answered: (code) => void answers.push(code),
 };
 const answer = httpCalls(options, (_request, response) => response.writeHead(404).end("other"));
 const entrance = new Http2Entrance(answer, { quietMs: 10_000 });
@@ -71,6 +79,8 @@ after(() => {
 beforeEach(() => {
   listDevices = async () => ({});
   failures = [];
+  answers = [];
+  endedId = "";
 });
 
 interface Asked {

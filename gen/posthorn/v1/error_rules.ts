@@ -745,6 +745,13 @@ const RULES: readonly ErrorRule[] = [
     retry: "never",
     meaning: "To whom presence is to be shown has an illegal value.",
   }),
+  rule({
+    code: 197,
+    name: "TOO_MANY_ATTEMPTS",
+    scope: "link",
+    retry: "after-delay",
+    meaning: "From this address too many links were opened, or too many attempts to attach failed, in too short a time.",
+  }),
 ];
 
 /** By code. */
