@@ -51,6 +51,8 @@ function connectErrorOf(error: unknown): unknown {
   const retryAfterMs = isRefused ? error.retryAfterMs : 0;
   const value = create(ErrorDetailSchema, { code, retryAfterMs });
   const details = [{ desc: ErrorDetailSchema, value }];
-  const status = isRefused ? (callStatus(code) as Code) : Code.Unavailable;
+  // Who was kept out hears the same over HTTP; that a session is over otherwise, nobody else does.
+  const known = callStatus(code) as Code;
+  const status = isRefused || known !== Code.InvalidArgument ? known : Code.Unavailable;
   return new ConnectError(error.message, status, undefined, details);
 }

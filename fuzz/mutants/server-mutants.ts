@@ -172,8 +172,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "results-mixed-on-disk",
     title: "[SEQ-4] writes the parts of a result in another order than it reads them",
     file: "server/store/records.ts",
-    find: "writer.number(result.code).number(result.conversationSeq)",
-    replace: "writer.number(result.conversationSeq).number(result.code)",
+    find: "writer.number(committedMs).number(digest);",
+    replace: "writer.number(digest).number(committedMs);",
     killedBy: "stores",
   },
   {

@@ -208,3 +208,34 @@ describe("the device's half of signals", () => {
     assert.equal(signals.deadlineMs, Number.POSITIVE_INFINITY);
   });
 });
+
+test("[SIG-3] [SIG-5] what is heard, written and dropped is counted", () => {
+  const tally = new PassingTally();
+  const signals = new ReceivedSignals(1_000, tally);
+  for (let said = 0; said < 30; said += 1) signals.received({ kind: typing("c") }, 1_000);
+  const { AWAY, BUSY } = PresenceState;
+  for (const state of [AWAY, BUSY, AWAY]) signals.received({ kind: presence(state) }, 1_000);
+  const nothing = { signalsHeard: 0, signalsDropped: 0, hintsWritten: 0, hintsDropped: 0 };
+  assert.deepEqual(tally.take(), { ...nothing, signalsHeard: 20, signalsDropped: 12 });
+  assert.equal(tally.take(), undefined);
+  signals.elapsed(2_000);
+  assert.deepEqual(tally.take(), { ...nothing, signalsHeard: 1 });
+
+  const hints = new HintQueue(1_000, tally);
+  const types = (userId: string): Hint => {
+    return { kind: "typing", value: { conversationId: "c", userId, active: true } };
+  };
+  const head = (at: number): Hint => {
+    return { kind: "head", value: { conversationId: `g:${at}`, head: 1 } };
+  };
+  hints.add([types("ann"), types("bob"), head(1)], 1_000);
+  hints.take();
+  assert.deepEqual(tally.take(), { ...nothing, hintsWritten: 3 });
+  hints.add([types("ann"), head(1), head(1)], 1_000);
+  hints.paused(true);
+  hints.add([types("bob")], 1_000);
+  assert.deepEqual(tally.take(), { ...nothing, hintsDropped: 2 }, "typing waits for no room");
+  const many = Array.from({ length: HINTS_WAITING_MAX + 5 }, (_, at) => head(at));
+  hints.add(many, 1_000);
+  assert.deepEqual(tally.take(), { ...nothing, hintsDropped: 5 }, "and the oldest make way");
+});

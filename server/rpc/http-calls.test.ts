@@ -346,3 +346,34 @@ test("[SVC-6] pages may ask what they may", async () => {
   const answered = await ask({ headers: { Origin: "https://chat.example" } });
   assert.match(answered.headers.get("access-control-expose-headers") ?? "", /Grpc-Status/);
 });
+
+test("[DEV-12] a device that was ended is not answered, nor one that is ended while it asks", async () => {
+  let asked = 0;
+  listDevices = async () => {
+    asked += 1;
+    endedId = "tablet";
+    return {};
+  };
+  endedId = "phone";
+  const by = (deviceId: string) => ask({ headers: { "Posthorn-Device": deviceId } });
+  const phone = await by("phone");
+  assert.deepEqual([phone.status, codeIn(phone.text)], [403, ErrorCode.DEVICE_ENDED]);
+  assert.equal(asked, 0);
+  const tablet = await by("tablet");
+  assert.deepEqual([tablet.status, codeIn(tablet.text)], [403, ErrorCode.DEVICE_ENDED]);
+  assert.equal(asked, 1);
+  assert.equal((await by("laptop")).status, 200);
+  assert.equal((await ask()).status, 200, "who says no device is asked for none");
+});
+
+test("[LIM-7] what calls are answered with is counted", async () => {
+  await ask();
+  await ask({ body: "[]" });
+  await ask({ method: "GET" });
+  await ask({ headers: { Authorization: "" } });
+  listDevices = () => Promise.reject(new Error("trouble"));
+  await ask();
+  const { UNSPECIFIED, CALL_MALFORMED, CREDENTIALS_REQUIRED, CALL_FAILED } = ErrorCode;
+  const expected = [UNSPECIFIED, CALL_MALFORMED, CALL_MALFORMED, CREDENTIALS_REQUIRED, CALL_FAILED];
+  assert.deepEqual(answers, expected);
+});
