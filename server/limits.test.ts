@@ -59,14 +59,34 @@ test("[LIM-3] [LIM-6] [LIM-7] who submits too often is told when to come again, 
   assert.doesNotMatch(page, /ann/);
 });
 
+/**
+ * Asks again and again until the answer is the one that is meant: however slow a machine is, in one
+ * of so many rounds no second passes in which something comes back.
+ */
+async function within<Answer>(
+  rounds: number,
+  ask: () => Promise<Answer>,
+  isMeant: (answer: Answer) => boolean,
+): Promise<Answer> {
+  for (let round = 1; round <= rounds; round += 1) {
+    const answer = await ask();
+    if (isMeant(answer)) return answer;
+  }
+  return assert.fail(`not in ${rounds} rounds`);
+}
+
+const ROUNDS_MAX = 50;
+const FEW = { atOnce: 3, perSecond: 1 };
+
 describe("[LIM-8] [LIM-9] calls", () => {
   for (const way of WAYS) {
     test(`that are too many are refused with a time, over ${way.name}`, async () => {
-      const open = await openWith({ calls: { atOnce: 3, perSecond: 1 } });
+      const open = await openWith({ calls: FEW });
       const ann = createClient(DevicesService, await way.transportOf(open, "ann"));
-      for (let call = 0; call < 3; call += 1) await ann.list({});
-      const error = ConnectError.from(await ann.list({}).catch((reason: unknown) => reason));
-      assert.equal(error.code, Code.ResourceExhausted);
+      for (let call = 0; call < FEW.atOnce; call += 1) await ann.list({});
+      const asked = () => ann.list({}).then(() => undefined, ConnectError.from);
+      const error = await within(ROUNDS_MAX, asked, (answer) => answer !== undefined);
+      assert.equal(error?.code, Code.ResourceExhausted);
       const [detail] = error.findDetails(ErrorDetailSchema);
       assert.equal(detail?.code, ErrorCode.TOO_OFTEN);
       const { retryAfterMs } = detail;
@@ -81,14 +101,28 @@ describe("[LIM-8] [LIM-9] calls", () => {
   }
 
   test("through sessions and over HTTP take of the same", async () => {
-    const open = await openWith({ calls: { atOnce: 2, perSecond: 1 } });
-    for (const way of [WAYS.at(0), WAYS.at(-1)]) {
-      assert.ok(way !== undefined);
-      await createClient(DevicesService, await way.transportOf(open, "ann")).list({});
-    }
+    const atOnce = 2 * ROUNDS_MAX;
+    const open = await openWith({ calls: { atOnce, perSecond: 1 } });
+    const token = await open.tokenOf("ann");
     const client = await open.clientOf("ann");
-    const refused = await refusalOf(client.call(DevicesService.method.list, {}));
-    assert.equal(refused.code, ErrorCode.TOO_OFTEN);
+    const calls = Array.from({ length: atOnce }, () => listWith(open, token));
+    assert.ok((await Promise.all(calls)).every(([status]) => status === 200));
+    // Of its own bucket a session would have enough for all rounds.
+    const asked = async () => {
+      await within(
+        atOnce,
+        () => listWith(open, token),
+        ([status]) => status === 429,
+      );
+      const call = client.call(DevicesService.method.list, {});
+      return await call.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+    };
+    const error = await within(ROUNDS_MAX, asked, (answer) => answer !== undefined);
+    assert.ok(error instanceof RefusedError);
+    assert.equal(error.code, ErrorCode.TOO_OFTEN);
   });
 });
 
@@ -97,15 +131,20 @@ const LIST = "/posthorn.v1.DevicesService/List";
 async function listWith(open: ServiceScene, token: string) {
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
   const init = { method: "POST", headers, body: "{}" };
-  const { status, headers: told } = await fetch(`http://127.0.0.1:${open.port}${LIST}`, init);
-  return [status, told.get("retry-after")];
+  const response = await fetch(`http://127.0.0.1:${open.port}${LIST}`, init);
+  await response.arrayBuffer();
+  return [response.status, response.headers.get("retry-after")] as const;
 }
 
 /** How a device with a token fares: "open", or the code that it ends with. */
-async function attachedWith(open: ServiceScene, token: string): Promise<string> {
+async function attachedWith(
+  open: ServiceScene,
+  token: string,
+  { deviceId = "one", scheme = "tcp" } = {},
+): Promise<string> {
   const client = await connect({
-    dialers: dialersOf(`tcp://127.0.0.1:${open.port}`),
-    deviceId: "one",
+    dialers: dialersOf(`${scheme}://127.0.0.1:${open.port}`),
+    deviceId,
     token,
     journal: memoryJournal(),
     upgradeMs: 0,
@@ -121,7 +160,7 @@ async function attachedWith(open: ServiceScene, token: string): Promise<string> 
 }
 
 test("[LIM-10] an address that shows wrong tokens is not looked at for a while, at Hello and over HTTP", async () => {
-  const open = await openWith({ addressFailures: { atOnce: 4, perSecond: 1 } });
+  const open = await openWith({ addressFailures: FEW });
   const good = await open.tokenOf("ann");
   for (let attempt = 0; attempt < 10; attempt += 1) {
     assert.deepEqual(await listWith(open, good), [200, null], "what succeeds is not counted");
@@ -129,36 +168,64 @@ test("[LIM-10] an address that shows wrong tokens is not looked at for a while, 
   assert.equal(await attachedWith(open, good), "open");
   assert.deepEqual(await listWith(open, "bad"), [401, null]);
   assert.equal(await attachedWith(open, "bad"), "TOKEN_MALFORMED");
-  for (let attempt = 0; attempt < 3; attempt += 1) await listWith(open, `worse${attempt}`);
-  assert.equal(await attachedWith(open, good), "TOO_MANY_ATTEMPTS");
-  assert.deepEqual(await listWith(open, good), [429, "1"]);
+  const shown = async (show: () => Promise<unknown>) => {
+    await within(
+      ROUNDS_MAX,
+      () => listWith(open, "worse"),
+      ([status]) => status === 429,
+    );
+    return await show();
+  };
+  const attach = () => shown(() => attachedWith(open, good));
+  await within(ROUNDS_MAX, attach, (state) => state === "TOO_MANY_ATTEMPTS");
+  const refused = await within(
+    ROUNDS_MAX,
+    () => shown(async () => (await listWith(open, good)).join()),
+    (answer) => answer !== "200,",
+  );
+  assert.equal(refused, "429,1");
   assert.match(await metricsOf(open), /^posthorn_refusals_total\{kind="address-failures"\} /m);
-  const served = await whenServed(() => listWith(open, good));
-  assert.deepEqual(served, [200, null]);
+  await within(
+    100_000,
+    () => listWith(open, good),
+    ([status]) => status === 200,
+  );
 });
 
-async function whenServed<Answer extends readonly unknown[]>(ask: () => Promise<Answer>) {
-  for (;;) {
-    const answer = await ask();
-    if (answer[0] !== 429) return answer;
-  }
-}
-
-test("[LIM-11] links and calls of an address are bounded, whoever asks", async () => {
-  const few = { atOnce: 3, perSecond: 1 };
-  const open = await openWith({ addressLinks: few, addressCalls: few });
+test("[LIM-11] calls of an address are bounded, before it is looked at who asks", async () => {
+  const open = await openWith({ addressCalls: FEW });
   const good = await open.tokenOf("ann");
-  for (let link = 0; link < 3; link += 1) assert.equal(await attachedWith(open, good), "open");
-  assert.equal(await attachedWith(open, good), "TOO_MANY_ATTEMPTS");
-  for (const token of ["bad", good, "bad"]) await listWith(open, token);
-  assert.deepEqual(await listWith(open, good), [429, "1"]);
-  assert.deepEqual(await listWith(open, "bad"), [429, "1"], "before it is looked at who asks");
+  assert.deepEqual(await listWith(open, "bad"), [401, null]);
+  for (const token of [good, "bad"]) {
+    const answer = await within(
+      ROUNDS_MAX,
+      () => listWith(open, token),
+      ([status]) => {
+        return status === 429;
+      },
+    );
+    assert.deepEqual(answer, [429, "1"]);
+  }
   const page = await metricsOf(open);
-  assert.match(page, /^posthorn_refusals_total\{kind="address-links"\} [1-9]/m);
   assert.match(page, /^posthorn_refusals_total\{kind="address-calls"\} 2$/m);
   assert.match(page, /^posthorn_http_calls_total\{code="TOO_OFTEN"\} 2$/m);
-  assert.match(page, /^posthorn_http_calls_total\{code="OK"\} 1$/m);
+  assert.match(page, /^posthorn_http_calls_total\{code="OK"\} [1-9]/m);
 });
+
+for (const scheme of ["tcp", "ws", "http"]) {
+  test(`[LIM-11] an address that opens too many links is told so over ${scheme}`, async () => {
+    const open = await openWith({ addressLinks: { atOnce: 1, perSecond: 1 } });
+    const good = await open.tokenOf("ann");
+    assert.equal(await attachedWith(open, good, { scheme }), "open");
+    const states = await Promise.all(
+      Array.from({ length: ROUNDS_MAX }, (_, at) => {
+        return attachedWith(open, good, { scheme, deviceId: `d${at}` });
+      }),
+    );
+    assert.ok(states.includes("TOO_MANY_ATTEMPTS"), states.join());
+    assert.match(await metricsOf(open), /^posthorn_refusals_total\{kind="address-links"\} [1-9]/m);
+  });
+}
 
 test("[LIM-5] the day's measures are of the whole node", async () => {
   const open = await openWith({ messagesPerDay: 2, conversationsPerDay: 1 });
