@@ -1,3 +1,4 @@
+import { ACCESS_MUTANTS } from "./access-mutants.ts";
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
@@ -6,7 +7,6 @@ import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
-import { SERVICE_MUTANTS } from "./service-mutants.ts";
 
 /** No bug at all: the property is false, and machinery that does not notice is broken. */
 export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", killedBy: "canary" };
@@ -18,6 +18,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,
-  ...SERVICE_MUTANTS,
+  ...ACCESS_MUTANTS,
   ...LIMIT_MUTANTS,
 ];

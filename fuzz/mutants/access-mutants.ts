@@ -5,7 +5,7 @@ const DENIAL = "fuzz/services/denial.test.ts";
 const ENDED = "fuzz/services/ended-device.test.ts";
 
 /** Bugs in who may ask what. */
-export const SERVICE_MUTANTS: readonly Mutant[] = [
+export const ACCESS_MUTANTS: readonly Mutant[] = [
   {
     name: "services-rule-unheeded",
     title: "[SVC-2] asks the method whatever its rule says",
