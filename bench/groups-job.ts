@@ -7,7 +7,7 @@ import type { JobOptions } from "./job.ts";
 import { wait } from "./limits.ts";
 import { LoadDevice } from "./load.ts";
 import { LoadGroup, type LoadGroupOptions, makeGroup } from "./load-group.ts";
-import { NodeProcess } from "./node-process.ts";
+import { NodeProcess, UNLIMITED } from "./node-process.ts";
 
 const SIZES = [10, 100, 1_000, 10_000] as const;
 /** Messages that some member does not have yet. */
@@ -35,7 +35,10 @@ async function deliveries(size: number, fanOut: LoadGroupOptions["fanOut"], meas
   const limits = ["--conversations-fan-out-members-max", threshold];
   limits.push("--conversations-members-max", "50000");
   const flags = ["--port", "0", "--data", join(folder, "data"), "--log-level", "error", ...limits];
-  const server = await NodeProcess.start([main, "serve", ...flags], /tcp:\/\/127\.0\.0\.1:(\d+)/);
+  const server = await NodeProcess.start(
+    [main, "serve", ...UNLIMITED, ...flags],
+    /tcp:\/\/127\.0\.0\.1:(\d+)/,
+  );
   try {
     const dialer = dialersOf(`tcp://127.0.0.1:${server.port}`)[0] as Dialer;
     const members = Array.from(

@@ -7,7 +7,7 @@ import type { JobOptions } from "./job.ts";
 import { bareConnectionBytes, commitLimit, echoLimit, wait } from "./limits.ts";
 import { ageMs, LoadDevice, operationTo } from "./load.ts";
 import { LoadGroup, makeGroup } from "./load-group.ts";
-import { NodeProcess } from "./node-process.ts";
+import { NodeProcess, UNLIMITED } from "./node-process.ts";
 
 const PAIRS = 50;
 const WINDOW = 64;
@@ -54,7 +54,10 @@ async function withServer<T>(
   const folder = await mkdtemp(join(tmpdir(), "posthorn-bench-"));
   const main = join(import.meta.dirname, "..", "cli", "main.ts");
   const flags = ["--port", "0", "--data", join(folder, "data"), "--log-level", "error", ...more];
-  const server = await NodeProcess.start([main, "serve", ...flags], /tcp:\/\/127\.0\.0\.1:(\d+)/);
+  const server = await NodeProcess.start(
+    [main, "serve", ...UNLIMITED, ...flags],
+    /tcp:\/\/127\.0\.0\.1:(\d+)/,
+  );
   try {
     return await body(server);
   } finally {

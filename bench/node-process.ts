@@ -2,6 +2,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
+/** A server that grants one user, and one address, what a bench asks for: without [LIM]. */
+export const UNLIMITED: readonly string[] = [
+  "--limits-operations-per-second",
+  "--limits-messages-per-day",
+  "--limits-conversations-per-day",
+  "--limits-calls-per-second",
+  "--limits-address-links-per-second",
+  "--limits-address-calls-per-second",
+].flatMap((flag) => [flag, "0"]);
+
 /**
  * A program under measurement, in a process of its own. It says that it is ready by a line with its
  * port.

@@ -52,11 +52,11 @@ export class Calls {
     }
   }
 
-  answered({ asked, code, response }: CallAnswer): void {
+  answered({ asked, code, response, retryAfterMs }: CallAnswer): void {
     const waiting = this.#waiting.get(asked);
     this.#waiting.delete(asked);
     if (code === ErrorCode.UNSPECIFIED) waiting?.resolve(response);
-    else waiting?.reject(new RefusedError(code));
+    else waiting?.reject(new RefusedError(code, retryAfterMs));
   }
 
   /** No answer will come any more. */

@@ -97,7 +97,8 @@ class Service implements Dialer, DialledLink {
   /** Commits at once; refuses what is no operation. */
   #submitted({ seq, operation }: FrameContents["submit"]): void {
     const code = operation.length === 0 ? ErrorCode.OPERATION_MALFORMED : ErrorCode.UNSPECIFIED;
-    const result = { code, conversationSeq: seq, committedMs: 1, digest: crc32(operation) };
+    const digest = crc32(operation);
+    const result = { code, conversationSeq: seq, committedMs: 1, digest, retryAfterMs: 0 };
     const ack = { kind: "submitAck", value: { through: seq, results: [result] } } as const;
     const close = { code: this.lastWords ?? code, detail: "", requirement: "" };
     if (this.lastWords === undefined) this.send(ack);

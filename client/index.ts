@@ -141,3 +141,4 @@ export type {
 } from "./users/events.ts";
 export { type ListedProfile, type OwnList, Users, usersOf } from "./users/users.ts";
 export { webCryptoRsaKey } from "./webcrypto-rsa.ts";
+export { type WhenGrantedOptions, whenGranted } from "./when-granted.ts";

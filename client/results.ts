@@ -10,14 +10,26 @@ export interface SendResult {
   readonly committedMs: number;
 }
 
-/** The service refused an operation; permanent. Its code says why. */
+/**
+ * The service refused an operation, or a call; for an operation this is its one result. Its code
+ * says why. What was asked too often may be asked anew: see {@link whenGranted}.
+ */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";
   readonly code: ErrorCode;
-  constructor(code: ErrorCode) {
-    super(`${errorRule(code).name}: ${errorRule(code).meaning}`);
+  /** When the same would be granted, from the refusal on. 0: nothing is said of that. [LIM-12] */
+  readonly retryAfterMs: number;
+  constructor(code: ErrorCode, retryAfterMs = 0) {
+    const again = retryAfterMs === 0 ? "" : ` (again in ${secondsText(retryAfterMs)} s)`;
+    super(`${errorRule(code).name}: ${errorRule(code).meaning}${again}`);
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
+}
+
+/** With one digit behind the point, and never too early. */
+function secondsText(ms: number): string {
+  return String(Math.ceil(ms / 100) / 10);
 }
 
 /** Who waits for the result of a submit. */
@@ -31,7 +43,7 @@ export function tellResult(waiting: Waiter | undefined, outcome: Settlement["out
   if (outcome === "rolled-back") {
     waiting?.reject(new RefusedError(ErrorCode.OUTBOX_ROLLED_BACK));
   } else if (outcome.code === ErrorCode.UNSPECIFIED) waiting?.resolve(outcome);
-  else waiting?.reject(new RefusedError(outcome.code));
+  else waiting?.reject(new RefusedError(outcome.code, outcome.retryAfterMs));
 }
 
 /** The session ended for good. GOODBYE: the application closed it. */

@@ -48,7 +48,11 @@ function connectErrorOf(error: unknown): unknown {
   const isRefused = error instanceof RefusedError;
   if (!isRefused && !(error instanceof SessionError)) return error;
   const { code } = error;
-  const details = [{ desc: ErrorDetailSchema, value: create(ErrorDetailSchema, { code }) }];
-  const status = isRefused ? (callStatus(code) as Code) : Code.Unavailable;
+  const retryAfterMs = isRefused ? error.retryAfterMs : 0;
+  const value = create(ErrorDetailSchema, { code, retryAfterMs });
+  const details = [{ desc: ErrorDetailSchema, value }];
+  // Who was kept out hears the same over HTTP; that a session is over otherwise, nobody else does.
+  const known = callStatus(code) as Code;
+  const status = isRefused || known !== Code.InvalidArgument ? known : Code.Unavailable;
   return new ConnectError(error.message, status, undefined, details);
 }

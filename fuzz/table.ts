@@ -1,3 +1,4 @@
+import { buckets } from "./properties/buckets.ts";
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
 import { conversationsBlocks } from "./properties/conversation-blocks.ts";
@@ -91,6 +92,7 @@ export const PROPERTIES: readonly Property[] = [
   conversationsBlocks,
   conversationsLifetimes,
   numberSets,
+  buckets,
   devices,
   delimiting,
   frameRules,

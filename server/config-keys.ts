@@ -48,6 +48,11 @@ const range = (name: string, values: readonly [number, number, number], min: num
   maxMs: duration(values[2], [min, TIMER_MS_MAX], `longest ${name} granted`),
 });
 
+const rate = (values: readonly [number, number], what: string) => ({
+  atOnce: integer(values[0], [1, 1_000_000], `${what} at once`),
+  perSecond: integer(values[1], [0, 100_000], `${what} more each second; 0: no limit`),
+});
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
@@ -139,6 +144,19 @@ export const CONFIG_KEYS = {
     ),
     handshakeMs: duration(10_000, [100, MINUTE], "time for preface, TLS, HTTP heads and handshake"),
     frameMs: duration(30_000, [100, 10 * MINUTE], "time for one frame or record to arrive whole"),
+    // As many at once as a device may have waited with: an outbox that was full comes through.
+    operations: rate([10_000, 100], "operations of a user, by what they cost"),
+    messagesPerDay: integer(50_000, [0, 10_000_000], "messages of a user in a day; 0: no limit"),
+    conversationsPerDay: integer(
+      500,
+      [0, 1_000_000],
+      "conversations that a user creates in a day; 0: no limit",
+    ),
+    calls: rate([2_000, 100], "calls of a user"),
+    // Behind one address there may be a proxy, and behind it everybody.
+    addressLinks: rate([20_000, 500], "links opened from one address"),
+    addressCalls: rate([20_000, 1_000], "calls over HTTP from one address"),
+    addressFailures: rate([1_000, 50], "failed attempts from one address to be somebody"),
   },
   conversations: {
     fanOutMembersMax: integer(

@@ -28,6 +28,26 @@ const FAMILIES = {
     help: "Failures that are no peer's doing, by where they were met.",
     label: "where",
   },
+  posthorn_refusals_total: {
+    type: "counter",
+    help: "What was asked for too often, by what there was no more of.",
+    label: "kind",
+  },
+  posthorn_http_calls_total: {
+    type: "counter",
+    help: "Calls over HTTP, by what they were answered with.",
+    label: "code",
+  },
+  posthorn_signals_total: {
+    type: "counter",
+    help: "Signals of devices, by what became of them.",
+    label: "fate",
+  },
+  posthorn_hints_total: {
+    type: "counter",
+    help: "Hints for devices, by what became of them.",
+    label: "fate",
+  },
   posthorn_submits_total: { type: "counter", help: "Submits that became durable." },
   posthorn_deliveries_total: { type: "counter", help: "Events read to be delivered." },
   posthorn_store_puts_total: { type: "counter", help: "Records that became durable." },

@@ -167,6 +167,7 @@ describe("observeSessions", () => {
     observer.committed(3);
     observer.committed(4);
     observer.delivered(5);
+    observer.passed({ signalsHeard: 3, signalsDropped: 1, hintsWritten: 4, hintsDropped: 0 });
     observer.failed("commit", new Error("disk full"));
     const failed = line();
     assert.equal(failed.level, "error");
@@ -174,6 +175,9 @@ describe("observeSessions", () => {
     assert.equal(failed.err.message, "disk full");
     assert.match(metrics.render(), /posthorn_submits_total 7\n/);
     assert.match(metrics.render(), /posthorn_deliveries_total 5\n/);
+    assert.match(metrics.render(), /posthorn_signals_total\{fate="dropped"\} 1\n/);
+    assert.match(metrics.render(), /posthorn_signals_total\{fate="heard"\} 3\n/);
+    assert.match(metrics.render(), /posthorn_hints_total\{fate="written"\} 4\n/);
     assert.match(metrics.render(), /posthorn_failures_total\{where="commit"\} 1\n/);
   });
 });

@@ -1,4 +1,5 @@
 import { pino, stdTimeFunctions } from "pino";
+import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { ERROR_RULES, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { SENSITIVE_FIELDS } from "../gen/posthorn/v1/sensitive_fields.ts";
 import type { Config } from "./config.ts";
@@ -71,11 +72,22 @@ export function observeSessions(log: Log, metrics: Metrics): SessionObserver {
     },
     committed: (count) => metrics.add("posthorn_submits_total", count),
     delivered: (count) => metrics.add("posthorn_deliveries_total", count),
+    passed: (more) => {
+      metrics.add("posthorn_signals_total", more.signalsHeard, "heard");
+      metrics.add("posthorn_signals_total", more.signalsDropped, "dropped");
+      metrics.add("posthorn_hints_total", more.hintsWritten, "written");
+      metrics.add("posthorn_hints_total", more.hintsDropped, "dropped");
+    },
     failed: (where, error) => {
       metrics.add("posthorn_failures_total", 1, where);
       log.error("session.failed", { where, err: error });
     },
   };
+}
+
+/** What a call was answered with, in metrics: of a closed set. */
+export function answerName(code: ErrorCode): string {
+  return code === ErrorCode.UNSPECIFIED ? "OK" : errorRule(code).name;
 }
 
 /** What happens to links before they have a session. */

@@ -15,6 +15,7 @@ import type { ServerSessionLimits } from "../protocol/session/server.ts";
 import type { Authenticator } from "./auth/authenticate.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
+import { type Budgets, budgetsOf } from "./budgets.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
 import { type EnvelopeContext, envelopeDoor, takesClear } from "./envelope/door.ts";
@@ -25,13 +26,13 @@ import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
-import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import { answerName, type Log, observeEnvelope, observeSessions } from "./observe.ts";
 import { messageRetention } from "./operations/lifetimes.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { contacts } from "./services/contacts.ts";
 import { conversations } from "./services/conversations.ts";
-import { devices, endedIn } from "./services/devices.ts";
+import { devices, endedDevices } from "./services/devices.ts";
 import { history } from "./services/history.ts";
 import { keyDirectory } from "./services/key-directory.ts";
 import { membershipsIn } from "./services/memberships.ts";
@@ -77,7 +78,8 @@ export async function createServer(config: Config, log: Log): Promise<PosthornSe
     onGroup: (requests, puts, ms) => metrics.groupWritten({ requests, puts, ms }),
   });
   try {
-    return await listen({ config, log, metrics, store, nowMs });
+    const budgets = budgetsOf(config, metrics, steadyMs);
+    return await listen({ config, log, metrics, budgets, store, nowMs });
   } catch (error) {
     await store.close();
     throw error;
@@ -88,6 +90,7 @@ interface Parts {
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly budgets: Budgets;
   readonly store: LmdbStore;
   readonly nowMs: () => number;
 }
@@ -97,14 +100,16 @@ async function contextOf(
   parts: Parts,
   alarms: Alarms,
 ): Promise<DriverContext & { readonly signals: SignalBoard }> {
-  const { config, log, metrics, store, nowMs } = parts;
+  const { config, log, metrics, budgets, store, nowMs } = parts;
   const observer = observeSessions(log, metrics);
   return {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: servicesOf(store, config),
+    services: servicesOf(store, config, budgets),
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
+    budget: budgets.operations,
+    attempts: budgets.addresses,
     conversations: config.conversations,
     users: config.users,
     logins: loginsOf(config, store, nowMs),
@@ -121,9 +126,13 @@ async function contextOf(
   };
 }
 
-function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: rules }: Config) {
+function servicesOf(
+  store: LmdbStore,
+  { limits: { frameBytes }, conversations: rules }: Config,
+  { callWaitMs }: Budgets,
+) {
   const limits = { frameBytes, conversations: rules };
-  return new Services(membershipsIn(store))
+  return new Services(membershipsIn(store), callWaitMs)
     .add(KeyDirectoryService, keyDirectory(store, NATIVE_CRYPTO))
     .add(DevicesService, devices(store))
     .add(UsersService, users(store))
@@ -133,7 +142,7 @@ function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: r
 }
 
 async function listen(parts: Parts): Promise<PosthornServer> {
-  const { config, log, metrics, store } = parts;
+  const { config, log, metrics, budgets, store } = parts;
   const alarms = new Alarms({ nowMs: steadyMs });
   const context = await contextOf(parts, alarms);
   const drivers = new Set<SessionDriver>();
@@ -147,6 +156,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const sealing = envelopeContextOf(config, { store, alarms, log, metrics });
   const bounds = {
     ...config.limits,
+    isTooOften: (peer: string) => budgets.addresses.takeLink(peer) > 0,
     isDraining: () => draining,
     changed: (count: number) => metrics.gauge("posthorn_links", count),
   };
@@ -161,7 +171,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const pages = (request: IncomingMessage, response: ServerResponse) =>
     answerPage(request, response, { metrics, ready: () => !draining });
   const { longPoll, calls } = config.transports;
-  const callable = calls ? httpCalls(httpCallsOf(config, context, originRule), pages) : pages;
+  const callable = calls ? httpCalls(httpCallsOf(parts, context, originRule), pages) : pages;
   const polling = { bodyMs: config.limits.handshakeMs, corsOrigin: config.corsOrigin, originRule };
   const http = longPoll ? longPollHttp(longPolls, polling, callable) : callable;
   const listener = new Listener({ ...listenerRulesOf(config), accept, http, originRule });
@@ -204,8 +214,8 @@ function listenerRulesOf(config: Config) {
 
 /** What calls over HTTP need of what sessions have. [SVC-6] */
 function httpCallsOf(
-  config: Config,
-  { services, authenticator, observer, store }: DriverContext,
+  { config, metrics, budgets, store }: Parts,
+  { services, authenticator, observer }: DriverContext,
   originRule: OriginRule,
 ): HttpCallOptions {
   const { handshakeMs, frameMs, frameBytes } = config.limits;
@@ -213,7 +223,8 @@ function httpCallsOf(
     services,
     authenticator,
     isOpen: isOpen(config),
-    isEnded: endedIn(store),
+    isEnded: endedDevices(store),
+    addresses: budgets.addresses,
     isTaken: (from) => takesClear(config, from),
     originRule,
     corsOrigin: config.corsOrigin,
@@ -221,6 +232,7 @@ function httpCallsOf(
     callMs: handshakeMs + frameMs,
     responseBytesMax: frameBytes,
     failed: (where, error) => observer.failed(where, error),
+    answered: (code) => metrics.add("posthorn_http_calls_total", 1, answerName(code)),
   };
 }
 
@@ -252,7 +264,12 @@ const DAY_MS = 86_400_000;
 
 function envelopeContextOf(
   config: Config,
-  { store, alarms, log, metrics }: Omit<Parts, "config" | "nowMs"> & { readonly alarms: Alarms },
+  {
+    store,
+    alarms,
+    log,
+    metrics,
+  }: Pick<Parts, "store" | "log" | "metrics"> & { readonly alarms: Alarms },
 ): EnvelopeContext {
   const { present, next, former } = openIdentities(config.data);
   return {

@@ -11,12 +11,12 @@ import { OutgoingPackets, WAITING_MAX } from "./outgoing.ts";
 /** A service that has room for some packets, and the packets that it took, in order. */
 function service(roomCount: number) {
   const code = ErrorCode.PACKET_QUEUE_FULL as ErrorCode;
-  const state = { room: roomCount, taken: [] as number[], code };
+  const state = { room: roomCount, taken: [] as number[], code, retryAfterMs: 0 };
   const submit = async (operation: Uint8Array) => {
     const { kind } = fromBinary(OperationSchema, operation);
     assert.ok(kind.case === "sendPacket");
     await new Promise((resolve) => setImmediate(resolve));
-    if (state.room <= 0) throw new RefusedError(state.code);
+    if (state.room <= 0) throw new RefusedError(state.code, state.retryAfterMs);
     state.room -= 1;
     state.taken.push(kind.value.packet[0] as number);
     return { conversationSeq: 0, committedMs: 1 };
@@ -77,4 +77,23 @@ test("[SEC-87] what the service will never take is given up, and the rest goes o
   state.room = 1;
   await push(2);
   assert.deepEqual(state.taken, [2]);
+});
+
+test("[LIM-12] what was refused for now goes again when the service has said, and not before", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const rest = async () => {
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const { state, client } = service(0);
+  Object.assign(state, { code: ErrorCode.TOO_OFTEN, retryAfterMs: 5_000 });
+  const { push } = outgoing(client);
+  const sent = push(1);
+  await rest();
+  state.room = 1;
+  t.mock.timers.tick(4_999);
+  await rest();
+  assert.deepEqual(state.taken, []);
+  t.mock.timers.tick(1);
+  await sent;
+  assert.deepEqual(state.taken, [1]);
 });

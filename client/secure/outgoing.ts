@@ -129,7 +129,9 @@ export class OutgoingPackets {
         lane.isPaused = false;
         this.#pump(id, lane);
       };
-      sleep(lane.retryMs, over).then(resume, resume);
+      // What it says of a time is not asked before. [LIM-12]
+      const { retryAfterMs } = error as RefusedError;
+      sleep(Math.max(lane.retryMs, retryAfterMs), over).then(resume, resume);
       return;
     }
     item.sent?.reject(error);

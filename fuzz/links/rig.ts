@@ -25,6 +25,12 @@ const SETTINGS = {
     submitWindowBytes: LIMITS.submitWindowBytes,
     frameMs: LIMITS.frameMs,
     handshakeMs: LIMITS.handshakeMs,
+    // All cases come from one address, for as long as a run takes.
+    addressLinks: { perSecond: 0 },
+    addressCalls: { perSecond: 0 },
+    addressFailures: { perSecond: 0 },
+    operations: { perSecond: 0 },
+    messagesPerDay: 0,
   },
   longPoll: {
     holdMs: LIMITS.holdMs,

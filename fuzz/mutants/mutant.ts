@@ -8,6 +8,6 @@ export interface Mutant {
   /** Exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** The property that must kill it. */
+  /** The property that must kill it, or the test file: its path. */
   readonly killedBy: string;
 }

@@ -5,10 +5,12 @@ import { workOff } from "../workers.ts";
 import type { Mutant } from "./mutant.ts";
 import { MUTANT_VARIABLE } from "./plant.ts";
 import { CANARY, MUTANTS } from "./table.ts";
+import { isTestFile, runTestFile } from "./test-file.ts";
 
 const HELP = `npm run mutants -- [options]
 
-Plants one bug at a time, in memory, and runs the property that has to kill it on random cases.
+Plants one bug at a time, in memory, and runs the property that has to kill it on random cases, or
+the test file.
 
   --only NAMES   mutants or properties whose names hold one of these, separated by commas
   --seed N       the seed of the random cases [1]
@@ -21,6 +23,8 @@ Plants one bug at a time, in memory, and runs the property that has to kill it o
 const RUNS_MAX = 1_000_000;
 /** Longer than nearly every mutant lives. */
 const CLEAN_SECONDS = 5;
+/** A test file is run as a whole, however slow the machine is. */
+const TEST_FILE_MS = 300_000;
 
 export interface MutantRunOptions {
   readonly seed: number;
@@ -32,7 +36,7 @@ export interface MutantRunOptions {
 export interface MutantVerdict {
   readonly mutant: Mutant;
   readonly isKilled: boolean;
-  /** Cases until it was killed. */
+  /** Cases, or tests, until it was killed. */
   readonly runCount: number;
   readonly ms: number;
   /** What the property said. */
@@ -61,14 +65,23 @@ async function runMutant(
   mutant: Mutant,
   { seed, seconds }: MutantRunOptions,
 ): Promise<MutantVerdict> {
+  const planted = {
+    execArgv: ["--import", join(import.meta.dirname, "plant.ts")],
+    env: { ...process.env, [MUTANT_VARIABLE]: mutant.name },
+  };
+  if (isTestFile(mutant.killedBy)) {
+    const options = { ...planted, timeoutMs: TEST_FILE_MS };
+    const { failure: why = "", testCount, ms } = await runTestFile(mutant.killedBy, options);
+    // As below: what does not even load proves nothing.
+    return { mutant, isKilled: why !== "" && testCount > 0, runCount: testCount, ms, why };
+  }
   const outcomes: BatchOutcome[] = [];
   const limitMs = seconds * 1000;
   const batch = { name: mutant.killedBy, seed, numRuns: RUNS_MAX, limitMs, raw: true };
   const batches = [batch];
   await workOff({
     jobCount: 1,
-    execArgv: ["--import", join(import.meta.dirname, "plant.ts")],
-    env: { ...process.env, [MUTANT_VARIABLE]: mutant.name },
+    ...planted,
     // A mutant that makes a case run for ever is killed by that.
     batchTimeoutMs: limitMs + 10_000,
     next: () => batches.shift(),
@@ -90,7 +103,8 @@ export async function runClean(
   mutants: readonly Pick<Mutant, "killedBy">[],
   { seed, seconds, jobCount }: Omit<MutantRunOptions, "done">,
 ): Promise<readonly string[]> {
-  const names = [...new Set(mutants.map(({ killedBy }) => killedBy))];
+  const killers = [...new Set(mutants.map(({ killedBy }) => killedBy))];
+  const names = killers.filter((name) => !isTestFile(name));
   const limitMs = Math.min(seconds, CLEAN_SECONDS) * 1000;
   const batches = names.map((name) => ({ name, seed, numRuns: RUNS_MAX, limitMs, raw: true }));
   const failed: string[] = [];
@@ -102,6 +116,10 @@ export async function runClean(
       if (failure !== undefined) failed.push(`${name}: ${failure.error}`);
     },
   });
+  for (const path of killers.filter(isTestFile)) {
+    const { failure } = await runTestFile(path, { timeoutMs: TEST_FILE_MS });
+    if (failure !== undefined) failed.push(`${path}: ${failure}`);
+  }
   return failed;
 }
 

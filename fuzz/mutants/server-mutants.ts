@@ -11,7 +11,7 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
       "const underWay = this.#planAndCommit(submits);\n    const through = " +
       "submits.at(-1).seq;\n    const results = submits.map(({ operation }) => " +
       "({ code: 0, conversationSeq: 1, committedMs: 1, digest: " +
-      "crc32(operation) }));\n    this.#session.committed({ through, results }, " +
+      "crc32(operation), retryAfterMs: 0 }));\n    this.#session.committed({ through, results }, " +
       "alarms.nowMs());\n    this.#feed(() => {});\n    const { outcome, planned } = " +
       "await underWay;",
     killedBy: "session",
@@ -172,8 +172,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "results-mixed-on-disk",
     title: "[SEQ-4] writes the parts of a result in another order than it reads them",
     file: "server/store/records.ts",
-    find: "writer.number(result.code).number(result.conversationSeq)",
-    replace: "writer.number(result.conversationSeq).number(result.code)",
+    find: "writer.number(committedMs).number(digest);",
+    replace: "writer.number(digest).number(committedMs);",
     killedBy: "stores",
   },
   {

@@ -1,7 +1,9 @@
+import { ACCESS_MUTANTS } from "./access-mutants.ts";
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import { LIFETIME_MUTANTS } from "./lifetime-mutants.ts";
+import { LIMIT_MUTANTS } from "./limit-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
@@ -22,4 +24,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONVERSATION_MUTANTS,
   ...USER_MUTANTS,
   ...LIFETIME_MUTANTS,
+  ...ACCESS_MUTANTS,
+  ...LIMIT_MUTANTS,
 ];

@@ -165,7 +165,7 @@ const WELCOME: FrameContents["welcome"] = {
   nowMs: NOW_MS,
   loginAccount: "",
 };
-const RESULT = { code: 0, conversationSeq: 1, committedMs: NOW_MS, digest: 0 };
+const RESULT = { code: 0, conversationSeq: 1, committedMs: NOW_MS, digest: 0, retryAfterMs: 0 };
 
 function frameOf({ kind }: Step, number: number, resultCount: number): Frame | undefined {
   switch (kind) {

@@ -13,6 +13,7 @@ import { type Client, connect } from "../../client/client.ts";
 import { memoryJournal } from "../../client/memory-journal.ts";
 import { dialersOf, nodeEnvelope } from "../../client/node.ts";
 import { sessionTransport } from "../../client/transport.ts";
+import { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { secretFrom } from "../../server/auth/keys.ts";
 import { signToken } from "../../server/auth/token.ts";
 import { configFrom } from "../../server/config.ts";
@@ -28,6 +29,8 @@ const key = join(TESTDATA, "localhost-key.pem");
 export interface Way {
   readonly name: string;
   transportOf(scene: ServiceScene, userId: string): Promise<Transport>;
+  /** For one device, by a token that is good for no other one. [AUT-3] */
+  deviceTransportOf(scene: ServiceScene, userId: string, deviceId: string): Promise<Transport>;
 }
 
 const HTTP_TRANSPORTS: Readonly<Record<string, (at: HttpPlace) => Transport>> = {
@@ -69,20 +72,25 @@ export const HTTP_WAYS: readonly HttpWay[] = Object.entries(HTTP_TRANSPORTS).map
     transportOf: async (scene, userId) => {
       return make(scene.httpPlace({ authorization: `Bearer ${await scene.tokenOf(userId)}` }));
     },
+    deviceTransportOf: async (scene, userId, deviceId) => {
+      const token = await scene.tokenOf(userId, 600_000, deviceId);
+      const headers = { authorization: `Bearer ${token}`, "posthorn-device": deviceId };
+      return make(scene.httpPlace(headers));
+    },
   }),
 );
 
+export const SESSION_WAYS: readonly Way[] = ["tcp", "ws", "http"].flatMap((scheme) =>
+  [false, true].map((isSealed) => ({
+    name: `a session over ${scheme}${isSealed ? ", sealed" : ""}`,
+    transportOf: (scene: ServiceScene, userId: string) => scene.sessionOf(userId, scheme, isSealed),
+    deviceTransportOf: async (scene: ServiceScene, userId: string, deviceId: string) =>
+      sessionTransport(await scene.deviceOf(userId, deviceId, { scheme, isSealed })),
+  })),
+);
+
 /** Every way, with names for tests. */
-export const WAYS: readonly Way[] = [
-  ...HTTP_WAYS,
-  ...["tcp", "ws", "http"].flatMap((scheme) =>
-    [false, true].map((isSealed) => ({
-      name: `a session over ${scheme}${isSealed ? ", sealed" : ""}`,
-      transportOf: (scene: ServiceScene, userId: string) =>
-        scene.sessionOf(userId, scheme, isSealed),
-    })),
-  ),
-];
+export const WAYS: readonly Way[] = [...HTTP_WAYS, ...SESSION_WAYS];
 
 const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -179,20 +187,43 @@ export class ServiceScene {
   }
 
   async clientOf(userId: string, scheme = "tcp", isSealed = false): Promise<Client> {
-    const name = `${userId} ${scheme} ${isSealed}`;
+    const deviceId = `${scheme}-${isSealed ? "sealed" : "clear"}`;
+    const name = `${userId} ${deviceId}`;
     const known = this.#clients.get(name);
     if (known !== undefined) return await known;
+    const token = await this.tokenOf(userId);
+    const client = this.#connect({ deviceId, token }, { scheme, isSealed });
+    this.#clients.set(name, client);
+    return await client;
+  }
+
+  /** One device, whose token is good for no other one. It is attached, or was refused for good. */
+  async deviceOf(
+    userId: string,
+    deviceId: string,
+    by: { readonly scheme: string; readonly isSealed?: boolean },
+  ): Promise<Client> {
+    const token = await this.tokenOf(userId, 600_000, deviceId);
+    const connecting = this.#connect({ deviceId, token }, by);
+    this.#clients.set(`${userId} ${deviceId} ${this.#clients.size}`, connecting);
+    const client = await connecting;
+    // A call is answered once the attachment is in force, or when there never will be one.
+    await client.call(DevicesService.method.list, {}).catch(() => {});
+    return client;
+  }
+
+  #connect(
+    claim: { readonly deviceId: string; readonly token: string },
+    { scheme, isSealed = false }: { readonly scheme: string; readonly isSealed?: boolean },
+  ): Promise<Client> {
     const trust = [openIdentities(this.data).present.serverId];
     const envelope = isSealed ? nodeEnvelope({ trust }) : undefined;
-    const client = connect({
+    return connect({
       dialers: dialersOf(`${scheme}://127.0.0.1:${this.port}`, envelope),
-      deviceId: `${scheme}-${isSealed ? "sealed" : "clear"}`,
-      token: await this.tokenOf(userId),
+      ...claim,
       journal: memoryJournal(),
       upgradeMs: 0,
     });
-    this.#clients.set(name, client);
-    return await client;
   }
 
   async sessionOf(userId: string, scheme: string, isSealed: boolean): Promise<Transport> {

@@ -366,6 +366,9 @@ const SUITE: Readonly<Record<string, (as: AskingAs) => Promise<void>>> = {
     assert.deepEqual(entries, []);
     const foreign = history.listMessages({ conversationId: town.foreign });
     assert.deepEqual(await refusalOf(foreign), unknown);
+    const zoe = await as("acme/zoe");
+    const own = await zoe.history.listMessages({ conversationId: town.foreign });
+    assert.equal(own.entries.length, 1, "who is in it is a member in its own tenant");
     for (const conversationId of [
       "",
       "g:",

@@ -4,6 +4,7 @@ import type { Link, LinkAcceptor } from "../../protocol/link.ts";
 import type { ServerSessionLimits } from "../../protocol/session/server.ts";
 import { openAuthenticator } from "../../server/auth/open.ts";
 import { CONVERSATION_RULES } from "../../server/operations/conversations.ts";
+import { OperationBudget } from "../../server/operations/operation-budget.ts";
 import { USER_RULES } from "../../server/operations/own-lists.ts";
 import { PublishBudget } from "../../server/operations/publish-budget.ts";
 import { Services } from "../../server/services/service.ts";
@@ -32,6 +33,13 @@ export const NODE_LIMITS: ServerSessionLimits = {
   drainGraceMs: 500,
 };
 
+/** So little that it runs out now and then, and so much that most is granted. */
+const RATES = {
+  operations: { atOnce: 12, perSecond: 4 },
+  messagesPerDay: 0,
+  conversationsPerDay: 0,
+};
+
 /** One server process: the production session host over a store, a clock and wires by hand. */
 export class SimNode {
   readonly store: NodeStore;
@@ -46,6 +54,8 @@ export class SimNode {
     service: Service,
     told: {
       readonly attached: (link: Link) => void;
+      /** A submit was judged that there was nothing left for. Undefined: there always is. */
+      readonly tooOften: (() => void) | undefined;
       /** Trouble of the store, or a defect, of which in a simulation everything dies. */
       readonly failed: (error: unknown) => void;
     },
@@ -66,6 +76,7 @@ export class SimNode {
       services: new Services({ roleIn: async () => undefined }),
       crypto: NATIVE_CRYPTO,
       publishing: new PublishBudget(),
+      budget: told.tooOften && new OperationBudget(RATES, told.tooOften),
       conversations: CONVERSATION_RULES,
       users: USER_RULES,
       hub: new Hub(this.store),
@@ -81,6 +92,7 @@ export class SimNode {
         closed: () => {},
         committed: () => {},
         delivered: () => {},
+        passed: () => {},
         failed: (_, error) => told.failed(error),
       },
     };

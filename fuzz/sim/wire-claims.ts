@@ -25,10 +25,13 @@ export class Ledger {
   readonly #results = new Map<string, string>();
 
   result(submit: string, outcome: SubmitResultPlain): void {
-    const { code, conversationSeq, committedMs, digest } = outcome;
-    const text = `${code} ${conversationSeq} ${committedMs} ${digest}`;
+    const { code, conversationSeq, committedMs, digest, retryAfterMs } = outcome;
+    const text = `${code} ${conversationSeq} ${committedMs} ${digest} ${retryAfterMs}`;
     const known = this.#results.get(submit);
-    assert(known === undefined || known === text, "a result is the same at every retry [SEQ-4]");
+    assert(
+      known === undefined || known === text,
+      "a result is the same at every retry [SEQ-4] [LIM-3]",
+    );
     if (known === undefined) this.#results.set(submit, text);
   }
 }

@@ -79,7 +79,7 @@ export class World implements DeviceWorld {
     this.#watcher = watcher;
     this.service = new Service(() => this.#nowMs);
     this.devices = DEVICES.map((identity) => new SimDevice(identity, this));
-    this.nodes = Array.from({ length: NODE_COUNT }, () => this.#newNode());
+    this.nodes = Array.from({ length: NODE_COUNT }, (_, index) => this.#newNode(index));
   }
 
   nowMs(): number {
@@ -149,7 +149,7 @@ export class World implements DeviceWorld {
     const node = this.nodes[index] as SimNode;
     if (node.store.executedCount > 0) this.#watcher.seen("crash between commit and reply");
     node.crash();
-    this.nodes[index] = this.#newNode();
+    this.nodes[index] = this.#newNode(index);
     for (const line of this.#lines.filter((candidate) => candidate.node === index)) {
       line.wire.cut();
       line.claims.ended();
@@ -265,9 +265,11 @@ export class World implements DeviceWorld {
     device.drain();
   }
 
-  #newNode(): SimNode {
+  #newNode(index: number): SimNode {
     return new SimNode(this.service, {
       attached: (link) => this.#claims.get(link)?.attached(),
+      // One node refuses now and then, one never: there windows are full.
+      tooOften: index === 0 ? undefined : () => this.#watcher.seen("too often"),
       failed: (error) => {
         if (!(error instanceof StoreError)) this.#defect ??= error;
       },

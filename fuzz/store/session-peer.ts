@@ -54,6 +54,7 @@ export function nodeOf(store: MemoryStore): DriverContext {
       closed: () => {},
       committed: () => {},
       delivered: () => {},
+      passed: () => {},
       failed,
     },
   };

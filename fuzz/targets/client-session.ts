@@ -281,6 +281,7 @@ const RESULT = {
   conversationSeq: 1,
   committedMs: OPENED_MS,
   digest: 0,
+  retryAfterMs: 0,
 };
 const WELCOME_BACK: FrameContents["welcome"] = {
   ...WELCOME,

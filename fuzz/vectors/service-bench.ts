@@ -108,6 +108,7 @@ export class ServiceBench {
         closed: () => {},
         committed: () => {},
         delivered: () => {},
+        passed: () => {},
         failed: (_, error) => {
           this.#failure ??= error;
         },
@@ -253,6 +254,7 @@ function diskOf({ device, timeline }: ServiceState): MemoryDisk {
         conversationSeq: 1,
         committedMs: 1,
         digest,
+        retryAfterMs: 0,
       })),
       deliveredThrough: 0,
       firstAttachedMs: 0,

@@ -20,6 +20,8 @@ const STATUSES: ReadonlyMap<ErrorCode, number> = new Map<ErrorCode, number>([
   [ErrorCode.CONVERSATION_UNKNOWN, NOT_FOUND],
   [ErrorCode.MESSAGE_UNKNOWN, NOT_FOUND],
   [ErrorCode.NOT_PERMITTED, PERMISSION_DENIED],
+  // The token is as good as ever: a new one would be of no help.
+  [ErrorCode.DEVICE_ENDED, PERMISSION_DENIED],
   [ErrorCode.TRANSPORT_NOT_SERVED, PERMISSION_DENIED],
   [ErrorCode.ENVELOPE_REQUIRED, PERMISSION_DENIED],
   [ErrorCode.DEVICE_ENDED, PERMISSION_DENIED],

@@ -9,6 +9,7 @@ import { ClientSession } from "./client.ts";
 import type { ClientEffect } from "./client-effects.ts";
 
 const NONE = new Uint8Array(0);
+const NOTHING = { response: NONE, retryAfterMs: 0 };
 const OK = ErrorCode.UNSPECIFIED;
 const NOW_MS = 1;
 const callOf = (id: number): CallPlain => ({ id, method: "s/M", request: Uint8Array.of(id) });
@@ -35,7 +36,7 @@ describe("the service's half of calls", () => {
     assert.equal(calls.received(callOf(next))?.code, ErrorCode.CREDIT_EXCEEDED);
     assert.deepEqual(calls.take(), ids.map(callOf));
     assert.deepEqual(calls.take(), []);
-    const reply = { id: 7, code: OK, response: Uint8Array.of(1) };
+    const reply = { id: 7, code: OK, response: Uint8Array.of(1), retryAfterMs: 0 };
     assert.equal(calls.answered(reply, 100), reply);
     assert.equal(calls.answered(reply, 100), undefined, "once");
     assert.equal(calls.received(callOf(next)), undefined, "an answer makes room");
@@ -43,7 +44,7 @@ describe("the service's half of calls", () => {
 
   test("[RPC-6] a reply that is too large for the link is CALL_FAILED", () => {
     const response = new Uint8Array(90);
-    const reply = { id: 1, code: OK, response };
+    const reply = { id: 1, code: OK, response, retryAfterMs: 0 };
     const bytes = encodeFrame({ kind: "reply", value: reply }).length - 1;
     const answerWithin = (frameBytesMax: number) => {
       const calls = new ReceivedCalls();
@@ -51,7 +52,7 @@ describe("the service's half of calls", () => {
       return calls.answered(reply, frameBytesMax);
     };
     assert.equal(answerWithin(bytes), reply);
-    const failed = { id: 1, code: ErrorCode.CALL_FAILED, response: NONE };
+    const failed = { id: 1, code: ErrorCode.CALL_FAILED, response: NONE, retryAfterMs: 0 };
     assert.deepEqual(answerWithin(bytes - 1), failed);
   });
 });
@@ -63,7 +64,7 @@ describe("the device's half of calls", () => {
     assert.equal(calls.next(2)?.id, 1);
     assert.equal(calls.next(2)?.id, 2);
     assert.equal(calls.next(2), undefined);
-    calls.replied({ id: 1, code: OK, response: NONE });
+    calls.replied({ id: 1, code: OK, response: NONE, retryAfterMs: 0 });
     assert.deepEqual(calls.next(2), { ...callOf(3) });
   });
 
@@ -72,7 +73,7 @@ describe("the device's half of calls", () => {
     const asked = [1, 2, 3, 4].map(askedOf);
     for (const one of asked) calls.ask(one);
     for (let sent = 0; sent < 3; sent += 1) calls.next(16);
-    calls.replied({ id: 2, code: OK, response: NONE });
+    calls.replied({ id: 2, code: OK, response: NONE, retryAfterMs: 0 });
     calls.relinked();
     const again = [calls.next(16), calls.next(16), calls.next(16), calls.next(16)];
     assert.deepEqual(
@@ -85,7 +86,7 @@ describe("the device's half of calls", () => {
     const calls = new AskedCalls();
     const asked = askedOf(1);
     calls.ask(asked);
-    const reply = { id: 1, code: OK, response: Uint8Array.of(9) };
+    const reply = { id: 1, code: OK, response: Uint8Array.of(9), retryAfterMs: 1_500 };
     const wrong = { code: ErrorCode.ACK_BEYOND_SENT, requirement: "RPC-7" };
     const judged = (answer: ReturnType<AskedCalls["replied"]>) => {
       assert.ok(answer !== undefined && "requirement" in answer);
@@ -93,7 +94,12 @@ describe("the device's half of calls", () => {
     };
     judged(calls.replied(reply));
     calls.next(16);
-    assert.deepEqual(calls.replied(reply), { asked, code: OK, response: Uint8Array.of(9) });
+    assert.deepEqual(calls.replied(reply), {
+      asked,
+      code: OK,
+      response: Uint8Array.of(9),
+      retryAfterMs: 1_500,
+    });
     judged(calls.replied(reply));
     const other = askedOf(2);
     calls.ask(other);
@@ -112,9 +118,9 @@ describe("the device's half of calls", () => {
     const small = askedOf(1);
     const large = { method: "s/M", request: new Uint8Array(200) };
     for (const one of [small, large]) calls.ask(one);
-    const tooLarge = { asked: large, code: ErrorCode.MESSAGE_TOO_LARGE, response: NONE };
+    const tooLarge = { asked: large, code: ErrorCode.MESSAGE_TOO_LARGE, ...NOTHING };
     assert.deepEqual(calls.unservable({ calls: 16, frameBytes: 100 }), [tooLarge]);
-    const unknown = { asked: small, code: ErrorCode.METHOD_UNKNOWN, response: NONE };
+    const unknown = { asked: small, code: ErrorCode.METHOD_UNKNOWN, ...NOTHING };
     assert.deepEqual(calls.unservable({ calls: 0, frameBytes: 100 }), [unknown]);
     assert.equal(calls.next(16), undefined);
   });
@@ -193,8 +199,8 @@ describe("calls of a session", () => {
     device.session.unlinked();
     device.attach();
     assert.deepEqual(device.calls(), [{ ...asked, id: 1 }]);
-    const reply = { id: 1, code: OK, response: Uint8Array.of(3) };
-    const answer = { asked, code: OK, response: Uint8Array.of(3) };
+    const reply = { id: 1, code: OK, response: Uint8Array.of(3), retryAfterMs: 0 };
+    const answer = { asked, code: OK, response: Uint8Array.of(3), retryAfterMs: 0 };
     assert.deepEqual(device.hears({ kind: "reply", value: reply }), [{ kind: "answer", answer }]);
     const effects = device.hears({ kind: "reply", value: reply });
     const close = effects.find(({ kind }) => kind === "close");

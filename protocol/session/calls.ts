@@ -42,7 +42,8 @@ export class ReceivedCalls {
   answered(reply: ReplyPlain, frameBytesMax: number): ReplyPlain | undefined {
     if (!this.#unanswered.delete(reply.id)) return undefined;
     if (callFrameBytes(reply) <= frameBytesMax) return reply;
-    return { id: reply.id, code: ErrorCode.CALL_FAILED, response: new Uint8Array(0) };
+    const response = new Uint8Array(0);
+    return { id: reply.id, code: ErrorCode.CALL_FAILED, response, retryAfterMs: 0 };
   }
 }
 
@@ -58,6 +59,8 @@ export interface CallAnswer {
   /** UNSPECIFIED: there is a response. */
   readonly code: ErrorCode;
   readonly response: Uint8Array;
+  /** Of a refusal: when the same would be answered, from then on. 0: nothing is said of that. */
+  readonly retryAfterMs: number;
 }
 
 /**
@@ -102,7 +105,7 @@ export class AskedCalls {
       const tooLarge = callFrameBytes({ id: Number.MAX_SAFE_INTEGER, ...asked }) > link.frameBytes;
       if (link.calls > 0 && !tooLarge) continue;
       const code = tooLarge ? ErrorCode.MESSAGE_TOO_LARGE : ErrorCode.METHOD_UNKNOWN;
-      answers.push({ asked, code, response: new Uint8Array(0) });
+      answers.push({ asked, code, response: new Uint8Array(0), retryAfterMs: 0 });
     }
     const refused = new Set(answers.map(({ asked }) => asked));
     if (refused.size > 0) this.#waiting = this.#waiting.filter((asked) => !refused.has(asked));
@@ -114,14 +117,14 @@ export class AskedCalls {
    * this link, or a second one, is a violation: a call that was given up keeps its id until its
    * reply has come, so an honest service sends none. [RPC-7]
    */
-  replied({ id, code, response }: ReplyPlain): CallAnswer | Violation | undefined {
+  replied({ id, code, response, retryAfterMs }: ReplyPlain): CallAnswer | Violation | undefined {
     if (!this.#sent.has(id)) {
       return violation(ErrorCode.ACK_BEYOND_SENT, "RPC-7", `a reply to no call: ${id}`);
     }
     const asked = this.#sent.get(id);
     this.#sent.delete(id);
     if (asked === undefined) return undefined;
-    return { asked, code: code as ErrorCode, response: Uint8Array.from(response) };
+    return { asked, code: code as ErrorCode, response: Uint8Array.from(response), retryAfterMs };
   }
 
   /** The link is gone: what had no reply comes first on the next one. [RPC-3] */

@@ -24,6 +24,8 @@ export interface SubmitOutcome {
   readonly committedMs: number;
   /** CRC-32 of the operation's bytes. */
   readonly digest: number;
+  /** Of a refusal: when the same would be granted, from then on. 0: nothing is said of that. */
+  readonly retryAfterMs: number;
 }
 
 /** A device's attachment, as Welcome states it: it comes into force with Ready. [SES-6] */

@@ -35,7 +35,12 @@ const WAITING: DeviceState = {
     { seq: 2, operation: SMALL },
   ],
 };
-const RESULT = { code: ErrorCode.UNSPECIFIED, conversationSeq: 1, committedMs: 1 };
+const RESULT = {
+  code: ErrorCode.UNSPECIFIED,
+  conversationSeq: 1,
+  committedMs: 1,
+  retryAfterMs: 0,
+};
 const REFUSED = { ...RESULT, code: ErrorCode.OPERATION_MALFORMED, digest: 0 };
 const settlement = ({ entry, outcome }: Settlement) => [
   entry.operation.length,

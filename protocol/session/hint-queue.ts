@@ -3,6 +3,7 @@ import type { FrameContents } from "../frames.ts";
 import { HINTS_BYTES_MAX, HINTS_EVERY_MS, HINTS_WAITING_MAX } from "../limits.ts";
 import type { Plain } from "../plain.ts";
 import { unreachable } from "../violation.ts";
+import type { PassingTally } from "./passing-tally.ts";
 
 /** One thing that is so now. */
 export type Hint =
@@ -27,8 +28,10 @@ export class HintQueue {
   #paused = false;
   #nowMs: number;
   #nextMs: number;
+  readonly #tally: PassingTally;
 
-  constructor(nowMs: number) {
+  constructor(nowMs: number, tally: PassingTally) {
+    this.#tally = tally;
     this.#nowMs = nowMs;
     this.#nextMs = nowMs;
   }
@@ -50,6 +53,7 @@ export class HintQueue {
     // How long that took is not known before the next time is told.
     this.#nowMs = Number.NEGATIVE_INFINITY;
     if (!paused || this.#waiting === undefined) return;
+    this.#tally.add("hintsDropped", this.#waiting.typing.size);
     this.#waiting.typing.clear();
     this.#forgetEmpty(this.#waiting);
   }
@@ -75,6 +79,7 @@ export class HintQueue {
         hints.push(hint);
       }
     }
+    this.#tally.add("hintsWritten", hints.length);
     this.#forgetEmpty(waiting);
     return {
       typing: hints.flatMap(({ kind, value }) => (kind === "typing" ? [value] : [])),
@@ -87,12 +92,14 @@ export class HintQueue {
     const key = keyOf(hint);
     if (hint.kind === "typing") {
       if (!this.#paused && typing.size < HINTS_WAITING_MAX) typing.set(key, hint);
+      else this.#tally.add("hintsDropped");
       return;
     }
     rest.set(key, hint);
     if (rest.size <= HINTS_WAITING_MAX) return;
     for (const oldest of rest.keys()) {
       rest.delete(oldest);
+      this.#tally.add("hintsDropped");
       return;
     }
   }

@@ -5,12 +5,13 @@ import { encodeFrame } from "../frames.ts";
 import { receiptParts } from "./receipt-parts.ts";
 
 const FRAME_BYTES = 16 * 1024;
-/** As large as a result can be. */
+/** As large as a result can be: with a number, or refused and with a time. */
 const result = (index: number) => ({
   code: 65_535 as ErrorCode,
-  conversationSeq: 2 ** 53 - 1 - index,
+  conversationSeq: index % 2 === 0 ? 2 ** 53 - 1 - index : 0,
   committedMs: 2 ** 53 - 1,
   digest: 0xffff_ffff,
+  retryAfterMs: index % 2 === 0 ? 0 : 0xffff_ffff,
 });
 
 test("[FRM-3] [SEQ-4] whatever a receipt holds, its SubmitAcks fit a frame and leave nothing out", () => {

@@ -2,7 +2,10 @@ import type { Receipt } from "./facts.ts";
 
 /** Room in a SubmitAck beside its results: tags, lengths and `through`. */
 const ACK_OVERHEAD_BYTES = 64;
-/** The largest SubmitResult with tag and length: two counters of 8 bytes, a code, a digest. */
+/**
+ * The largest SubmitResult with tag and length: two counters of 8 bytes, a code, a digest. One that
+ * says when to come again has no number.
+ */
 const RESULT_BYTES_MAX = 32;
 
 /**

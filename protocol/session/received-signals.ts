@@ -1,6 +1,10 @@
 import type { SetPresence, Signal, Typing, Watch } from "../../gen/posthorn/v1/signal_pb.ts";
 import { SIGNALS_AT_ONCE, SIGNALS_PER_SECOND, WATCH_SIGNALS } from "../limits.ts";
 import type { Plain } from "../plain.ts";
+import { TokenBucket } from "../token-bucket.ts";
+import type { PassingTally } from "./passing-tally.ts";
+
+const BUDGET = { atOnce: SIGNALS_AT_ONCE, refill: SIGNALS_PER_SECOND, periodMs: 1_000 };
 
 /** A signal that says something. */
 export type SignalPlain =
@@ -14,36 +18,46 @@ export type SignalPlain =
  * [SIG-4]
  */
 export class ReceivedSignals {
-  #budget = SIGNALS_AT_ONCE;
-  #budgetMs: number;
+  readonly #budget: TokenBucket;
+  #nowMs: number;
   #presence: SignalPlain | undefined;
   #watch: SignalPlain | undefined;
   #heard: SignalPlain[] = [];
 
-  constructor(nowMs: number) {
-    this.#budgetMs = nowMs;
+  readonly #tally: PassingTally;
+
+  constructor(nowMs: number, tally: PassingTally) {
+    this.#tally = tally;
+    this.#budget = new TokenBucket(BUDGET, nowMs);
+    this.#nowMs = nowMs;
   }
 
   received({ kind }: Plain<Signal>, nowMs: number): void {
-    this.#refill(nowMs);
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
     const signal = kind as SignalPlain | { readonly case: undefined };
-    if (signal.case === "typing") this.#hear(signal, 1);
-    else if (signal.case === "setPresence") this.#presence = signal;
-    else if (signal.case === "watch") this.#watch = signal;
+    if (signal.case === "typing") {
+      if (!this.#hear(signal, 1)) this.#tally.add("signalsDropped");
+    } else if (signal.case === "setPresence") {
+      if (this.#presence !== undefined) this.#tally.add("signalsDropped");
+      this.#presence = signal;
+    } else if (signal.case === "watch") {
+      if (this.#watch !== undefined) this.#tally.add("signalsDropped");
+      this.#watch = signal;
+    }
     this.#hearWaiting();
   }
 
   /** Time has passed: what waits may be heard now. */
   elapsed(nowMs: number): void {
-    this.#refill(nowMs);
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
     this.#hearWaiting();
   }
 
   /** When to call {@link elapsed}; Infinity when never. */
   get deadlineMs(): number {
     if (this.#presence === undefined && this.#watch === undefined) return Number.POSITIVE_INFINITY;
-    const missing = (this.#presence === undefined ? WATCH_SIGNALS : 1) - this.#budget;
-    return this.#budgetMs + Math.ceil((Math.max(0, missing) * 1000) / SIGNALS_PER_SECOND);
+    const cost = this.#presence === undefined ? WATCH_SIGNALS : 1;
+    return this.#nowMs + this.#budget.waitMs(cost, this.#nowMs);
   }
 
   /** What was heard since. */
@@ -61,16 +75,9 @@ export class ReceivedSignals {
   }
 
   #hear(signal: SignalPlain, cost: number): boolean {
-    if (this.#budget < cost) return false;
-    this.#budget -= cost;
+    if (this.#budget.take(cost, this.#nowMs) > 0) return false;
+    this.#tally.add("signalsHeard");
     this.#heard.push(signal);
     return true;
-  }
-
-  #refill(nowMs: number): void {
-    if (nowMs <= this.#budgetMs) return;
-    const more = ((nowMs - this.#budgetMs) * SIGNALS_PER_SECOND) / 1000;
-    this.#budget = Math.min(SIGNALS_AT_ONCE, this.#budget + more);
-    this.#budgetMs = nowMs;
   }
 }

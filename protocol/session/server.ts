@@ -10,6 +10,7 @@ import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
 import { type FlowWindow, Outstanding } from "./flow.ts";
 import { type AttachClaim, readHello } from "./hello.ts";
 import { type Hint, HintQueue } from "./hint-queue.ts";
+import { PassingTally } from "./passing-tally.ts";
 import { after, SERVER_TRANSITIONS, type ServerFact, type ServerPhase } from "./phases.ts";
 import { receiptParts } from "./receipt-parts.ts";
 import { ReceivedSignals, type SignalPlain } from "./received-signals.ts";
@@ -85,6 +86,8 @@ const LOAD_BYTES_MAX = 512 * 1024;
  * outlives the link is in the store and nowhere here. [SES] [SEQ] [RES]
  */
 export class ServerSession {
+  /** What became of signals and hints. */
+  readonly passing = new PassingTally();
   readonly #limits: ServerSessionLimits;
   readonly #clock: LinkClock;
   readonly #delimiter = new Delimiter(FRAME_BYTES_MAX_OPENING);
@@ -118,8 +121,8 @@ export class ServerSession {
     this.#limits = limits;
     this.#clock = new LinkClock(nowMs);
     this.#submits = new SubmitQueue(limits.submitWindow);
-    this.#signals = new ReceivedSignals(nowMs);
-    this.#hints = new HintQueue(nowMs);
+    this.#signals = new ReceivedSignals(nowMs, this.passing);
+    this.#hints = new HintQueue(nowMs, this.passing);
     this.#deliveries = new Outstanding({ count: 0, bytes: 0 });
   }
 

@@ -5,6 +5,7 @@ import { encodeFrame, type FrameContents } from "../frames.ts";
 import { HINTS_BYTES_MAX, HINTS_EVERY_MS, HINTS_WAITING_MAX, TYPING_MS } from "../limits.ts";
 import { DeviceSignals } from "./device-signals.ts";
 import { type Hint, HintQueue, hintsIn } from "./hint-queue.ts";
+import { PassingTally } from "./passing-tally.ts";
 import { ReceivedSignals, type SignalPlain } from "./received-signals.ts";
 
 const typing = (conversationId: string, active = true): SignalPlain => ({
@@ -19,7 +20,7 @@ const watch = (...userIds: readonly string[]): SignalPlain => ({
 
 describe("the service's half of signals", () => {
   const hearing = (nowMs = 1_000) => {
-    const signals = new ReceivedSignals(nowMs);
+    const signals = new ReceivedSignals(nowMs, new PassingTally());
     const say = (kind: SignalPlain, atMs: number) => signals.received({ kind }, atMs);
     return { signals, say };
   };
@@ -54,7 +55,7 @@ describe("the service's half of signals", () => {
   });
 
   test("[SIG-2] what says nothing that is known costs nothing", () => {
-    const signals = new ReceivedSignals(0);
+    const signals = new ReceivedSignals(0, new PassingTally());
     for (let said = 0; said < 100; said += 1) signals.received({ kind: { case: undefined } }, 0);
     assert.deepEqual(signals.take(), []);
     signals.received({ kind: typing("c") }, 0);
@@ -78,7 +79,7 @@ const taken = (queue: HintQueue): readonly Hint[] => {
 
 describe("hints on their way", () => {
   test("[SIG-6] the first goes at once, the next 250 ms later, of each thing the latest", () => {
-    const queue = new HintQueue(0);
+    const queue = new HintQueue(0, new PassingTally());
     queue.add([grown(1)], 10);
     assert.deepEqual(taken(queue), [grown(1)]);
     for (let head = 2; head <= 50; head += 1)
@@ -91,7 +92,7 @@ describe("hints on their way", () => {
   });
 
   test("[SIG-5] while the link takes no more typing drops, the rest coalesces", () => {
-    const queue = new HintQueue(0);
+    const queue = new HintQueue(0, new PassingTally());
     queue.add([types("a"), reachable("b")], 0);
     queue.paused(true);
     queue.add([types("a"), reachable("b", PresenceState.AWAY), grown(7)], 1_000);
@@ -106,7 +107,7 @@ describe("hints on their way", () => {
   });
 
   test("[SIG-5] only so many wait: the oldest make way", () => {
-    const queue = new HintQueue(0);
+    const queue = new HintQueue(0, new PassingTally());
     queue.paused(true);
     const count = HINTS_WAITING_MAX + 10;
     for (let user = 0; user < count; user += 1) queue.add([reachable(`u${user}`)], 0);
@@ -121,7 +122,7 @@ describe("hints on their way", () => {
   });
 
   test("[SIG-6] no frame is larger than it may be, and what does not fit comes later", () => {
-    const queue = new HintQueue(0);
+    const queue = new HintQueue(0, new PassingTally());
     const long = "x".repeat(60);
     const names = Array.from({ length: 1_000 }, (_, index) => `${long}${index}`);
     queue.add(
@@ -206,4 +207,35 @@ describe("the device's half of signals", () => {
     assert.deepEqual(signals.expired(Number.POSITIVE_INFINITY), [over("b")]);
     assert.equal(signals.deadlineMs, Number.POSITIVE_INFINITY);
   });
+});
+
+test("[SIG-3] [SIG-5] what is heard, written and dropped is counted", () => {
+  const tally = new PassingTally();
+  const signals = new ReceivedSignals(1_000, tally);
+  for (let said = 0; said < 30; said += 1) signals.received({ kind: typing("c") }, 1_000);
+  const { AWAY, BUSY } = PresenceState;
+  for (const state of [AWAY, BUSY, AWAY]) signals.received({ kind: presence(state) }, 1_000);
+  const nothing = { signalsHeard: 0, signalsDropped: 0, hintsWritten: 0, hintsDropped: 0 };
+  assert.deepEqual(tally.take(), { ...nothing, signalsHeard: 20, signalsDropped: 12 });
+  assert.equal(tally.take(), undefined);
+  signals.elapsed(2_000);
+  assert.deepEqual(tally.take(), { ...nothing, signalsHeard: 1 });
+
+  const hints = new HintQueue(1_000, tally);
+  const types = (userId: string): Hint => {
+    return { kind: "typing", value: { conversationId: "c", userId, active: true } };
+  };
+  const head = (at: number): Hint => {
+    return { kind: "head", value: { conversationId: `g:${at}`, head: 1 } };
+  };
+  hints.add([types("ann"), types("bob"), head(1)], 1_000);
+  hints.take();
+  assert.deepEqual(tally.take(), { ...nothing, hintsWritten: 3 });
+  hints.add([types("ann"), head(1), head(1)], 1_000);
+  hints.paused(true);
+  hints.add([types("bob")], 1_000);
+  assert.deepEqual(tally.take(), { ...nothing, hintsDropped: 2 }, "typing waits for no room");
+  const many = Array.from({ length: HINTS_WAITING_MAX + 5 }, (_, at) => head(at));
+  hints.add(many, 1_000);
+  assert.deepEqual(tally.take(), { ...nothing, hintsDropped: 5 }, "and the oldest make way");
 });

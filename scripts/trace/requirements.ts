@@ -18,7 +18,8 @@ export interface Spec {
   readonly findings: readonly string[];
 }
 
-export const ID = /\b(?:LNK|FRM|SES|SEQ|RES|AUT|ERR|OPS|ENV|RPC|SEC|CNV|SVC|SIG|DEV|USR)-\d+\b/g;
+export const ID =
+  /\b(?:LNK|FRM|SES|SEQ|RES|AUT|ERR|OPS|ENV|RPC|SEC|CNV|SVC|SIG|DEV|USR|BCK|LIM|CAT)-\d+\b/g;
 const BULLET = /^- \[([A-Z]{3}-\d+)\] /;
 const KEY_WORD = /\b(MUST|SHOULD)\b/;
 /** Explains the words themselves. */

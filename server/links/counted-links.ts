@@ -7,6 +7,8 @@ import { PeerCounts } from "./peer-counts.ts";
 export interface LinkBounds {
   readonly linksMax: number;
   readonly linksPerPeerMax: number;
+  /** Counts one more link of an address; whether it had too many in a short time. [LIM-11] */
+  readonly isTooOften: (peer: string) => boolean;
   /** Whether the node takes no more links. */
   readonly isDraining: () => boolean;
   readonly changed: (count: number) => void;
@@ -24,6 +26,10 @@ export function countedLinks(bounds: LinkBounds, accept: LinkAcceptor): LinkAcce
     if (bounds.isDraining()) return refuse(link, violation(ErrorCode.DRAINED, "", ""));
     if (count >= bounds.linksMax || !peers.enter(link.peer)) {
       return refuse(link, violation(ErrorCode.TOO_MANY_LINKS, "", ""));
+    }
+    if (bounds.isTooOften(link.peer)) {
+      peers.leave(link.peer);
+      return refuse(link, violation(ErrorCode.TOO_MANY_ATTEMPTS, "", ""));
     }
     change(1);
     const handler = accept(link);

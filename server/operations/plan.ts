@@ -72,7 +72,7 @@ export type KnownOperation = Operation["kind"] & { readonly case: string };
 /** An operation decoded, or the refusal that its bytes deserve. [SEQ-6] */
 export type DecodedOperation =
   | { readonly kind: "operation"; readonly operation: KnownOperation }
-  | { readonly kind: "refuse"; readonly code: ErrorCode };
+  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly retryAfterMs?: number };
 
 /** Decodes an operation's bytes; never throws. */
 export function decodeOperation(bytes: Uint8Array): DecodedOperation {

@@ -9,6 +9,8 @@ export interface CallerRules {
   readonly authenticator: Authenticator;
   /** Everybody is who they say: no key is configured. [AUT-4] */
   readonly isOpen: boolean;
+  /** Whether the device that a caller says it is was ended. */
+  readonly isEnded: (caller: Caller) => Promise<boolean>;
 }
 
 const BEARER = /^Bearer +([\x21-\x7e]+)$/i;
@@ -35,4 +37,14 @@ export async function callerOf(
   if (identity.kind === "authenticated") return { ...identity.principal, deviceId };
   const isOfHello = identity.code === ErrorCode.HELLO_INVALID;
   throw new CallRefused(isOfHello ? ErrorCode.CREDENTIALS_REQUIRED : identity.code);
+}
+
+/** @throws CallRefused where the caller is a device that its user has ended [DEV-12] */
+export async function refuseEnded(
+  caller: Caller,
+  { isEnded }: Pick<CallerRules, "isEnded">,
+): Promise<void> {
+  if (caller.deviceId !== "" && (await isEnded(caller))) {
+    throw new CallRefused(ErrorCode.DEVICE_ENDED);
+  }
 }

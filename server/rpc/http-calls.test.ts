@@ -16,6 +16,7 @@ import {
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { ERROR_RULES } from "../../gen/posthorn/v1/error_rules.ts";
 import { callStatus } from "../../protocol/session/call-status.ts";
+import { AddressBudget } from "../links/address-budget.ts";
 import { Http2Entrance } from "../links/http2.ts";
 import { anyOrigin } from "../links/origin.ts";
 import { Services } from "../services/service.ts";
@@ -28,11 +29,15 @@ import {
 
 const PATH = "/posthorn.v1.KeyDirectoryService/ListDevices";
 const JSON_TYPE = { "Content-Type": "application/json" };
+const NO_LIMIT = { atOnce: 1, perSecond: 0 };
+const NO_RATES = { addressLinks: NO_LIMIT, addressCalls: NO_LIMIT, addressFailures: NO_LIMIT };
 const TIMES = { bodyMs: 300, callMs: 700 };
 
 type ListDevices = (userId: string) => Promise<object>;
 let listDevices: ListDevices = async () => ({});
 let failures: unknown[] = [];
+let answers: ErrorCode[] = [];
+let endedId = "";
 let server: Server;
 let port = 0;
 
@@ -47,13 +52,15 @@ const options: HttpCallOptions = {
         : { kind: "refused", code: ErrorCode.TOKEN_MALFORMED, requirement: "", detail: "" },
   },
   isOpen: false,
-  isEnded: async () => false,
+  isEnded: async ({ deviceId }) => deviceId === endedId,
+  addresses: new AddressBudget(NO_RATES, () => 0),
   isTaken: () => true,
   originRule: anyOrigin,
   corsOrigin: "*",
   ...TIMES,
   responseBytesMax: 1_000_000,
   failed: (...failure) => void failures.push(failure),
+  answered: (code) => void answers.push(code),
 };
 const answer = httpCalls(options, (_request, response) => response.writeHead(404).end("other"));
 const entrance = new Http2Entrance(answer, { quietMs: 10_000 });
@@ -72,6 +79,8 @@ after(() => {
 beforeEach(() => {
   listDevices = async () => ({});
   failures = [];
+  answers = [];
+  endedId = "";
 });
 
 interface Asked {
@@ -336,4 +345,35 @@ test("[SVC-6] pages may ask what they may", async () => {
   assert.match(preflight.headers.get("access-control-allow-headers") ?? "", /Authorization/);
   const answered = await ask({ headers: { Origin: "https://chat.example" } });
   assert.match(answered.headers.get("access-control-expose-headers") ?? "", /Grpc-Status/);
+});
+
+test("[DEV-12] a device that was ended is not answered, nor one that is ended while it asks", async () => {
+  let asked = 0;
+  listDevices = async () => {
+    asked += 1;
+    endedId = "tablet";
+    return {};
+  };
+  endedId = "phone";
+  const by = (deviceId: string) => ask({ headers: { "Posthorn-Device": deviceId } });
+  const phone = await by("phone");
+  assert.deepEqual([phone.status, codeIn(phone.text)], [403, ErrorCode.DEVICE_ENDED]);
+  assert.equal(asked, 0);
+  const tablet = await by("tablet");
+  assert.deepEqual([tablet.status, codeIn(tablet.text)], [403, ErrorCode.DEVICE_ENDED]);
+  assert.equal(asked, 1);
+  assert.equal((await by("laptop")).status, 200);
+  assert.equal((await ask()).status, 200, "who says no device is asked for none");
+});
+
+test("[LIM-7] what calls are answered with is counted", async () => {
+  await ask();
+  await ask({ body: "[]" });
+  await ask({ method: "GET" });
+  await ask({ headers: { Authorization: "" } });
+  listDevices = () => Promise.reject(new Error("trouble"));
+  await ask();
+  const { UNSPECIFIED, CALL_MALFORMED, CREDENTIALS_REQUIRED, CALL_FAILED } = ErrorCode;
+  const expected = [UNSPECIFIED, CALL_MALFORMED, CALL_MALFORMED, CREDENTIALS_REQUIRED, CALL_FAILED];
+  assert.deepEqual(answers, expected);
 });

@@ -2,11 +2,12 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { TLSSocket } from "node:tls";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { AddressBudget } from "../links/address-budget.ts";
 import type { OriginRule } from "../links/origin.ts";
 import { readBody } from "../links/request-body.ts";
 import type { Caller } from "../services/access.ts";
 import { CallRefused, type ServedMethod, type Services } from "../services/service.ts";
-import { type CallerRules, callerOf } from "./caller.ts";
+import { type CallerRules, callerOf, refuseEnded } from "./caller.ts";
 import {
   encodeResponse,
   isPlain,
@@ -29,6 +30,7 @@ export interface HttpCallOptions extends CallerRules {
   readonly isEnded: (caller: Caller) => Promise<boolean>;
   /** Whether a connection may carry calls, by where it is from. [SVC-8] */
   readonly isTaken: (from: { readonly peer: string; readonly isTls: boolean }) => boolean;
+  readonly addresses: Pick<AddressBudget, "takeCall" | "attemptWaitMs" | "attemptFailed">;
   readonly originRule: OriginRule;
   readonly corsOrigin: string;
   /** For a request's body. [LNK-6] */
@@ -38,6 +40,8 @@ export interface HttpCallOptions extends CallerRules {
   readonly responseBytesMax: number;
   /** Our bug, or trouble outside. */
   readonly failed: (where: string, error: unknown) => void;
+  /** What a call was answered with; UNSPECIFIED: what it asked for. */
+  readonly answered: (code: ErrorCode) => void;
 }
 
 /**
@@ -73,7 +77,7 @@ export function httpCalls(options: HttpCallOptions, otherwise: RequestListener):
 }
 
 const PATH = /^\/([\w.]+)\/(\w+)$/;
-const EXPOSED_HEADERS = "Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin";
+const EXPOSED_HEADERS = "Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Retry-After";
 const ALLOWED_HEADERS = [
   "Authorization",
   "Posthorn-Device",
@@ -99,21 +103,26 @@ interface HttpCall {
 
 async function answer(call: HttpCall, options: HttpCallOptions): Promise<void> {
   const { request, response, form, gone } = call;
+  const refuseAs = (code: ErrorCode, { retryAfterMs = 0, httpStatus = 0 } = {}) => {
+    refuse(response, { form, code, retryAfterMs }, httpStatus || undefined);
+    options.answered(code);
+  };
   try {
     if (request.method !== "POST") {
       response.setHeader("Allow", "POST, OPTIONS");
-      return refuse(response, { form: undefined, code: ErrorCode.CALL_MALFORMED }, 405);
+      refuse(response, { form: undefined, code: ErrorCode.CALL_MALFORMED }, 405);
+      return options.answered(ErrorCode.CALL_MALFORMED);
     }
-    if (form === undefined) {
-      return refuse(response, { form, code: ErrorCode.CALL_MALFORMED }, 415);
-    }
+    if (form === undefined) return refuseAs(ErrorCode.CALL_MALFORMED, { httpStatus: 415 });
     const message = await responseTo(call, form, options);
-    if (!gone.aborted) respond(response, form, message);
+    if (gone.aborted) return;
+    respond(response, form, message);
+    options.answered(ErrorCode.UNSPECIFIED);
   } catch (error) {
     if (gone.aborted) return;
-    const isRefusal = error instanceof CallRefused;
-    if (!isRefusal) options.failed("call", error);
-    refuse(response, { form, code: isRefusal ? error.code : ErrorCode.CALL_FAILED });
+    if (error instanceof CallRefused) return refuseAs(error.code, error);
+    options.failed("call", error);
+    refuseAs(ErrorCode.CALL_FAILED);
   } finally {
     // What is left of a request that was not read. Its time is bounded as the call's.
     request.resume();
@@ -129,7 +138,7 @@ async function responseTo(
   refuseFrom(request, options);
   if (served === undefined) throw new CallRefused(ErrorCode.METHOD_UNKNOWN);
   if (count > HTTP_CALLS_MAX) throw new CallRefused(ErrorCode.TOO_OFTEN);
-  const caller = await callerOf(request.headers, options);
+  const caller = await callerFrom(request, options);
   const timeoutMs = timeoutMsOf(request, form) ?? options.callMs;
   if (Number.isNaN(timeoutMs) || !isPlain(request, form)) {
     throw new CallRefused(ErrorCode.CALL_MALFORMED);
@@ -141,21 +150,12 @@ async function responseTo(
   const { method } = served;
   const message = requestIn(method.input, form, body);
   if (message === undefined) throw new CallRefused(ErrorCode.CALL_MALFORMED);
-  const answering = askFor(caller, options, () => served.ask(message, caller));
-  const answered = await within(Math.min(timeoutMs, options.callMs), answering);
+  const answered = await within(Math.min(timeoutMs, options.callMs), served.ask(message, caller));
+  // It may have been ended since it asked.
+  await refuseEnded(caller, options);
   const bytes = encodeResponse(method, form, answered, options.responseBytesMax);
   if (bytes === undefined) throw new CallRefused(ErrorCode.CALL_FAILED);
   return bytes;
-}
-
-/** Looks at the device last of all, as its body may come slowly. @throws CallRefused [DEV-5] */
-async function askFor<Answer>(
-  caller: Caller,
-  { isEnded }: HttpCallOptions,
-  ask: () => Promise<Answer>,
-): Promise<Answer> {
-  if (await isEnded(caller)) throw new CallRefused(ErrorCode.DEVICE_ENDED);
-  return await ask();
 }
 
 /** @throws CallRefused where calls from there are not taken [SVC-8] [AUT-6] */
@@ -164,6 +164,20 @@ function refuseFrom(request: IncomingMessage, { isTaken, originRule }: HttpCallO
   const peer = request.socket.remoteAddress ?? "";
   const isTls = request.socket instanceof TLSSocket;
   if (!isTaken({ peer, isTls })) throw new CallRefused(ErrorCode.ENVELOPE_REQUIRED);
+}
+
+/** @throws CallRefused for nobody, and for who asks too often [SVC-7] [LIM-10] [LIM-11] */
+async function callerFrom(request: IncomingMessage, options: HttpCallOptions): Promise<Caller> {
+  const { addresses } = options;
+  const peer = request.socket.remoteAddress ?? "";
+  const waitMs = addresses.takeCall(peer) || addresses.attemptWaitMs(peer);
+  if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, waitMs);
+  const caller = await callerOf(request.headers, options).catch((error: unknown) => {
+    if (error instanceof CallRefused) addresses.attemptFailed(peer);
+    throw error;
+  });
+  await refuseEnded(caller, options);
+  return caller;
 }
 
 /** @throws CallRefused TOO_SLOW when the time that its caller gave is over first */

@@ -132,17 +132,23 @@ export function respond(response: ServerResponse, form: WireForm, message: Uint8
 
 /**
  * Ends a call with a refusal, in its own form where it has one; gRPC then has its status in the
- * head of the response. [ERR-1] [SVC-9]
+ * head of the response. [ERR-1] [SVC-9] [LIM-9]
  *
  * @param httpStatus where HTTP has a better one than the code
  */
 export function refuse(
   response: ServerResponse,
-  refused: { readonly form: WireForm | undefined; readonly code: ErrorCode },
+  refused: {
+    readonly form: WireForm | undefined;
+    readonly code: ErrorCode;
+    readonly retryAfterMs?: number;
+  },
   httpStatus?: number,
 ): void {
-  const { form = JSON_FORM, code } = refused;
-  const error = connectErrorOf(code);
+  const { form = JSON_FORM, code, retryAfterMs = 0 } = refused;
+  const error = connectErrorOf(code, retryAfterMs);
+  // Whole seconds (RFC 9110 section 10.2.3): who waits as long is not too early.
+  if (retryAfterMs > 0) response.setHeader("Retry-After", String(Math.ceil(retryAfterMs / 1_000)));
   if (form.kind === "connect") {
     const status = httpStatus ?? codeToHttpStatus(error.code);
     if (status === 401) response.setHeader("WWW-Authenticate", "Bearer");
@@ -167,7 +173,8 @@ function end(
   response.end(body);
 }
 
-function connectErrorOf(code: ErrorCode): ConnectError {
-  const details = [{ desc: ErrorDetailSchema, value: create(ErrorDetailSchema, { code }) }];
+function connectErrorOf(code: ErrorCode, retryAfterMs: number): ConnectError {
+  const value = create(ErrorDetailSchema, { code, retryAfterMs });
+  const details = [{ desc: ErrorDetailSchema, value }];
   return new ConnectError(errorRule(code).meaning, callStatus(code) as Code, undefined, details);
 }

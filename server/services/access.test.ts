@@ -4,6 +4,7 @@ import { ACCESS_RULES, type AccessRule } from "../../gen/posthorn/v1/access_rule
 import { MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
 import { LongPollService } from "../../gen/posthorn/v1/longpoll_pb.ts";
 import { accessRefusal, type Caller } from "./access.ts";
 import type { Memberships } from "./memberships.ts";
@@ -85,4 +86,28 @@ test("[SVC-1] [SVC-2] a method is asked after its rule only, and not without one
   const unruled = { ...KeyDirectoryService, methods: [{ ...method, name: "ListOthers" }] };
   assert.throws(() => services.add(unruled as never, { listDevices } as never), /no access rule/);
   assert.throws(() => services.add(LongPollService, {} as never), /has effects/);
+});
+
+test("[LIM-8] a caller without calls left is refused before its rule is looked at", async () => {
+  let looked = 0;
+  const memberships: Memberships = {
+    roleIn: async () => {
+      looked += 1;
+      return undefined;
+    },
+  };
+  let waitMs = 700;
+  const services = new Services(memberships, () => waitMs);
+  const answer = async () => ({});
+  services.add(HistoryService, {
+    listMessages: answer,
+    listMessagesAround: answer,
+    findMessageByDate: answer,
+  });
+  const name = "posthorn.v1.HistoryService/ListMessages";
+  const refused = await services.answer(name, new Uint8Array(0), ANN);
+  assert.deepEqual([refused.code, refused.retryAfterMs, looked], [ErrorCode.TOO_OFTEN, 700, 0]);
+  waitMs = 0;
+  const { code } = await services.answer(name, new Uint8Array(0), ANN);
+  assert.deepEqual([code, looked], [ErrorCode.CONVERSATION_UNKNOWN, 1]);
 });

@@ -29,12 +29,13 @@ export function devices(store: Store): Implementation<typeof DevicesService> {
   };
 }
 
-/** Says whether the device that a caller names was ended, by what was committed last. */
-export function endedIn(store: Pick<Store, "loadForPlanning">) {
-  return async ({ tenant, userId, deviceId }: Caller): Promise<boolean> => {
-    if (deviceId === "") return false;
-    const ref = { user: userRefOf(tenant, userId), deviceId };
-    const { devices = [] } = await store.loadForPlanning({ users: [], devices: [ref] });
-    return devices.some(({ isEnded }) => isEnded);
+/** Tells whether the device that a caller says it is was ended, as was committed last. [DEV-12] */
+export function endedDevices(
+  store: Pick<Store, "loadForPlanning">,
+): (caller: Caller) => Promise<boolean> {
+  return async ({ tenant, userId, deviceId }) => {
+    const device = { user: userRefOf(tenant, userId), deviceId };
+    const { devices: known = [] } = await store.loadForPlanning({ users: [], devices: [device] });
+    return known.some(({ isEnded }) => isEnded);
   };
 }

@@ -23,9 +23,12 @@ const NO_SIDE_EFFECTS = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 export class CallRefused extends Error {
   override readonly name = "CallRefused";
   readonly code: ErrorCode;
-  constructor(code: ErrorCode) {
+  /** When the same would be answered, from now on. 0: nothing is said of that. */
+  readonly retryAfterMs: number;
+  constructor(code: ErrorCode, retryAfterMs = 0) {
     super(errorRule(code).name);
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -49,6 +52,8 @@ export interface CallResult {
   /** UNSPECIFIED: there is a response. */
   readonly code: ErrorCode;
   readonly response: Uint8Array;
+  /** As {@link CallRefused} says. */
+  readonly retryAfterMs: number;
 }
 
 /** A method that may be asked, with its access rule before it. */
@@ -62,9 +67,12 @@ export interface ServedMethod {
 export class Services {
   readonly #served = new Map<string, ServedMethod>();
   readonly #memberships: Memberships;
+  readonly #waitMs: (caller: Caller) => number;
 
-  constructor(memberships: Memberships) {
+  /** @param waitMs takes one of a caller's calls, or says how long until there is one */
+  constructor(memberships: Memberships, waitMs: (caller: Caller) => number = () => 0) {
     this.#memberships = memberships;
+    this.#waitMs = waitMs;
   }
 
   /** Serves all methods of a service. */
@@ -102,14 +110,15 @@ export class Services {
     }
     try {
       const response = await served.ask(request, caller);
-      return { code: ErrorCode.UNSPECIFIED, response: toBinary(output, response) };
+      const bytes = toBinary(output, response);
+      return { code: ErrorCode.UNSPECIFIED, response: bytes, retryAfterMs: 0 };
     } catch (error) {
-      if (error instanceof CallRefused) return refusal(error.code);
+      if (error instanceof CallRefused) return refusal(error.code, error.retryAfterMs);
       throw error;
     }
   }
 
-  /** The one way to an implementation: through its access rule. [SVC-2] */
+  /** The one way to an implementation: through its caller's budget and its rule. [LIM-8] [SVC-2] */
   #servedBy(method: DescMethodUnary, answer: Asked): ServedMethod {
     const rule = ACCESS_RULES.get(nameOf(method));
     if (rule === undefined) throw new TypeError(`${method.name} has no access rule`);
@@ -117,6 +126,8 @@ export class Services {
     return {
       method,
       ask: async (request, caller) => {
+        const waitMs = this.#waitMs(caller);
+        if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, waitMs);
         const refused = await accessRefusal({ rule, request, caller, memberships });
         if (refused !== undefined) throw new CallRefused(refused);
         return create(method.output, await answer(request, caller));
@@ -135,6 +146,6 @@ function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
 }
 
-function refusal(code: ErrorCode): CallResult {
-  return { code, response: new Uint8Array(0) };
+function refusal(code: ErrorCode, retryAfterMs = 0): CallResult {
+  return { code, response: new Uint8Array(0), retryAfterMs };
 }

@@ -8,6 +8,7 @@ import type { CallPlain } from "../../protocol/session/calls.ts";
 import type { FlowWindow } from "../../protocol/session/flow.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
 import type { Hint } from "../../protocol/session/hint-queue.ts";
+import type { PassingCounts } from "../../protocol/session/passing-tally.ts";
 import {
   type DrainNotice,
   type ServerEffect,
@@ -18,6 +19,7 @@ import { unreachable, type Violation, violation } from "../../protocol/violation
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import type { ConversationRules } from "../operations/conversations.ts";
 import { announcementOf } from "../operations/devices.ts";
+import type { OperationBudget } from "../operations/operation-budget.ts";
 import type { UserRules } from "../operations/own-lists.ts";
 import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
@@ -46,6 +48,8 @@ export interface SessionObserver {
   closed(session: ClosedSession): void;
   committed(submitCount: number): void;
   delivered(entryCount: number): void;
+  /** So many more signals and hints. */
+  passed(more: PassingCounts): void;
   /** Our bug, or trouble outside that is not the peer's doing. */
   failed(where: string, error: unknown): void;
 }
@@ -66,6 +70,13 @@ export interface ClosedSession {
   readonly because: Violation;
 }
 
+/** How often an address may try to be somebody. [LIM-10] */
+export interface FailedAttempts {
+  /** 0: it may try. */
+  attemptWaitMs(peer: string): number;
+  attemptFailed(peer: string): void;
+}
+
 export interface DriverContext {
   readonly store: Store;
   readonly authenticator: Authenticator;
@@ -80,6 +91,10 @@ export interface DriverContext {
   readonly conversations: ConversationRules;
   readonly users: UserRules;
   readonly publishing: PublishBudget;
+  /** Undefined: users may do as much as they like. */
+  readonly budget?: Pick<OperationBudget, "judge"> | undefined;
+  /** Attempts of an address to attach that fail. Undefined: it may have as many as it likes. */
+  readonly attempts?: FailedAttempts | undefined;
   /** What calls can ask. */
   readonly services: Services;
   readonly limits: ServerSessionLimits;
@@ -168,6 +183,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     this.#awaiting?.();
     const because = this.#ended ?? violation(code, "", detail);
     const { observer } = this.#context;
+    this.#countPassing();
     observer.closed({ device: this.#prepared?.device, isAttached, link: this.#link, because });
   }
 
@@ -212,6 +228,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
       tell();
       for (const effect of this.#session.effects()) this.#obey(effect);
       this.#alarm.set(this.#session.deadlineMs());
+      this.#countPassing();
     } catch (defect) {
       this.#broken = true;
       this.#context.observer.failed("session", defect);
@@ -219,6 +236,11 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
       this.#link.write(encodeFrame({ kind: "close", value: this.#ended }));
       this.#link.close(ErrorCode.INTERNAL);
     }
+  }
+
+  #countPassing(): void {
+    const more = this.#session.passing.take();
+    if (more !== undefined) this.#context.observer.passed(more);
   }
 
   #obey(effect: ServerEffect): void {
@@ -261,7 +283,8 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   /** A call that cannot be answered costs its caller the answer, not the link. [RPC-5] */
   async #answer({ id, method, request }: CallPlain): Promise<void> {
     const { services, observer, alarms } = this.#context;
-    const nothing = { code: ErrorCode.CALL_FAILED, response: new Uint8Array(0) };
+    const code = ErrorCode.CALL_FAILED;
+    const nothing = { code, response: new Uint8Array(0), retryAfterMs: 0 };
     const answering = services.answer(method, request, this.#sender as Sender);
     const result = await answering.catch((error: unknown) => {
       observer.failed("call", error);
@@ -284,8 +307,13 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   }
 
   async #prepare(claim: AttachClaim): Promise<void> {
-    const { store, alarms, logins } = this.#context;
+    const { store, alarms, logins, attempts } = this.#context;
+    if ((attempts?.attemptWaitMs(this.#link.peer) ?? 0) > 0) {
+      const detail = "too many attempts of this address failed";
+      return this.#session.refused(violation(ErrorCode.TOO_MANY_ATTEMPTS, "LIM-10", detail));
+    }
     const identity = await this.#identify(claim);
+    if (identity.kind === "refused") attempts?.attemptFailed(this.#link.peer);
     if (this.#gone) return;
     if (identity.kind === "refused") {
       this.#session.refused(violation(identity.code, identity.requirement, identity.detail));
@@ -383,12 +411,14 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   }
 
   async #planAndCommit(submits: readonly SubmitPlain[]): Promise<Planned> {
-    const { store, publishing, signals, alarms } = this.#context;
+    const { store, publishing, budget, signals, alarms } = this.#context;
     const { limits, crypto, conversations, users } = this.#context;
     const rules = { ...limits, crypto, conversations, users };
     const sender = this.#sender as Sender;
     const named = submits.map((submit) => decodeOperation(submit.operation));
-    const decoded = publishing.judge(named, sender, alarms.nowMs());
+    const sizes = submits.map((submit) => submit.operation.length);
+    const afforded = budget?.judge(named, sizes, sender, alarms.nowMs()) ?? named;
+    const decoded = publishing.judge(afforded, sender, alarms.nowMs());
     const digests = submits.map((submit) => crc32(submit.operation));
     const reads = readsOf(decoded, sender, rules);
     let planned: readonly PlannedSubmit[] = [];

@@ -79,6 +79,7 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
     withStore("[SEQ-4] repeats across attach and reopen keep their results (P9)", repeatsReopened);
     withStore("[SEQ-5] other content under a used number is a conflict", conflicts);
     withStore("[SEQ-6] a refused operation consumes its number", refusals);
+    withStore("[LIM-3] a refusal keeps its time, across attach and reopen", refusalTimes);
     withStore("[SEQ-8] results are kept until acknowledged, then dropped", resultsDropped);
     withStore("[SEQ-14] delivered order is committed order on every timeline (P17)", order);
     withStore("[SEQ-14] numbers go on after reopen; pages join content (P18)", pagesReopened);
@@ -256,6 +257,20 @@ async function refusals(store: Store): Promise<void> {
   const codes = receipt.results.map(({ code }) => code);
   assert.deepEqual(codes, [ErrorCode.MESSAGE_EMPTY, ErrorCode.UNSPECIFIED]);
   assert.deepEqual(await texts(store, ALICE), ["b"]);
+}
+
+async function refusalTimes(store: Store, reopen: Reopen): Promise<void> {
+  const { phone } = await both(store);
+  const plan = { kind: "refuse", code: ErrorCode.TOO_OFTEN, retryAfterMs: 86_400_000 } as const;
+  const submits = [{ seq: 1, digest: 9, plan }, sendPlan(2, "b")];
+  const { results } = await commit(store, batchOf(phone, submits));
+  const told = results.map(({ conversationSeq, retryAfterMs }) => [conversationSeq, retryAfterMs]);
+  assert.deepEqual(told, [
+    [0, 86_400_000],
+    [1, 0],
+  ]);
+  const attachment = await attach(await reopen(), resumed(phone));
+  assert.deepEqual(attachment.outbox.results, results);
 }
 
 async function resultsDropped(store: Store): Promise<void> {

@@ -267,18 +267,20 @@ export class CommitGroup {
   }
 
   #apply({ plan, digest }: PlannedSubmit): SubmitOutcome {
-    const committedMs = this.committedMs;
+    const told = { committedMs: this.committedMs, digest, retryAfterMs: 0 };
     switch (plan.kind) {
-      case "refuse":
-        return { code: plan.code, conversationSeq: 0, committedMs, digest };
+      case "refuse": {
+        const { code, retryAfterMs = 0 } = plan;
+        return { ...told, code, conversationSeq: 0, retryAfterMs };
+      }
       case "append":
       case "repeat": {
         const { perishable } = plan;
         if (perishable !== undefined && this.#device(perishable.device)?.isEnded) {
-          return { code: ErrorCode.DEVICE_UNKNOWN, conversationSeq: 0, committedMs, digest };
+          return { ...told, code: ErrorCode.DEVICE_UNKNOWN, conversationSeq: 0 };
         }
         if (perishable !== undefined && !this.#hasRoom(perishable)) {
-          return { code: perishable.full, conversationSeq: 0, committedMs, digest };
+          return { ...told, code: perishable.full, conversationSeq: 0 };
         }
         for (const content of plan.replaces ?? []) this.#replace(content);
         const { log, seq } = plan.kind === "repeat" ? plan.entry : this.#append(plan);
@@ -287,8 +289,7 @@ export class CommitGroup {
         if (perishable !== undefined) this.#keep(perishable);
         for (const device of plan.erases ?? []) this.#erase(device);
         for (const device of plan.ends ?? []) this.#end(device);
-        const conversationSeq = toldSeq(log, seq);
-        return { code: ErrorCode.UNSPECIFIED, conversationSeq, committedMs, digest };
+        return { ...told, code: ErrorCode.UNSPECIFIED, conversationSeq: toldSeq(log, seq) };
       }
       default:
         return unreachable(plan);

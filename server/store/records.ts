@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import type { StoredEvent } from "./expiries.ts";
@@ -148,8 +148,10 @@ export function encodeDevice(record: DeviceRecord): Uint8Array {
     .number(record.deliveredThrough)
     .number(record.results.length);
   for (const result of record.results) {
-    writer.number(result.code).number(result.conversationSeq).number(result.committedMs);
-    writer.number(result.digest);
+    const { code, conversationSeq, committedMs, retryAfterMs, digest } = result;
+    // A refusal has no number: when to come again stands in its place.
+    writer.number(code).number(code === ErrorCode.UNSPECIFIED ? conversationSeq : retryAfterMs);
+    writer.number(committedMs).number(digest);
   }
   const { publicKey, registrationSecret, registeredMs } = record.login ?? NO_LOGIN;
   writer.bytes(publicKey).bytes(registrationSecret).number(registeredMs);
@@ -165,12 +167,14 @@ export function decodeDevice(bytes: Uint8Array): DeviceRecord {
   const outboxEpoch = reader.number();
   const through = reader.number();
   const deliveredThrough = reader.number();
-  const results: SubmitOutcome[] = Array.from({ length: reader.number() }, () => ({
-    code: reader.number() as ErrorCode,
-    conversationSeq: reader.number(),
-    committedMs: reader.number(),
-    digest: reader.number(),
-  }));
+  const results = Array.from({ length: reader.number() }, (): SubmitOutcome => {
+    const code = reader.number() as ErrorCode;
+    const number = reader.number();
+    const told = { code, committedMs: reader.number(), digest: reader.number() };
+    return code === ErrorCode.UNSPECIFIED
+      ? { ...told, conversationSeq: number, retryAfterMs: 0 }
+      : { ...told, conversationSeq: 0, retryAfterMs: number };
+  });
   const resultsThrough = through - results.length;
   return {
     generation,

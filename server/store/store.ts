@@ -309,6 +309,8 @@ export type Plan = RefusePlan | AppendPlan | RepeatPlan;
 export interface RefusePlan {
   readonly kind: "refuse";
   readonly code: ErrorCode;
+  /** As its result says. */
+  readonly retryAfterMs?: number;
   /** What the refusal relied on. Precondition: it is still so. */
   readonly requires?: readonly DocumentRevision[];
   /** Likewise. */

@@ -781,6 +781,13 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A lifetime of messages is neither 0 nor 5 to 31,536,000 seconds.",
   }),
   rule({
+    code: 197,
+    name: "TOO_MANY_ATTEMPTS",
+    scope: "link",
+    retry: "after-delay",
+    meaning: "From this address too many links were opened, or too many attempts to attach failed, in too short a time.",
+  }),
+  rule({
     code: 203,
     name: "SETTING_INVALID",
     scope: "operation",

@@ -148,6 +148,7 @@ export interface SubmitResultPlain {
   readonly conversationSeq: number;
   readonly committedMs: number;
   readonly digest: number;
+  readonly retryAfterMs: number;
 }
 
 export function sizeSubmitResult(m: SubmitResultPlain): number {
@@ -156,6 +157,7 @@ export function sizeSubmitResult(m: SubmitResultPlain): number {
   if (m.conversationSeq !== 0) size += 1 + varintSize(m.conversationSeq);
   if (m.committedMs !== 0) size += 1 + varintSize(m.committedMs);
   if (m.digest !== 0) size += 5;
+  if (m.retryAfterMs !== 0) size += 1 + varintSize(m.retryAfterMs);
   return size;
 }
 
@@ -178,6 +180,10 @@ export function writeSubmitResult(m: SubmitResultPlain, into: Uint8Array, at: nu
     into[p++] = 37;
     p = writeFixed32(m.digest, into, p);
   }
+  if (m.retryAfterMs !== 0) {
+    into[p++] = 40;
+    p = writeVarint(m.retryAfterMs, into, p);
+  }
   return p;
 }
 
@@ -191,6 +197,7 @@ export function readSubmitResult(
   let $conversationSeq = 0;
   let $committedMs = 0;
   let $digest = 0;
+  let $retryAfterMs = 0;
   let p = at;
   while (p < end) {
     switch (from[p++]) {
@@ -214,6 +221,11 @@ export function readSubmitResult(
         $digest = readFixed32(from, p);
         p += 4;
         break;
+      case 40:
+        $retryAfterMs = readVarint(from, p, end);
+        if ($retryAfterMs > 0xffff_ffff) return undefined;
+        p = readEnd;
+        break;
       default:
         return undefined;
     }
@@ -223,6 +235,7 @@ export function readSubmitResult(
     conversationSeq: $conversationSeq,
     committedMs: $committedMs,
     digest: $digest,
+    retryAfterMs: $retryAfterMs,
   };
 }
 
