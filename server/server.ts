@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { BackendService } from "../gen/posthorn/v1/backend_pb.ts";
 import { ConversationsService } from "../gen/posthorn/v1/conversations_pb.ts";
 import { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
@@ -14,6 +15,8 @@ import type { ServerSessionLimits } from "../protocol/session/server.ts";
 import type { Authenticator } from "./auth/authenticate.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
+import { backendService } from "./backend/service.ts";
+import { Streams } from "./backend/streams.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
 import { type EnvelopeContext, envelopeDoor, takesClear } from "./envelope/door.ts";
@@ -94,10 +97,11 @@ async function contextOf(
 ): Promise<DriverContext & { readonly signals: SignalBoard }> {
   const { config, log, metrics, store, nowMs } = parts;
   const observer = observeSessions(log, metrics);
-  return {
+  const services = servicesOf(store, config);
+  const context = {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: servicesOf(store, config),
+    services,
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     conversations: config.conversations,
@@ -113,6 +117,19 @@ async function contextOf(
     limits: sessionLimitsOf(config),
     observer,
   };
+  services.add(BackendService, backendService(store, streamsOf(context)));
+  return context;
+}
+
+/** Backends submit by the same rules as devices. [BCK-5] */
+function streamsOf(context: DriverContext): Streams {
+  const { limits, crypto, conversations, alarms, observer } = context;
+  return new Streams({
+    ...context,
+    rules: { ...limits, crypto, conversations },
+    nowMs: () => alarms.nowMs(),
+    committed: (count) => observer.committed(count),
+  });
 }
 
 function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: rules }: Config) {
@@ -211,6 +228,7 @@ function httpCallsOf(
     bodyMs: handshakeMs,
     callMs: handshakeMs + frameMs,
     responseBytesMax: frameBytes,
+    backendBytesMax: 2 * frameBytes,
     failed: (where, error) => observer.failed(where, error),
   };
 }

@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { create, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { ACCESS_RULES, type AccessRule } from "../../gen/posthorn/v1/access_rules.ts";
+import { BackendService } from "../../gen/posthorn/v1/backend_pb.ts";
 import { ConversationsService } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
@@ -14,7 +15,13 @@ import { FORMAT_VERSION } from "../../server/store/records.ts";
 import { HTTP_WAYS, ServiceScene, WAYS } from "./scene.ts";
 import { settle, type Town } from "./town.ts";
 
-const SERVICES = [KeyDirectoryService, DevicesService, HistoryService, ConversationsService];
+const SERVICES = [
+  KeyDirectoryService,
+  DevicesService,
+  HistoryService,
+  ConversationsService,
+  BackendService,
+];
 const METHODS = SERVICES.flatMap(({ methods }) => methods as readonly DescMethodUnary[]);
 const nameOf = (method: DescMethodUnary) => `${method.parent.typeName}/${method.name}`;
 const ruleOf = (method: DescMethodUnary) => ACCESS_RULES.get(nameOf(method)) as AccessRule;
@@ -68,7 +75,9 @@ function saidBy(error: ConnectError): string {
   const { code, rawMessage } = error;
   const details = error.details.map((detail) => ("desc" in detail ? detail.value : detail));
   const metadata = [...error.metadata].filter(([name]) => name !== "date");
-  return JSON.stringify([code, rawMessage, details, metadata]);
+  const asText = (_: string, value: unknown) =>
+    typeof value === "bigint" ? `${value}` : (value as object);
+  return JSON.stringify([code, rawMessage, details, metadata], asText);
 }
 
 function codeOf(error: ConnectError): ErrorCode | undefined {
@@ -90,7 +99,7 @@ for (const way of WAYS) {
             continue;
           }
           const expected =
-            who === "self"
+            who === "self" || who === "backend"
               ? [ErrorCode.NOT_PERMITTED, Code.PermissionDenied]
               : [ErrorCode.CONVERSATION_UNKNOWN, Code.NotFound];
           const nothing = saidBy(await errorOf(ask(transport, method, NOWHERE)));
@@ -110,6 +119,21 @@ for (const way of WAYS) {
 }
 
 for (const way of HTTP_WAYS) {
+  describe(`[SVC-2] [BCK-2] a backend is no user, over ${way.name}`, () => {
+    for (const method of METHODS.filter((one) => ruleOf(one).who !== "backend")) {
+      test(`${nameOf(method)} by a backend`, async () => {
+        const expected = [ErrorCode.NOT_PERMITTED, Code.PermissionDenied];
+        // Called as a member is, too: that is another name.
+        for (const backend of ["desk", "ann", "acme/desk"]) {
+          const transport = await way.backendTransportOf(scene, backend);
+          const error = await errorOf(ask(transport, method));
+          assert.deepEqual([codeOf(error), error.code], expected, backend);
+          assert.equal(saidBy(await errorOf(ask(transport, method, NOWHERE))), saidBy(error));
+        }
+      });
+    }
+  });
+
   describe(`[SVC-2] [SVC-7] nobody, over ${way.name}`, () => {
     for (const method of METHODS) {
       test(`${nameOf(method)} without credentials`, async () => {

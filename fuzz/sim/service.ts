@@ -159,6 +159,10 @@ export class NodeStore implements Store {
     });
   }
 
+  ensureUser(user: UserRef): Promise<boolean> {
+    return this.#call(() => this.#service.write((group) => group.ensureUser(user)));
+  }
+
   attach(request: AttachRequest): Promise<AttachOutcome> {
     return this.#call(() => {
       const before = this.#service.disk.device(request.device)?.generation ?? 0;

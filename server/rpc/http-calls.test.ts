@@ -52,6 +52,7 @@ const options: HttpCallOptions = {
   corsOrigin: "*",
   ...TIMES,
   responseBytesMax: 1_000_000,
+  backendBytesMax: 1_000_000,
   failed: (...failure) => void failures.push(failure),
 };
 const answer = httpCalls(options, (_request, response) => response.writeHead(404).end("other"));

@@ -17,7 +17,7 @@ import {
   wireFormOf,
 } from "./wire.ts";
 
-/** The largest request over HTTP: they are questions. [SVC-10] */
+/** The largest request of a user over HTTP: they are questions. [SVC-10] */
 export const HTTP_REQUEST_BYTES_MAX = 64 * 1024;
 /** Calls of one connection at a time. [SVC-10] */
 export const HTTP_CALLS_MAX = 100;
@@ -33,6 +33,8 @@ export interface HttpCallOptions extends CallerRules {
   /** For a whole call, after which its connection is cut. */
   readonly callMs: number;
   readonly responseBytesMax: number;
+  /** The largest request of a backend: it holds what a submit may, longer in JSON. [SVC-10] */
+  readonly backendBytesMax: number;
   /** Our bug, or trouble outside. */
   readonly failed: (where: string, error: unknown) => void;
 }
@@ -110,7 +112,8 @@ async function answer(call: HttpCall, options: HttpCallOptions): Promise<void> {
     if (gone.aborted) return;
     const isRefusal = error instanceof CallRefused;
     if (!isRefusal) options.failed("call", error);
-    refuse(response, { form, code: isRefusal ? error.code : ErrorCode.CALL_FAILED });
+    const { code, nextSeq } = isRefusal ? error : new CallRefused(ErrorCode.CALL_FAILED);
+    refuse(response, { form, code, nextSeq });
   } finally {
     // What is left of a request that was not read. Its time is bounded as the call's.
     request.resume();
@@ -131,7 +134,9 @@ async function responseTo(
   if (Number.isNaN(timeoutMs) || !isPlain(request, form)) {
     throw new CallRefused(ErrorCode.CALL_MALFORMED);
   }
-  const bounds = { bodyMs: options.bodyMs, bodyBytesMax: HTTP_REQUEST_BYTES_MAX };
+  const isBackend = caller.backendId !== undefined;
+  const bodyBytesMax = isBackend ? options.backendBytesMax : HTTP_REQUEST_BYTES_MAX;
+  const bounds = { bodyMs: options.bodyMs, bodyBytesMax };
   const body = await readBody(request, bounds);
   if (body === "late") throw new CallRefused(ErrorCode.TOO_SLOW);
   if (body === "large") throw new CallRefused(ErrorCode.MESSAGE_TOO_LARGE);

@@ -138,11 +138,15 @@ export function respond(response: ServerResponse, form: WireForm, message: Uint8
  */
 export function refuse(
   response: ServerResponse,
-  refused: { readonly form: WireForm | undefined; readonly code: ErrorCode },
+  refused: {
+    readonly form: WireForm | undefined;
+    readonly code: ErrorCode;
+    readonly nextSeq?: number;
+  },
   httpStatus?: number,
 ): void {
-  const { form = JSON_FORM, code } = refused;
-  const error = connectErrorOf(code);
+  const { form = JSON_FORM, code, nextSeq = 0 } = refused;
+  const error = connectErrorOf(code, nextSeq);
   if (form.kind === "connect") {
     const status = httpStatus ?? codeToHttpStatus(error.code);
     if (status === 401) response.setHeader("WWW-Authenticate", "Bearer");
@@ -167,7 +171,8 @@ function end(
   response.end(body);
 }
 
-function connectErrorOf(code: ErrorCode): ConnectError {
-  const details = [{ desc: ErrorDetailSchema, value: create(ErrorDetailSchema, { code }) }];
+function connectErrorOf(code: ErrorCode, nextSeq: number): ConnectError {
+  const value = create(ErrorDetailSchema, { code, nextSeq: BigInt(nextSeq) });
+  const details = [{ desc: ErrorDetailSchema, value }];
   return new ConnectError(errorRule(code).meaning, callStatus(code) as Code, undefined, details);
 }

@@ -17,15 +17,18 @@ import { METHOD_BYTES_MAX } from "../../protocol/limits.ts";
 import { accessRefusal, type Caller } from "./access.ts";
 import type { Memberships } from "./memberships.ts";
 
-const NO_SIDE_EFFECTS = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+const { NO_SIDE_EFFECTS, IDEMPOTENT } = MethodOptions_IdempotencyLevel;
 
 /** A question has no answer, for a reason that whoever asked is told. */
 export class CallRefused extends Error {
   override readonly name = "CallRefused";
   readonly code: ErrorCode;
-  constructor(code: ErrorCode) {
+  /** STREAM_GAP: the number that is next. Otherwise 0. [BCK-7] */
+  readonly nextSeq: number;
+  constructor(code: ErrorCode, nextSeq = 0) {
     super(errorRule(code).name);
     this.code = code;
+    this.nextSeq = nextSeq;
   }
 }
 
@@ -71,8 +74,7 @@ export class Services {
   add<Service extends DescService>(service: Service, methods: Implementation<Service>): this {
     for (const method of service.methods) {
       if (!isUnary(method)) continue;
-      // A call may be asked twice. [RPC-3]
-      if (method.idempotency !== NO_SIDE_EFFECTS) throw new TypeError(`${method.name} has effects`);
+      if (!isRepeatable(method)) throw new TypeError(`${method.name} has effects`);
       const answer = methods[method.localName as keyof Service["method"]];
       this.#served.set(nameOf(method), this.#servedBy(method, answer as Asked));
     }
@@ -129,6 +131,16 @@ type Asked = Answer<DescMessage, DescMessage>;
 
 function nameOf(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
+}
+
+/**
+ * A call may be asked twice. [RPC-3] What users change are operations; backends have no session to
+ * submit them in, and so methods that a repeat does not do again. [BCK-5]
+ */
+function isRepeatable(method: DescMethod): boolean {
+  if (method.idempotency === NO_SIDE_EFFECTS) return true;
+  const isOfBackends = ACCESS_RULES.get(nameOf(method))?.who === "backend";
+  return isOfBackends && method.idempotency === IDEMPOTENT;
 }
 
 function isUnary(method: DescMethod): method is DescMethodUnary {

@@ -71,6 +71,7 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
       });
 
     withStore("[ENV-56] the newest registration is kept, across reopen", registrations);
+    withStore("[BCK-4] a user is made once, with a timeline and without a device", usersMade);
     withStore("[SES-6] each attach raises the generation and fences the older (P11)", fencing);
     withStore("[SEQ-4] a repeat has one effect and the same result (P19, P20)", repeats);
     withStore("[SES-18] a Hello alone disturbs nobody, a late Ready neither (P11)", overtaken);
@@ -95,6 +96,23 @@ const LOGIN = {
   registrationSecret: new Uint8Array(32).fill(2),
   registeredMs: 5_000_000,
 };
+
+async function usersMade(store: Store, reopen: Reopen): Promise<void> {
+  const together = await Promise.all([ALICE, BOB, ALICE].map((user) => store.ensureUser(user)));
+  assert.deepEqual(together, [true, true, false]);
+  const { bounds } = await store.loadTimeline(BOB, 0, PAGE);
+  assert.deepEqual([bounds.head, bounds.floor], [0, 1]);
+  const again = await reopen();
+  assert.equal(await again.ensureUser(BOB), false);
+  assert.deepEqual((await again.loadTimeline(BOB, 0, PAGE)).bounds, bounds);
+  assert.deepEqual(await again.loadDevices(BOB), []);
+  // A user that was made is one to send to, and attaches like any other.
+  const attachment = await attach(again, prepareRequest(PHONE));
+  await commit(again, batchOf(attachment, [sendPlan(1, "one")]));
+  assert.equal((await again.loadTimeline(BOB, 0, PAGE)).bounds.head, 1);
+  const tablet = await attach(again, prepareRequest(TABLET));
+  assert.equal(tablet.timeline.epoch, bounds.epoch);
+}
 
 async function registrations(store: Store, reopen: Reopen): Promise<void> {
   assert.equal(await store.loadLogin(PHONE), undefined);

@@ -149,7 +149,7 @@ export class CommitGroup {
   prepare(request: PrepareRequest): PrepareDecision {
     const { device } = request;
     const known = this.#bounds(device.user);
-    const bounds = known ?? { epoch: this.#sources.newTimelineEpoch(), head: 0, floor: 1 };
+    const bounds = known ?? this.#newBounds();
     const prepared = prepareAttachment(this.#device(device), request, {
       bounds,
       newSessionId: () => this.#sources.newSessionId(),
@@ -162,6 +162,13 @@ export class CommitGroup {
     const { attachment, record } = prepared;
     if (record !== this.#device(device)) this.#setDevice(device, record);
     return { kind: "prepared", attachment };
+  }
+
+  /** Whether there was no such user before. */
+  ensureUser(user: UserRef): boolean {
+    if (this.#bounds(user) !== undefined) return false;
+    this.newUsers.set(user, this.#newBounds());
+    return true;
   }
 
   attach({ device, attachment }: AttachRequest): AttachOutcome {
@@ -352,6 +359,10 @@ export class CommitGroup {
     const append = this.timelines.get(user);
     if (before === undefined || append === undefined) return before;
     return { ...before, head: append.firstSeq - 1 + runsLength(append.runs) };
+  }
+
+  #newBounds(): TimelineBounds {
+    return { epoch: this.#sources.newTimelineEpoch(), head: 0, floor: 1 };
   }
 
   #device(device: DeviceRef): DeviceRecord | undefined {

@@ -160,6 +160,10 @@ export class LmdbStore implements Store {
     return this.#enqueue((group) => group.attach(request)) as Promise<AttachOutcome>;
   }
 
+  ensureUser(user: UserRef): Promise<boolean> {
+    return this.#enqueue((group) => group.ensureUser(user));
+  }
+
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
     return this.#enqueue((group) => group.commit(batch)) as Promise<CommitOutcome>;
   }

@@ -219,6 +219,10 @@ export class MemoryStore implements Store {
     return this.#inTurn((group) => group.attach(request));
   }
 
+  ensureUser(user: UserRef): Promise<boolean> {
+    return this.#inTurn((group) => group.ensureUser(user));
+  }
+
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
     return this.#inTurn((group) => group.commit(batch)) as Promise<CommitOutcome>;
   }

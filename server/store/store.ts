@@ -56,6 +56,12 @@ export interface Store {
    * earlier ones. One that was overtaken since it was prepared does not come into force.
    */
   attach(request: AttachRequest): Promise<AttachOutcome>;
+  /**
+   * Creates a user's timeline, unless there is one.
+   *
+   * @returns whether it was created now
+   */
+  ensureUser(user: UserRef): Promise<boolean>;
   /** What a device has registered with, durably. [ENV-56] */
   loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined>;
   /** All devices that a user ever had, by their ids in byte order. [DEV-1] */

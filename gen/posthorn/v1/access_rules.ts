@@ -11,6 +11,9 @@ export type AccessRule =
 
 /** By service and method: package.Service/Method. */
 export const ACCESS_RULES: ReadonlyMap<string, AccessRule> = new Map<string, AccessRule>([
+  ["posthorn.v1.BackendService/EnsureUser", { who: "backend" }],
+  ["posthorn.v1.BackendService/SubmitAs", { who: "backend" }],
+  ["posthorn.v1.BackendService/GetStream", { who: "backend" }],
   ["posthorn.v1.HistoryService/ListMessages", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.HistoryService/ListMessagesAround", { who: "member", conversationField: "conversationId" }],
   ["posthorn.v1.HistoryService/FindMessageByDate", { who: "member", conversationField: "conversationId" }],

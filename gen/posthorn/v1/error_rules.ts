@@ -739,6 +739,20 @@ const RULES: readonly ErrorRule[] = [
     meaning: "A call over HTTP says nothing of who asks, or not in a way that this service takes.",
   }),
   rule({
+    code: 187,
+    name: "STREAM_GAP",
+    scope: "operation",
+    retry: "never",
+    meaning: "A backend's number is not the next one of its stream, nor one that was committed. The detail says which is next.",
+  }),
+  rule({
+    code: 188,
+    name: "RESULT_FORGOTTEN",
+    scope: "operation",
+    retry: "never",
+    meaning: "A backend repeats a number whose result is not kept any more. It was committed.",
+  }),
+  rule({
     code: 190,
     name: "PRESENCE_POLICY_INVALID",
     scope: "operation",
