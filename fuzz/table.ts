@@ -1,3 +1,4 @@
+import { backendStreams } from "./properties/backend-streams.ts";
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
 import {
@@ -63,6 +64,7 @@ import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
 import { session, words } from "./properties/session.ts";
 import { signals } from "./properties/signals.ts";
 import { stores } from "./properties/store.ts";
+import { webhooks } from "./properties/webhooks.ts";
 import type { Property } from "./property.ts";
 
 /** Every property, in the order in which they run. */
@@ -83,6 +85,8 @@ export const PROPERTIES: readonly Property[] = [
   conversationsMarks,
   numberSets,
   devices,
+  backendStreams,
+  webhooks,
   delimiting,
   frameRules,
   hotCodecsWrite,

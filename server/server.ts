@@ -17,6 +17,8 @@ import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
 import { backendService } from "./backend/service.ts";
 import { Streams } from "./backend/streams.ts";
+import { webhooksIn } from "./backend/webhook-file.ts";
+import { Webhooks } from "./backend/webhooks.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
 import { type EnvelopeContext, envelopeDoor, takesClear } from "./envelope/door.ts";
@@ -27,7 +29,7 @@ import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
-import { type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import { type Log, observeEnvelope, observeSessions, observeWebhooks } from "./observe.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
 import { conversations } from "./services/conversations.ts";
@@ -144,6 +146,8 @@ function servicesOf(store: LmdbStore, { limits: { frameBytes }, conversations: r
 async function listen(parts: Parts): Promise<PosthornServer> {
   const { config, log, metrics, store } = parts;
   const alarms = new Alarms({ nowMs: steadyMs });
+  const { webhooksFile } = config.backend;
+  const told = webhooksFile === "" ? [] : webhooksIn(webhooksFile, readFileSync);
   const context = await contextOf(parts, alarms);
   const drivers = new Set<SessionDriver>();
   let draining = false;
@@ -176,6 +180,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const listener = new Listener({ ...listenerRulesOf(config), accept, http, originRule });
   const address = await listener.listen();
   const sweeper = new Sweeper(context);
+  const webhooks = new Webhooks(told, webhookContextOf(parts, alarms));
   log.info("server.listening", { host: address.address, port: address.port });
   return {
     address,
@@ -187,6 +192,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       await drainAll(drivers, config.drain);
       longPolls.closeAll();
       await listener.close();
+      await webhooks.stop();
       await sweeper.stop();
       context.signals.close();
       alarms.close();
@@ -208,6 +214,19 @@ function listenerRulesOf(config: Config) {
     openingMs: limits.handshakeMs,
     quietMs: Math.max(longPoll.idleMs, limits.frameMs),
     nowMs: steadyMs,
+  };
+}
+
+function webhookContextOf({ config, log, metrics, store, nowMs }: Parts, deadlines: Alarms) {
+  const { webhookRetryMinMs, webhookRetryMaxMs, webhookTimeoutMs } = config.backend;
+  return {
+    store,
+    deadlines,
+    nowMs,
+    random: Math.random,
+    retry: { minMs: webhookRetryMinMs, maxMs: webhookRetryMaxMs },
+    timeoutMs: webhookTimeoutMs,
+    observer: observeWebhooks(log, metrics),
   };
 }
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -12,6 +14,7 @@ import { ErrorCode, ErrorDetailSchema } from "../../gen/posthorn/v1/error_pb.ts"
 import { HistoryService } from "../../gen/posthorn/v1/history_pb.ts";
 import type { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { STREAM_RESULTS_KEPT } from "../../server/backend/streams.ts";
+import { ConfigError } from "../../server/config-error.ts";
 import { refusalOf } from "./refusal.ts";
 import { HTTP_WAYS, type HttpWay, ServiceScene } from "./scene.ts";
 
@@ -200,6 +203,18 @@ test("[BCK-12] a backend has no more streams than a user has devices", async () 
   await on("a");
   assert.equal((await crowd.getStream({ stream: "c" })).nextSeq, 1n);
   await small.close();
+});
+
+test("[BCK-13] a service does not start with webhooks that are wrong", async () => {
+  const webhooksFile = join(scene.folder, "webhooks.json");
+  const url = "http://192.0.2.1/0a1b";
+  const webhook = { name: "hook", user: "bot", url, secretFiles: ["none"] };
+  await writeFile(webhooksFile, JSON.stringify({ webhooks: [webhook] }));
+  await assert.rejects(ServiceScene.open({ backend: { webhooksFile } }), (error: unknown) => {
+    assert.ok(error instanceof ConfigError);
+    assert.match(error.message, /^backend\.webhooksFile: .*https/);
+    return !error.message.includes("0a1b");
+  });
 });
 
 test("[BCK-2] a backend's token attaches no device, over any link", async () => {

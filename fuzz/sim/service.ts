@@ -163,6 +163,10 @@ export class NodeStore implements Store {
     return this.#call(() => this.#service.write((group) => group.ensureUser(user)));
   }
 
+  keep(positions: readonly DevicePosition[]): Promise<void> {
+    return this.#call(() => this.#service.write((group) => group.keep(positions)));
+  }
+
   attach(request: AttachRequest): Promise<AttachOutcome> {
     return this.#call(() => {
       const before = this.#service.disk.device(request.device)?.generation ?? 0;

@@ -69,7 +69,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     reads: [
       "gen",
       "protocol",
-      "server/auth/authenticate.ts",
+      "server/auth",
       "server/config-error.ts",
       "server/operations",
       "server/services",

@@ -206,6 +206,10 @@ export class CommitGroup {
     return advanceOutcome(before, position);
   }
 
+  keep(positions: readonly DevicePosition[]): void {
+    for (const position of positions) this.advance(position);
+  }
+
   /** A timeline's bounds with what this group adds. */
   boundsAfter(user: UserRef): TimelineBounds {
     return this.#bounds(user) as TimelineBounds;

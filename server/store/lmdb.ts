@@ -212,6 +212,11 @@ export class LmdbStore implements Store {
     return "noted";
   }
 
+  async keep(positions: readonly DevicePosition[]): Promise<void> {
+    await this.#enqueue((group) => group.keep(positions));
+    for (const position of positions) await this.advance(position);
+  }
+
   async sweep(): Promise<void> {
     if (this.#closed) return;
     await this.#perishables.sweep(this.#options.nowMs(), this.#options.mapBytes);

@@ -235,6 +235,11 @@ export class MemoryStore implements Store {
     return noted.catch(() => "noted" as const);
   }
 
+  async keep(positions: readonly DevicePosition[]): Promise<void> {
+    await this.#inTurn((group) => group.keep(positions));
+    for (const position of positions) this.disk.passed(position);
+  }
+
   async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {
     return this.disk.device(device)?.login;
   }

@@ -92,6 +92,8 @@ export interface Store {
    * perishable is gone from here on for a device that has passed it, and erased by `sweep`.
    */
   advance(position: DevicePosition): Promise<AdvanceOutcome>;
+  /** As {@link advance}, of several devices at once, and durable when it resolves. */
+  keep(positions: readonly DevicePosition[]): Promise<void>;
   /**
    * Erases for good what is perishable and was passed, has expired, or whose device was taken out.
    * To be called again and again: nothing else erases.
