@@ -50,7 +50,8 @@ export class DeskNode {
     });
     const node = nodeOf(this.store);
     const { limits, crypto, conversations } = node;
-    const rules = { ...limits, crypto, conversations };
+    const sizes = { contentBytes: 100_000, frameBytes: 262_144 };
+    const rules = { ...limits, ...sizes, crypto, conversations };
     const streams = new Streams({ ...node, rules, nowMs: () => 1, committed: () => {} });
     this.#services = new Services({ roleIn: async () => undefined })
       .add(BackendService, backendService(this.store, streams))

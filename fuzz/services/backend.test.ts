@@ -178,6 +178,7 @@ test("[BCK-5] a result outlives the node", async () => {
 
 test("[BCK-9] old results are forgotten, and what they are of is not done again", async () => {
   const desk = await deskOf(JSON_WAY);
+  await desk.ensureUser({ userId: "eva" });
   const stream = "long";
   const note = (seq: bigint) =>
     desk.submitAs({ stream, seq, asUserId: "eva", operation: say("eva", `note ${seq}`) });
@@ -203,6 +204,21 @@ test("[BCK-12] a backend has no more streams than a user has devices", async () 
   await on("a");
   assert.equal((await crowd.getStream({ stream: "c" })).nextSeq, 1n);
   await small.close();
+});
+
+test("[SVC-10] a backend sends what a device may, in more than a question's bytes", async () => {
+  for (const way of HTTP_WAYS) {
+    const desk = await deskOf(way, "large");
+    await desk.ensureUser({ userId: "eva" });
+    const { nextSeq: seq } = await desk.getStream({ stream: "l" });
+    const operation = say("eva", "x".repeat(200 * 1024));
+    const { code } = await desk.submitAs({ stream: "l", seq, asUserId: "eva", operation });
+    assert.equal(code, ErrorCode.UNSPECIFIED, way.name);
+    const large = { code: ErrorCode.MESSAGE_TOO_LARGE, status: Code.InvalidArgument };
+    const larger = say("eva", "x".repeat(520 * 1024));
+    const refused = desk.submitAs({ stream: "l", seq, asUserId: "eva", operation: larger });
+    assert.deepEqual(await refusalOf(refused), large, way.name);
+  }
 });
 
 test("[BCK-13] a service does not start with webhooks that are wrong", async () => {

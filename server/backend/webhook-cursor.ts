@@ -1,8 +1,10 @@
-import type { DevicePosition, DeviceRef, Store, UserRef } from "../store/store.ts";
-import { userRefOf } from "../store/store.ts";
+import { type DevicePosition, type DeviceRef, type Store, userRefOf } from "../store/store.ts";
 import type { WebhookSettings } from "./webhook-file.ts";
 
 type CursorStore = Pick<Store, "loadDevices" | "prepare" | "attach" | "keep">;
+
+/** Another user's timeline has other numbers, and so another cursor. */
+type CursorOwner = Pick<WebhookSettings, "name" | "tenant" | "userId">;
 
 /** Like a backend's stream, it is never attached a second time. */
 const POSITION = { generation: 1, outboxEpoch: 1, resultsThrough: 0 } as const;
@@ -26,19 +28,20 @@ export class WebhookCursor {
   /** What is durable of the two. */
   #kept = { takenThrough: 0, triedThrough: 0 };
 
-  private constructor(store: CursorStore, user: UserRef, readerId: string) {
+  private constructor(store: CursorStore, { name, tenant, userId }: CursorOwner) {
+    // Each alone, so that no limit of devices is in the way.
+    const reader = (deviceId: string) => {
+      const owner = `${WEBHOOK_PREFIX}${name}:${userId}:${deviceId}`;
+      return { user: userRefOf(tenant, owner), deviceId };
+    };
     this.#store = store;
-    this.#taken = { user, deviceId: `${readerId}:taken` };
-    this.#tried = { user, deviceId: `${readerId}:tried` };
+    this.#taken = reader("taken");
+    this.#tried = reader("tried");
   }
 
   /** Finds what was kept; a webhook that is new begins before the first number. */
-  static async open(
-    store: CursorStore,
-    { name, tenant, userId }: Pick<WebhookSettings, "name" | "tenant" | "userId">,
-  ): Promise<WebhookCursor> {
-    const user = userRefOf(tenant, `${WEBHOOK_PREFIX}${name}`);
-    const cursor = new WebhookCursor(store, user, userId);
+  static async open(store: CursorStore, owner: CursorOwner): Promise<WebhookCursor> {
+    const cursor = new WebhookCursor(store, owner);
     cursor.takenThrough = await cursor.#open(cursor.#taken);
     cursor.triedThrough = await cursor.#open(cursor.#tried);
     const { takenThrough, triedThrough } = cursor;

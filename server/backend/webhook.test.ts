@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { DeskNode, sayTo } from "../../fuzz/backend/desk.ts";
+import { DeskNode, type OperationInit, sayTo } from "../../fuzz/backend/desk.ts";
 import { Receiver, seqsOf, toldBy } from "../../fuzz/backend/receiver.ts";
+import { MemoryStore } from "../store/memory.ts";
 import { userRefOf } from "../store/store.ts";
 import { WEBHOOK_BATCH, Webhook, type WebhookContext, type WebhookObserver } from "./webhook.ts";
+import { WebhookCursor } from "./webhook-cursor.ts";
 import type { WebhookSettings } from "./webhook-file.ts";
 
 const TESTDATA = join(import.meta.dirname, "..", "testdata");
@@ -58,6 +60,8 @@ interface Scene {
   readonly receiver: Receiver;
   readonly heard: Heard;
   says(count: number, text?: string): Promise<void>;
+  /** As ann, who says everything. */
+  does(operation: OperationInit): Promise<void>;
   begin(settings?: Partial<WebhookSettings>, context?: Partial<WebhookContext>): Webhook;
 }
 
@@ -66,16 +70,17 @@ async function sceneOf(t: TestContext, tls = false, keptMax?: number): Promise<S
   const receiver = await Receiver.open(tls ? { cert, key } : undefined);
   const heard = new Heard();
   let seq = 0;
+  const does = async (operation: OperationInit) => {
+    seq += 1;
+    await desk.submit({ stream: "s", seq: BigInt(seq), asUserId: "ann", operation });
+  };
   const scene: Scene = {
+    does,
     desk,
     receiver,
     heard,
     says: async (count, text = "hello") => {
-      for (let one = 0; one < count; one += 1) {
-        seq += 1;
-        const submit = { stream: "s", seq: BigInt(seq), asUserId: "ann" };
-        await desk.submit({ ...submit, operation: sayTo("bot", text) });
-      }
+      for (let one = 0; one < count; one += 1) await does(sayTo("bot", text));
     },
     begin: (settings = {}, context = {}) => {
       const webhook = new Webhook(
@@ -156,18 +161,55 @@ test("[BCK-20] what is told at once is bounded by number and by bytes", async (t
   const { says, begin, heard, receiver } = await sceneOf(t);
   const { count, bytes } = WEBHOOK_BATCH;
   await says(count + 3);
-  const long = "x".repeat(1_000);
-  const many = Math.floor(bytes / 1_000);
-  await says(many, long);
+  const long = "x".repeat(60_000);
+  const fitting = Math.floor(bytes / 60_100);
+  await says(2 * fitting + 1, long);
   begin();
-  await heard.count(Math.ceil((count + 3 + many) / count));
+  await heard.count(4);
   const counts = receiver.requests.map((request) => seqsOf(request).length);
-  assert.equal(counts[0], count);
-  assert.ok(counts.every((one) => one <= count));
-  assert.equal(
-    counts.reduce((one, other) => one + other),
-    count + 3 + many,
-  );
+  assert.deepEqual(counts, [count, 3 + fitting, fitting, 1]);
+});
+
+test("[BCK-15] [BCK-20] what was sent before goes again whole, though it has grown", async (t) => {
+  const { says, begin, heard, receiver, does } = await sceneOf(t);
+  receiver.manner = () => (receiver.requests.length === 0 ? "refuses" : "takes");
+  await says(4);
+  const first = begin();
+  await heard.count(1);
+  await first.stop();
+  for (const conversationSeq of [1n, 2n, 3n, 4n]) {
+    const content = { kind: { case: "text" as const, value: "x".repeat(90_000) } };
+    const value = { conversationId: "d:ann:bot", conversationSeq, content };
+    await does({ kind: { case: "editMessage", value } });
+  }
+  begin();
+  await heard.count(2);
+  const [before, again] = receiver.requests;
+  assert.equal(again?.id, before?.id);
+  assert.deepEqual(again && seqsOf(again), [1, 2, 3, 4]);
+  assert.ok((again?.body.length ?? 0) > WEBHOOK_BATCH.bytes);
+  assert.ok(!again?.body.includes("hello"), "what was edited is told as it is now");
+});
+
+test("[BCK-17] a cursor is one user's, and kept where users have one device", async () => {
+  const store = new MemoryStore({
+    nowMs: () => NOW_MS,
+    newSessionId: () => new Uint8Array(16),
+    newTimelineEpoch: () => 1,
+    devicesMax: 1,
+  });
+  const owner = { name: "hook", tenant: "acme", userId: "bot" };
+  const cursor = await WebhookCursor.open(store, owner);
+  assert.deepEqual([cursor.takenThrough, cursor.triedThrough, cursor.isChanged], [0, 0, false]);
+  Object.assign(cursor, { takenThrough: 3, triedThrough: 5 });
+  assert.equal(cursor.isChanged, true);
+  await cursor.keep();
+  const again = await WebhookCursor.open(store, owner);
+  assert.deepEqual([again.takenThrough, again.triedThrough, again.isChanged], [3, 5, false]);
+  for (const other of [{ name: "other" }, { tenant: "" }, { userId: "ann" }]) {
+    const { takenThrough } = await WebhookCursor.open(store, { ...owner, ...other });
+    assert.equal(takenThrough, 0);
+  }
 });
 
 test("[BCK-23] what retention took is left out, and the operator is told", async (t) => {
