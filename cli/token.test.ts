@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from "node:test";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import type { Identity } from "../server/auth/authenticate.ts";
 import { jwtAuthenticator } from "../server/auth/jwt.ts";
+import { webhookSecretIn } from "../server/backend/webhook-signature.ts";
 import { type CommandIo, EXIT, errorLine, exitOf } from "./command.ts";
 import { emptyFolder, posthorn } from "./testdata/program.ts";
 import { token } from "./token.ts";
@@ -57,6 +58,15 @@ describe("posthorn token", { concurrency: 2 }, () => {
     assert.deepEqual(await verdict(made, { secret }), { kind: "authenticated", principal });
     const { iat = 0, exp = 0 } = decodeJwt(made.trim());
     assert.equal(exp - iat, 3600);
+  });
+
+  test("[BCK-16] makes a secret of webhooks, for its owner only", async (t) => {
+    const cwd = emptyFolder(t);
+    const said = await printed(t, ["--new-webhook-secret", "hook.whsec"], cwd);
+    assert.match(said, /secretFiles/);
+    assert.equal(mode(join(cwd, "hook.whsec")), 0o600);
+    const text = readFileSync(join(cwd, "hook.whsec"), "utf8");
+    assert.equal(webhookSecretIn(text.trim())?.length, 32);
   });
 
   for (const name of ["signing.pem", "signing.jwk"]) {
@@ -154,6 +164,8 @@ describe("posthorn token", { concurrency: 2 }, () => {
     [["alice", ...SIGN, "--tenant", "a/b"], /--tenant: "a\/b"/],
     [["alice", ...SIGN, "--divice", "a"], /--divice: unknown; did you mean --device\?/],
     [["--new-secret", "n", "--expires", "1h"], /made alone/],
+    [["--new-webhook-secret", "n", "--backend"], /made alone/],
+    [["desk", "--backend", "--device", "phone"], /a backend has none/],
     [["alice", "--new-secret", "n"], /"alice" is one argument too many/],
   ];
   test("refuses what makes no token, by the name of what is wrong", async (t) => {

@@ -9,6 +9,7 @@ import {
   type TokenKey,
 } from "../server/auth/keys.ts";
 import { signToken, TENANT_PATTERN } from "../server/auth/token.ts";
+import { newWebhookSecretText } from "../server/backend/webhook-signature.ts";
 import { ConfigError } from "../server/config-error.ts";
 import { readNamed } from "../server/config-file.ts";
 import { durationMs } from "../server/config-values.ts";
@@ -19,8 +20,10 @@ export const token: Command = {
   name: "token",
   summary: "make tokens, and the keys they are signed with",
   help: () => `posthorn token USER (--secret-file FILE | --private-key FILE) [options]
+posthorn token BACKEND --backend (--secret-file FILE | --private-key FILE) [options]
 posthorn token --new-secret FILE
 posthorn token --new-key FILE
+posthorn token --new-webhook-secret FILE
 
 Prints a JSON Web Token with which a user's devices attach. With a secret, whoever checks tokens can
 make them too; with a key pair the server needs only the public half.
@@ -37,6 +40,7 @@ make them too; with a key pair the server needs only the public half.
   --secret-file FILE    sign with HS256 [$${SECRET_VARIABLE}]
   --private-key FILE    sign with a PEM or JWK private key: Ed25519, P-256 or RSA
   --expires TIME        90m, 12h, 30d [1h]
+  --backend             for a program of yours that sends as any user, and is none itself
   --device ID           good for this device only
   --tenant NAME         the user's tenant
   --issuer NAME         [$${ISSUER_VARIABLE}]
@@ -45,6 +49,8 @@ make them too; with a key pair the server needs only the public half.
   --new-secret FILE     make an HS256 secret, readable by you only
   --new-key FILE        make an Ed25519 key pair: FILE, readable by you only, and FILE.pub;
                         as JWK where FILE ends in .jwk or .json, otherwise as PEM
+  --new-webhook-secret FILE
+                        make a secret that requests of webhooks are signed with
 `,
   run,
 };
@@ -58,6 +64,7 @@ const OPTIONS = {
   "secret-file": { type: "string" },
   "private-key": { type: "string" },
   expires: { type: "string" },
+  backend: { type: "boolean" },
   device: { type: "string" },
   tenant: { type: "string" },
   issuer: { type: "string" },
@@ -65,6 +72,7 @@ const OPTIONS = {
   json: { type: "boolean" },
   "new-secret": { type: "string" },
   "new-key": { type: "string" },
+  "new-webhook-secret": { type: "string" },
 } as const;
 type Values = ReturnType<typeof readArguments<typeof OPTIONS>>["values"];
 
@@ -73,7 +81,8 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   const { values } = parsed;
   const newSecret = values["new-secret"];
   const newKey = values["new-key"];
-  if (newSecret === undefined && newKey === undefined) {
+  const newWebhookSecret = values["new-webhook-secret"];
+  if (newSecret === undefined && newKey === undefined && newWebhookSecret === undefined) {
     const [userId = ""] = readPositionals(parsed, ["USER"]);
     return printToken(userId, values, io);
   }
@@ -81,11 +90,13 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
   if (Object.keys(values).length > 1) throw new UsageError("a key is made alone, without options");
   if (newSecret !== undefined) makeSecret(newSecret, io);
   if (newKey !== undefined) await makeKeyPair(newKey, io);
+  if (newWebhookSecret !== undefined) makeWebhookSecret(newWebhookSecret, io);
   return EXIT.done;
 }
 
 async function printToken(userId: string, values: Values, io: CommandIo): Promise<number> {
-  const { device, tenant, expires = "1h" } = values;
+  const { device, tenant, expires = "1h", backend: isBackend } = values;
+  if (isBackend && device !== undefined) throw new UsageError("--device: a backend has none");
   checkName({ key: "USER", name: userId, pattern: USER_ID_PATTERN });
   checkName({ key: "--device", name: device, pattern: DEVICE_ID_PATTERN });
   checkName({ key: "--tenant", name: tenant, pattern: TENANT_PATTERN });
@@ -97,6 +108,7 @@ async function printToken(userId: string, values: Values, io: CommandIo): Promis
   const expiresAtMs = issuedAtMs + goodForMs;
   const text = await signToken(signingKey(values, io.env), {
     userId,
+    isBackend,
     deviceId: device,
     tenant,
     issuer: values.issuer ?? (io.env[ISSUER_VARIABLE] || undefined),
@@ -104,7 +116,8 @@ async function printToken(userId: string, values: Values, io: CommandIo): Promis
     issuedAtMs,
     expiresAtMs,
   });
-  const line = values.json ? JSON.stringify({ token: text, userId, expiresAtMs }) : text;
+  const whose = isBackend ? { backend: userId } : { userId };
+  const line = values.json ? JSON.stringify({ token: text, ...whose, expiresAtMs }) : text;
   io.stdout.write(`${line}\n`);
   return EXIT.done;
 }
@@ -144,6 +157,14 @@ function makeSecret(path: string, io: CommandIo): void {
   writeNew({ key: "--new-secret", path, mode: SECRET_MODE }, newSecretText());
   io.stdout.write(
     `${path} holds the secret. Check tokens with it: --auth-hmac-secret-file ${path}\n`,
+  );
+}
+
+function makeWebhookSecret(path: string, io: CommandIo): void {
+  const secret = newWebhookSecretText();
+  writeNew({ key: "--new-webhook-secret", path, mode: SECRET_MODE }, `${secret}\n`);
+  io.stdout.write(
+    `${path} holds the secret. Name it in secretFiles of a webhook, and give it to the receiver.\n`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { backendStreams } from "./properties/backend-streams.ts";
 import { buckets } from "./properties/buckets.ts";
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
@@ -70,6 +71,7 @@ import { secureFuture, securePast } from "./properties/secure-secrecy.ts";
 import { session, words } from "./properties/session.ts";
 import { signals } from "./properties/signals.ts";
 import { stores } from "./properties/store.ts";
+import { webhooks } from "./properties/webhooks.ts";
 import type { Property } from "./property.ts";
 
 /** Every property, in the order in which they run. */
@@ -94,6 +96,8 @@ export const PROPERTIES: readonly Property[] = [
   numberSets,
   buckets,
   devices,
+  backendStreams,
+  webhooks,
   delimiting,
   frameRules,
   hotCodecsWrite,

@@ -25,7 +25,8 @@ export function budgetsOf({ limits }: Config, metrics: Metrics, nowMs: () => num
   return {
     operations: new OperationBudget(limits, refused),
     addresses: new AddressBudget(limits, nowMs, refused),
-    callWaitMs: ({ tenant, userId }) => {
+    callWaitMs: ({ tenant, userId, backendId }) => {
+      if (backendId !== undefined) return 0;
       const waitMs = calls.take(userRefOf(tenant, userId), 1, nowMs());
       if (waitMs > 0) refused("calls");
       return waitMs;

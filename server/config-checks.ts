@@ -12,6 +12,9 @@ export function checkTogether(config: Config): void {
   checkDoors(config);
   checkTimers(config);
   checkSizes(config);
+  const { webhookRetryMinMs, webhookRetryMaxMs } = config.backend;
+  const isRising = webhookRetryMinMs <= webhookRetryMaxMs;
+  must("backend.webhookRetryMinMs", isRising, "must not be above backend.webhookRetryMaxMs");
 }
 
 /** Whether anybody is who they say: no key is configured to check tokens with. [AUT-4] */

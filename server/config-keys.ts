@@ -191,6 +191,16 @@ export const CONFIG_KEYS = {
       "users who are told when a profile changes, of those to whom its user has written last",
     ),
   },
+  backend: {
+    webhooksFile: file("JSON file that says who is told over HTTP what reaches which users"),
+    webhookTimeoutMs: duration(15_000, [100, MINUTE], "time for a webhook's receiver to answer"),
+    webhookRetryMinMs: duration(1_000, [10, MINUTE], "wait after a receiver's first failure"),
+    webhookRetryMaxMs: duration(
+      15 * MINUTE,
+      [10, 24 * 60 * MINUTE],
+      "longest wait between two tries, whatever the receiver asks",
+    ),
+  },
   timers: {
     keepalive: range("keepalive", [25_000, 1_000, 10 * MINUTE], 1),
     idle: range("idle time", [60_000, 3_000, 30 * MINUTE], 3),

@@ -50,6 +50,16 @@ const FAMILIES = {
   },
   posthorn_submits_total: { type: "counter", help: "Submits that became durable." },
   posthorn_deliveries_total: { type: "counter", help: "Events read to be delivered." },
+  posthorn_webhook_requests_total: {
+    type: "counter",
+    help: "Requests to receivers of webhooks, by what came of them.",
+    label: "outcome",
+  },
+  posthorn_webhook_behind: {
+    type: "gauge",
+    help: "Events that a webhook's receiver has not taken yet.",
+    label: "webhook",
+  },
   posthorn_store_puts_total: { type: "counter", help: "Records that became durable." },
   posthorn_store_group_requests: {
     type: "histogram",

@@ -2,6 +2,7 @@ import { pino, stdTimeFunctions } from "pino";
 import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
 import { ERROR_RULES, errorRule } from "../gen/posthorn/v1/error_rules.ts";
 import { SENSITIVE_FIELDS } from "../gen/posthorn/v1/sensitive_fields.ts";
+import type { WebhookObserver } from "./backend/webhook.ts";
 import type { Config } from "./config.ts";
 import type { EnvelopeObserver } from "./envelope/door.ts";
 import type { Metrics } from "./metrics.ts";
@@ -107,6 +108,33 @@ export function observeEnvelope(log: Log, metrics: Metrics): EnvelopeObserver {
     failed: (where, error) => {
       metrics.add("posthorn_failures_total", 1, where);
       log.error("link.failed", { where, err: error });
+    },
+  };
+}
+
+/** What becomes of what webhooks are told. Their addresses are not logged. [BCK-25] */
+export function observeWebhooks(log: Log, metrics: Metrics): WebhookObserver {
+  const counted = (outcome: string) => metrics.add("posthorn_webhook_requests_total", 1, outcome);
+  return {
+    delivered: (told) => {
+      counted("taken");
+      log.debug("webhook.delivered", told);
+    },
+    failed: (told) => {
+      counted("failed");
+      log.warn("webhook.failed", told);
+    },
+    disabled: (name) => {
+      counted("gone");
+      log.error("webhook.disabled", { name });
+    },
+    behind: (name, count) => metrics.gauge("posthorn_webhook_behind", count, name),
+    lost: (told) => {
+      log.error("webhook.lost", told);
+    },
+    failedInside: (error) => {
+      metrics.add("posthorn_failures_total", 1, "webhook");
+      log.error("webhook.broken", { err: error });
     },
   };
 }

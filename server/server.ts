@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { BackendService } from "../gen/posthorn/v1/backend_pb.ts";
 import { ConversationsService } from "../gen/posthorn/v1/conversations_pb.ts";
 import { DevicesService } from "../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../gen/posthorn/v1/directory_pb.ts";
@@ -15,6 +16,10 @@ import type { ServerSessionLimits } from "../protocol/session/server.ts";
 import type { Authenticator } from "./auth/authenticate.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { openAuthenticator } from "./auth/open.ts";
+import { backendService } from "./backend/service.ts";
+import { Streams } from "./backend/streams.ts";
+import { webhooksIn } from "./backend/webhook-file.ts";
+import { Webhooks } from "./backend/webhooks.ts";
 import { type Budgets, budgetsOf } from "./budgets.ts";
 import type { Config } from "./config.ts";
 import { isOpen } from "./config-checks.ts";
@@ -26,7 +31,13 @@ import { LongPollLinks } from "./links/longpoll.ts";
 import { longPollHttp } from "./links/longpoll-http.ts";
 import { anyOrigin, loopbackOrigins, type OriginRule } from "./links/origin.ts";
 import { Metrics } from "./metrics.ts";
-import { answerName, type Log, observeEnvelope, observeSessions } from "./observe.ts";
+import {
+  answerName,
+  type Log,
+  observeEnvelope,
+  observeSessions,
+  observeWebhooks,
+} from "./observe.ts";
 import { messageRetention } from "./operations/lifetimes.ts";
 import { PublishBudget } from "./operations/publish-budget.ts";
 import { type HttpCallOptions, httpCalls } from "./rpc/http-calls.ts";
@@ -102,10 +113,11 @@ async function contextOf(
 ): Promise<DriverContext & { readonly signals: SignalBoard }> {
   const { config, log, metrics, budgets, store, nowMs } = parts;
   const observer = observeSessions(log, metrics);
-  return {
+  const services = servicesOf(store, config, budgets);
+  const context = {
     store,
     authenticator: await authenticatorOf(config, nowMs),
-    services: servicesOf(store, config, budgets),
+    services,
     crypto: NATIVE_CRYPTO,
     publishing: new PublishBudget(),
     budget: budgets.operations,
@@ -124,6 +136,19 @@ async function contextOf(
     limits: sessionLimitsOf(config),
     observer,
   };
+  services.add(BackendService, backendService(store, streamsOf(context)));
+  return context;
+}
+
+/** Backends submit by the same rules as devices. [BCK-5] */
+function streamsOf(context: DriverContext): Streams {
+  const { limits, crypto, conversations, users, alarms, observer } = context;
+  return new Streams({
+    ...context,
+    rules: { ...limits, crypto, conversations, users },
+    nowMs: () => alarms.nowMs(),
+    committed: (count) => observer.committed(count),
+  });
 }
 
 function servicesOf(
@@ -144,6 +169,8 @@ function servicesOf(
 async function listen(parts: Parts): Promise<PosthornServer> {
   const { config, log, metrics, budgets, store } = parts;
   const alarms = new Alarms({ nowMs: steadyMs });
+  const { webhooksFile } = config.backend;
+  const told = webhooksFile === "" ? [] : webhooksIn(webhooksFile, readFileSync);
   const context = await contextOf(parts, alarms);
   const drivers = new Set<SessionDriver>();
   let draining = false;
@@ -177,6 +204,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
   const listener = new Listener({ ...listenerRulesOf(config), accept, http, originRule });
   const address = await listener.listen();
   const sweeper = new Sweeper(context);
+  const webhooks = new Webhooks(told, webhookContextOf(parts, alarms));
   log.info("server.listening", { host: address.address, port: address.port });
   return {
     address,
@@ -188,6 +216,7 @@ async function listen(parts: Parts): Promise<PosthornServer> {
       await drainAll(drivers, config.drain);
       longPolls.closeAll();
       await listener.close();
+      await webhooks.stop();
       await sweeper.stop();
       context.signals.close();
       alarms.close();
@@ -212,6 +241,19 @@ function listenerRulesOf(config: Config) {
   };
 }
 
+function webhookContextOf({ config, log, metrics, store, nowMs }: Parts, deadlines: Alarms) {
+  const { webhookRetryMinMs, webhookRetryMaxMs, webhookTimeoutMs } = config.backend;
+  return {
+    store,
+    deadlines,
+    nowMs,
+    random: Math.random,
+    retry: { minMs: webhookRetryMinMs, maxMs: webhookRetryMaxMs },
+    timeoutMs: webhookTimeoutMs,
+    observer: observeWebhooks(log, metrics),
+  };
+}
+
 /** What calls over HTTP need of what sessions have. [SVC-6] */
 function httpCallsOf(
   { config, metrics, budgets, store }: Parts,
@@ -231,6 +273,7 @@ function httpCallsOf(
     bodyMs: handshakeMs,
     callMs: handshakeMs + frameMs,
     responseBytesMax: frameBytes,
+    backendBytesMax: 2 * frameBytes,
     failed: (where, error) => observer.failed(where, error),
     answered: (code) => metrics.add("posthorn_http_calls_total", 1, answerName(code)),
   };

@@ -1,4 +1,5 @@
 import { ACCESS_MUTANTS } from "./access-mutants.ts";
+import { BACKEND_MUTANTS } from "./backend-mutants.ts";
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
@@ -26,4 +27,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...LIFETIME_MUTANTS,
   ...ACCESS_MUTANTS,
   ...LIMIT_MUTANTS,
+  ...BACKEND_MUTANTS,
 ];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { create, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError, type Transport } from "@connectrpc/connect";
 import { ACCESS_RULES, type AccessRule } from "../../gen/posthorn/v1/access_rules.ts";
+import { BackendService } from "../../gen/posthorn/v1/backend_pb.ts";
 import { ConversationsService } from "../../gen/posthorn/v1/conversations_pb.ts";
 import { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { KeyDirectoryService } from "../../gen/posthorn/v1/directory_pb.ts";
@@ -21,6 +22,7 @@ const SERVICES = [
   ContactsService,
   HistoryService,
   ConversationsService,
+  BackendService,
 ];
 export const METHODS = SERVICES.flatMap(({ methods }) => methods as readonly DescMethodUnary[]);
 export const nameOf = (method: DescMethodUnary) => `${method.parent.typeName}/${method.name}`;
@@ -69,7 +71,9 @@ export function saidBy(error: ConnectError): string {
   const { code, rawMessage } = error;
   const details = error.details.map((detail) => ("desc" in detail ? detail.value : detail));
   const metadata = [...error.metadata].filter(([name]) => name !== "date");
-  const said = JSON.stringify([code, rawMessage, details, metadata]);
+  const asText = (_: string, value: unknown) =>
+    typeof value === "bigint" ? `${value}` : (value as object);
+  const said = JSON.stringify([code, rawMessage, details, metadata], asText);
   for (const secret of SECRETS) assert.ok(!said.includes(secret), said);
   return said;
 }

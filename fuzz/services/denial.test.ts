@@ -57,7 +57,7 @@ for (const way of WAYS) {
             continue;
           }
           const expected =
-            who === "self"
+            who === "self" || who === "backend"
               ? [ErrorCode.NOT_PERMITTED, Code.PermissionDenied]
               : [ErrorCode.CONVERSATION_UNKNOWN, Code.NotFound];
           const nothing = saidBy(await errorOf(ask(transport, method, NOWHERE)));
@@ -75,6 +75,21 @@ for (const way of WAYS) {
 }
 
 for (const way of HTTP_WAYS) {
+  describe(`[SVC-2] [BCK-2] a backend is no user, over ${way.name}`, () => {
+    for (const method of METHODS.filter((one) => ruleOf(one).who !== "backend")) {
+      test(`${nameOf(method)} by a backend`, async () => {
+        const expected = [ErrorCode.NOT_PERMITTED, Code.PermissionDenied];
+        // Called as a member is, too: that is another name.
+        for (const backend of ["desk", "ann", "acme/desk"]) {
+          const transport = await way.backendTransportOf(scene, backend);
+          const error = await errorOf(ask(transport, method, town.group));
+          assert.deepEqual([codeOf(error), error.code], expected, backend);
+          assert.equal(saidBy(await errorOf(ask(transport, method, NOWHERE))), saidBy(error));
+        }
+      });
+    }
+  });
+
   describe(`[SVC-2] [SVC-7] nobody, over ${way.name}`, () => {
     for (const method of METHODS) {
       test(`${nameOf(method)} without credentials`, async () => {

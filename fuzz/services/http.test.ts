@@ -148,6 +148,29 @@ describe("without keys", () => {
     assert.deepEqual(JSON.parse(stdout), {});
   });
 
+  test("[BCK-3] [BCK-5] the README's bot says something, once", async () => {
+    const readme = readFileSync(README, "utf8");
+    const [block] = /^backend\(\) \{[\s\S]*?(?=\n```)/m.exec(readme) ?? assert.fail("no block");
+    assert.match(block, /:4370\//);
+    const script = `set -e\n${block.replace(":4370/", `:${server.address.port}/`)}\n`;
+    const conversation = { conversationId: "d:alice:shopbot" };
+    for (let time = 0; time < 2; time += 1) {
+      const { stdout } = await run("sh", ["-c", script]);
+      assert.match(stdout, /"conversationSeq":"1"/);
+      assert.equal(stdout.includes('"created":true'), time === 0);
+    }
+    const headers = { "Content-Type": "application/json", "Posthorn-User": "alice" };
+    const path = "posthorn.v1.HistoryService/ListMessages";
+    const answer = await fetch(`http://127.0.0.1:${server.address.port}/${path}`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(conversation),
+    });
+    const { entries } = (await answer.json()) as { entries: object[] };
+    assert.equal(entries.length, 1);
+    assert.match(JSON.stringify(entries), /Your order is on its way\./);
+  });
+
   test("[SVC-7] whoever says nothing is nobody", async () => {
     assert.equal((await ask({})).status, 401);
     assert.equal((await ask({ "Posthorn-User": "no body" })).status, 401);

@@ -15,7 +15,7 @@ import { dialersOf, nodeEnvelope } from "../../client/node.ts";
 import { sessionTransport } from "../../client/transport.ts";
 import { DevicesService } from "../../gen/posthorn/v1/devices_pb.ts";
 import { secretFrom } from "../../server/auth/keys.ts";
-import { signToken } from "../../server/auth/token.ts";
+import { signToken, type TokenClaims } from "../../server/auth/token.ts";
 import { configFrom } from "../../server/config.ts";
 import { openIdentities } from "../../server/envelope/identity-file.ts";
 import type { Log } from "../../server/observe.ts";
@@ -62,6 +62,7 @@ interface HttpOptions {
 
 /** A way whose requests say who asks each by itself. */
 export interface HttpWay extends Way {
+  backendTransportOf(scene: ServiceScene, backend: string): Promise<Transport>;
   transportWith(scene: ServiceScene, headers: Readonly<Record<string, string>>): Transport;
 }
 
@@ -76,6 +77,10 @@ export const HTTP_WAYS: readonly HttpWay[] = Object.entries(HTTP_TRANSPORTS).map
       const token = await scene.tokenOf(userId, 600_000, deviceId);
       const headers = { authorization: `Bearer ${token}`, "posthorn-device": deviceId };
       return make(scene.httpPlace(headers));
+    },
+    backendTransportOf: async (scene, backend) => {
+      const token = await scene.backendTokenOf(backend);
+      return make(scene.httpPlace({ authorization: `Bearer ${token}` }));
     },
   }),
 );
@@ -159,17 +164,20 @@ export class ServiceScene {
 
   /** @param user perhaps with its tenant: tenant/user */
   tokenOf(user: string, expiresInMs = 600_000, deviceId?: string): Promise<string> {
-    const [userId = "", tenant] = user.split("/").reverse();
+    return this.#signed(user, { deviceId }, expiresInMs);
+  }
+
+  /** @param backend perhaps with its tenant: tenant/backend */
+  backendTokenOf(backend: string): Promise<string> {
+    return this.#signed(backend, { isBackend: true }, 600_000);
+  }
+
+  #signed(name: string, part: Partial<TokenClaims>, expiresInMs: number): Promise<string> {
+    const [userId = "", tenant] = name.split("/").reverse();
     const signer = secretFrom({ key: "secret", bytes: this.#secret });
     const nowMs = Date.now();
-    const claims = {
-      userId,
-      tenant,
-      deviceId,
-      issuedAtMs: nowMs,
-      expiresAtMs: nowMs + expiresInMs,
-    };
-    return signToken(signer, claims);
+    const times = { issuedAtMs: nowMs, expiresAtMs: nowMs + expiresInMs };
+    return signToken(signer, { ...part, userId, tenant, ...times });
   }
 
   httpPlace(headers: Readonly<Record<string, string>>): HttpPlace {

@@ -159,6 +159,14 @@ export class NodeStore implements Store {
     });
   }
 
+  ensureUser(user: UserRef): Promise<boolean> {
+    return this.#call(() => this.#service.write((group) => group.ensureUser(user)));
+  }
+
+  keep(positions: readonly DevicePosition[]): Promise<void> {
+    return this.#call(() => this.#service.write((group) => group.keep(positions)));
+  }
+
   attach(request: AttachRequest): Promise<AttachOutcome> {
     return this.#call(() => {
       const before = this.#service.disk.device(request.device)?.generation ?? 0;

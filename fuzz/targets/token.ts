@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, fail, ok } from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { DEVICE_ID_PATTERN, USER_ID_PATTERN } from "../../protocol/limits.ts";
@@ -45,9 +45,11 @@ export async function fuzz(data: Uint8Array): Promise<void> {
   deepEqual(more, []);
   equal(signature, signatureOf(`${header}.${payload}`), "signed by the key [AUT-1]");
   equal(JSON.parse(decoded(header)).alg, "HS256");
-  const { sub, exp, nbf, tenant = "", device = "d" } = JSON.parse(decoded(payload));
+  const { sub, exp, nbf, tenant = "", device = "d", backend } = JSON.parse(decoded(payload));
   ok(exp > NOW_MS / 1000, "not expired [AUT-2]");
   ok(nbf === undefined || nbf <= NOW_MS / 1000, "not too early");
+  if (identity.kind === "backend") fail("a device is no backend [BCK-2]");
+  equal(backend, undefined, "a user is no backend [BCK-1]");
   ok(USER_ID_PATTERN.test(sub) && TENANT_PATTERN.test(tenant) && DEVICE_ID_PATTERN.test(device));
   equal(device, "d", "for this device [AUT-3]");
   deepEqual(identity.principal, { tenant, userId: sub });

@@ -1,10 +1,13 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 
 /** What a device says of itself in Hello. */
 export interface CredentialClaim {
   readonly token: string;
   readonly userId: string;
   readonly deviceId: string;
+  /** What a caller over HTTP says that it is, where it says that it is a backend. [BCK-3] */
+  readonly backendId?: string | undefined;
 }
 
 /** A user within its tenant; the tenant is "" where there is only one. */
@@ -28,6 +31,19 @@ export function principalOf(account: string): Principal | undefined {
   return { tenant, userId };
 }
 
+/** A program of the operator, which is no user. [BCK-1] */
+export interface Backend {
+  readonly tenant: string;
+  readonly backendId: string;
+}
+
+/**
+ * What a backend is called where a user id stands otherwise: no user id has a colon, so neither can
+ * be taken for the other. [BCK-1]
+ */
+export const BACKEND_PREFIX = "backend:";
+export const BACKEND_ID_PATTERN = USER_ID_PATTERN;
+
 export type Identity =
   | {
       readonly kind: "authenticated";
@@ -35,6 +51,8 @@ export type Identity =
       /** To a login proof: by it the device knows the service. [ENV-36] */
       readonly loginAnswer?: Uint8Array;
     }
+  /** A kind of its own: nothing that asks for a user takes it by mistake. [BCK-2] */
+  | { readonly kind: "backend"; readonly backend: Backend }
   | {
       readonly kind: "refused";
       readonly code: ErrorCode;

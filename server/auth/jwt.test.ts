@@ -146,6 +146,62 @@ const cut = (from: number, to?: number) => hs256(GOOD).split(".").slice(from, to
 const rsaAsSecret = hs256(GOOD, { alg: "HS256" }, Buffer.from(spki(rsa.publicKey)));
 const noRsa = { publicKeys: [spki(ed25519.publicKey)] };
 
+const DESK = { sub: "backend:desk", exp: NOW + 60, backend: true };
+const asBackend = { deviceId: "" };
+
+describe("[BCK-1] tokens of backends", () => {
+  test("say whose they are, and are made with every key", async () => {
+    for (const key of Object.values(signingKeys)) {
+      const claims = { ...CLAIMS, userId: "desk", tenant: "acme", isBackend: true };
+      const expected = { kind: "backend", backend: { tenant: "acme", backendId: "desk" } };
+      assert.deepEqual(await verdict(await signToken(key, claims), {}, asBackend), expected);
+    }
+    const known = { kind: "backend", backend: { tenant: "", backendId: "desk" } };
+    const named = { ...asBackend, backendId: "desk" };
+    assert.deepEqual(await verdict(hs256(DESK), {}, named), known);
+  });
+
+  const alone: Readonly<Record<string, object>> = {
+    "the claim alone": { ...GOOD, backend: true },
+    "the name alone": { ...GOOD, sub: "backend:desk" },
+    "a claim that says no": { ...DESK, backend: false },
+    "a claim that says nothing": { ...DESK, backend: null },
+    "a claim that is a text": { ...DESK, backend: "true" },
+    "a claim that is a number": { ...DESK, backend: 1 },
+    "no name": { ...DESK, sub: "backend:" },
+    "a name that is none": { ...DESK, sub: "backend:desk/1" },
+    "a name in a name": { ...DESK, sub: "backend:backend:desk" },
+    "other letters": { ...DESK, sub: "Backend:desk" },
+    "a name that is a number": { ...DESK, sub: 7 },
+    "a device": { ...DESK, device: "phone" },
+    "no device": { ...DESK, device: null },
+    "a tenant that is none": { ...DESK, tenant: "a/b" },
+  };
+  for (const [what, payload] of Object.entries(alone)) {
+    test(`are marked twice, and of no device: ${what}`, async () => {
+      for (const claim of [asBackend, { deviceId: "phone" }]) {
+        const identity = await verdict(hs256(payload), {}, claim);
+        assert.ok(identity.kind === "refused", identity.kind);
+        assert.equal(identity.code, TOKEN_MALFORMED);
+      }
+    });
+  }
+
+  test("[BCK-2] are no user's, and a user's is no backend's", async () => {
+    const cases: readonly (readonly [object, Partial<CredentialClaim>])[] = [
+      [DESK, { deviceId: "phone" }],
+      [DESK, { deviceId: "", userId: "desk" }],
+      [DESK, { deviceId: "", backendId: "other" }],
+      [GOOD, { deviceId: "", backendId: "alice" }],
+    ];
+    for (const [payload, claim] of cases) {
+      const identity = await verdict(hs256(payload), {}, claim);
+      assert.ok(identity.kind === "refused", identity.kind);
+      assert.deepEqual([identity.code, identity.requirement], [TOKEN_FOREIGN, "BCK-2"]);
+    }
+  });
+});
+
 const FORMS: readonly BadToken[] = [
   { what: "nothing", token: "", code: TOKEN_MALFORMED },
   { what: "a word", token: "token", code: TOKEN_MALFORMED },

@@ -8,7 +8,13 @@ import {
 } from "jose";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { TOKEN_BYTES_MAX, USER_ID_PATTERN } from "../../protocol/limits.ts";
-import type { Authenticator, CredentialClaim, Identity } from "./authenticate.ts";
+import {
+  type Authenticator,
+  BACKEND_ID_PATTERN,
+  BACKEND_PREFIX,
+  type CredentialClaim,
+  type Identity,
+} from "./authenticate.ts";
 import { secretFrom, TOKEN_ALGORITHMS, type TokenKey, verificationKeysFrom } from "./keys.ts";
 import { TENANT_PATTERN } from "./token.ts";
 
@@ -102,17 +108,38 @@ async function payloadOf(
 
 function identityOf(payload: JWTPayload, claim: CredentialClaim): Identity {
   const { sub, tenant = "", device } = payload;
+  if (payload.backend !== undefined) return backendOf(payload, claim);
   if (typeof sub !== "string" || !USER_ID_PATTERN.test(sub)) return malformed("sub");
   if (typeof tenant !== "string" || !TENANT_PATTERN.test(tenant)) return malformed("tenant");
   if (device !== undefined && typeof device !== "string") return malformed("device");
   if (device !== undefined && device !== claim.deviceId) {
     return foreign("AUT-3", "it is for another device");
   }
+  if (claim.backendId !== undefined) return foreign("BCK-2", "it is a user's");
   if (claim.userId !== "" && claim.userId !== sub) {
     const detail = "Hello.user_id is not the token's subject";
     return { kind: "refused", code: ErrorCode.HELLO_INVALID, requirement: "SES-5", detail };
   }
   return { kind: "authenticated", principal: { tenant, userId: sub } };
+}
+
+/**
+ * A backend is marked twice, and either mark alone is nobody's: so neither an issuer whose users
+ * choose their names nor a service that does not know the claim takes one for the other. [BCK-1]
+ */
+function backendOf(payload: JWTPayload, claim: CredentialClaim): Identity {
+  const { sub, tenant = "", device } = payload;
+  if (payload.backend !== true) return malformed("backend");
+  const isNamed = typeof sub === "string" && sub.startsWith(BACKEND_PREFIX);
+  const backendId = isNamed ? sub.slice(BACKEND_PREFIX.length) : "";
+  if (!BACKEND_ID_PATTERN.test(backendId)) return malformed("sub");
+  if (typeof tenant !== "string" || !TENANT_PATTERN.test(tenant)) return malformed("tenant");
+  if (device !== undefined) return malformed("device");
+  const isAnother = claim.backendId !== undefined && claim.backendId !== backendId;
+  if (claim.userId !== "" || claim.deviceId !== "" || isAnother) {
+    return foreign("BCK-2", "it is a backend's");
+  }
+  return { kind: "backend", backend: { tenant, backendId } };
 }
 
 /**
@@ -139,7 +166,7 @@ function malformed(what: string): Identity {
   return { kind: "refused", code: ErrorCode.TOKEN_MALFORMED, requirement: "AUT-2", detail };
 }
 
-function foreign(requirement: "AUT-2" | "AUT-3", why: string): Identity {
+function foreign(requirement: "AUT-2" | "AUT-3" | "BCK-2", why: string): Identity {
   const detail = `not a token for this place: ${why}`;
   return { kind: "refused", code: ErrorCode.TOKEN_FOREIGN, requirement, detail };
 }

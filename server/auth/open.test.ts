@@ -10,6 +10,16 @@ test("[AUT-4] without authentication a device is who it says", async () => {
   assert.deepEqual(await authenticate(claim), { kind: "authenticated", principal });
 });
 
+test("[BCK-3] and a backend likewise, but none that is a user too", async () => {
+  const { authenticate } = openAuthenticator();
+  const claim = { token: "", userId: "", deviceId: "", backendId: "desk" };
+  const backend = { tenant: "", backendId: "desk" };
+  assert.deepEqual(await authenticate(claim), { kind: "backend", backend });
+  for (const backendId of ["", "a/b", "backend:desk", "a".repeat(65)]) {
+    assert.equal((await authenticate({ ...claim, backendId })).kind, "refused", backendId);
+  }
+});
+
 test("[SES-5] [AUT-5] and must say something legal; a token it sends is not repeated", async () => {
   for (const userId of ["", "a/b", ".a", "a".repeat(65), "\u00e4"]) {
     const claim = { token: "a-token-of-elsewhere", userId, deviceId: "phone" };

@@ -28,13 +28,20 @@ export async function callerOf(
   const token = BEARER.exec(headers.authorization ?? "")?.[1] ?? "";
   const userId = headers["posthorn-user"] ?? "";
   const deviceId = headers["posthorn-device"] ?? "";
-  const isNobody = isOpen ? userId === "" : token === "";
-  const isLegal = typeof userId === "string" && typeof deviceId === "string";
+  const backendId = headers["posthorn-backend"];
+  const isNobody = isOpen ? userId === "" && backendId === undefined : token === "";
+  const isLegal =
+    typeof userId === "string" && typeof deviceId === "string" && !Array.isArray(backendId);
   if (isNobody || !isLegal || (deviceId !== "" && !DEVICE_ID_PATTERN.test(deviceId))) {
     throw new CallRefused(ErrorCode.CREDENTIALS_REQUIRED);
   }
-  const identity = await authenticator.authenticate({ token, userId, deviceId });
+  // Nobody is both, and a backend has no devices. [BCK-3]
+  if (backendId !== undefined && (userId !== "" || deviceId !== "")) {
+    throw new CallRefused(ErrorCode.CREDENTIALS_REQUIRED);
+  }
+  const identity = await authenticator.authenticate({ token, userId, deviceId, backendId });
   if (identity.kind === "authenticated") return { ...identity.principal, deviceId };
+  if (identity.kind === "backend") return { ...identity.backend, userId: "", deviceId: "" };
   const isOfHello = identity.code === ErrorCode.HELLO_INVALID;
   throw new CallRefused(isOfHello ? ErrorCode.CREDENTIALS_REQUIRED : identity.code);
 }

@@ -59,6 +59,7 @@ const options: HttpCallOptions = {
   corsOrigin: "*",
   ...TIMES,
   responseBytesMax: 1_000_000,
+  backendBytesMax: 1_000_000,
   failed: (...failure) => void failures.push(failure),
   answered: (code) => void answers.push(code),
 };

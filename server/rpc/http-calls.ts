@@ -19,7 +19,7 @@ import {
   wireFormOf,
 } from "./wire.ts";
 
-/** The largest request over HTTP: they are questions. [SVC-10] */
+/** The largest request of a user over HTTP: they are questions. [SVC-10] */
 export const HTTP_REQUEST_BYTES_MAX = 64 * 1024;
 /** Calls of one connection at a time. [SVC-10] */
 export const HTTP_CALLS_MAX = 100;
@@ -38,6 +38,8 @@ export interface HttpCallOptions extends CallerRules {
   /** For a whole call, after which its connection is cut. */
   readonly callMs: number;
   readonly responseBytesMax: number;
+  /** The largest request of a backend: it holds what a submit may, longer in JSON. [SVC-10] */
+  readonly backendBytesMax: number;
   /** Our bug, or trouble outside. */
   readonly failed: (where: string, error: unknown) => void;
   /** What a call was answered with; UNSPECIFIED: what it asked for. */
@@ -103,8 +105,8 @@ interface HttpCall {
 
 async function answer(call: HttpCall, options: HttpCallOptions): Promise<void> {
   const { request, response, form, gone } = call;
-  const refuseAs = (code: ErrorCode, { retryAfterMs = 0, httpStatus = 0 } = {}) => {
-    refuse(response, { form, code, retryAfterMs }, httpStatus || undefined);
+  const refuseAs = (code: ErrorCode, { retryAfterMs = 0, nextSeq = 0, httpStatus = 0 } = {}) => {
+    refuse(response, { form, code, retryAfterMs, nextSeq }, httpStatus || undefined);
     options.answered(code);
   };
   try {
@@ -143,7 +145,9 @@ async function responseTo(
   if (Number.isNaN(timeoutMs) || !isPlain(request, form)) {
     throw new CallRefused(ErrorCode.CALL_MALFORMED);
   }
-  const bounds = { bodyMs: options.bodyMs, bodyBytesMax: HTTP_REQUEST_BYTES_MAX };
+  const isBackend = caller.backendId !== undefined;
+  const bodyBytesMax = isBackend ? options.backendBytesMax : HTTP_REQUEST_BYTES_MAX;
+  const bounds = { bodyMs: options.bodyMs, bodyBytesMax };
   const body = await readBody(request, bounds);
   if (body === "late") throw new CallRefused(ErrorCode.TOO_SLOW);
   if (body === "large") throw new CallRefused(ErrorCode.MESSAGE_TOO_LARGE);
@@ -171,7 +175,7 @@ async function callerFrom(request: IncomingMessage, options: HttpCallOptions): P
   const { addresses } = options;
   const peer = request.socket.remoteAddress ?? "";
   const waitMs = addresses.takeCall(peer) || addresses.attemptWaitMs(peer);
-  if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, waitMs);
+  if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, { retryAfterMs: waitMs });
   const caller = await callerOf(request.headers, options).catch((error: unknown) => {
     if (error instanceof CallRefused) addresses.attemptFailed(peer);
     throw error;

@@ -16,6 +16,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { type ErrorCode, ErrorDetailSchema } from "../../gen/posthorn/v1/error_pb.ts";
 import { errorRule } from "../../gen/posthorn/v1/error_rules.ts";
 import { callStatus } from "../../protocol/session/call-status.ts";
+import type { RefusalHints } from "../services/service.ts";
 
 /** One of the protocols that a unary call may come in, and how its messages are written. */
 export interface WireForm {
@@ -142,11 +143,12 @@ export function refuse(
     readonly form: WireForm | undefined;
     readonly code: ErrorCode;
     readonly retryAfterMs?: number;
+    readonly nextSeq?: number;
   },
   httpStatus?: number,
 ): void {
-  const { form = JSON_FORM, code, retryAfterMs = 0 } = refused;
-  const error = connectErrorOf(code, retryAfterMs);
+  const { form = JSON_FORM, code, retryAfterMs = 0, nextSeq = 0 } = refused;
+  const error = connectErrorOf(code, { retryAfterMs, nextSeq });
   // Whole seconds (RFC 9110 section 10.2.3): who waits as long is not too early.
   if (retryAfterMs > 0) response.setHeader("Retry-After", String(Math.ceil(retryAfterMs / 1_000)));
   if (form.kind === "connect") {
@@ -173,8 +175,8 @@ function end(
   response.end(body);
 }
 
-function connectErrorOf(code: ErrorCode, retryAfterMs: number): ConnectError {
-  const value = create(ErrorDetailSchema, { code, retryAfterMs });
+function connectErrorOf(code: ErrorCode, { retryAfterMs, nextSeq }: RefusalHints): ConnectError {
+  const value = create(ErrorDetailSchema, { code, retryAfterMs, nextSeq: BigInt(nextSeq) });
   const details = [{ desc: ErrorDetailSchema, value }];
   return new ConnectError(errorRule(code).meaning, callStatus(code) as Code, undefined, details);
 }

@@ -11,7 +11,7 @@ import type { Memberships } from "./memberships.ts";
 import { Services } from "./service.ts";
 
 const ANN: Caller = { tenant: "acme", userId: "ann", deviceId: "phone" };
-const PROGRAM: Caller = { tenant: "acme", userId: "", deviceId: "", isBackend: true };
+const PROGRAM: Caller = { tenant: "acme", userId: "", deviceId: "", backendId: "desk" };
 const { READER, MEMBER, ADMIN, OWNER } = MemberRole;
 
 /** Says that ann is in one conversation, and that nobody else is in any. */

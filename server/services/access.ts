@@ -7,11 +7,12 @@ import type { Memberships } from "./memberships.ts";
 /** Who asks: authenticated, never taken from what the request says (P26). */
 export interface Caller {
   readonly tenant: string;
+  /** Empty: a backend asks. */
   readonly userId: string;
   /** Empty: of no device that is known. */
   readonly deviceId: string;
-  /** A program of the operator, which is no user. No credential says so yet. */
-  readonly isBackend?: boolean;
+  /** Which program of the operator; undefined: it is a user who asks. [BCK-1] */
+  readonly backendId?: string;
 }
 
 /** What is asked of whom by whom. */
@@ -28,8 +29,9 @@ export interface AskedAccess {
  */
 export async function accessRefusal(asked: AskedAccess): Promise<ErrorCode | undefined> {
   const { rule, request, caller } = asked;
-  if (rule.who === "backend") return caller.isBackend ? undefined : ErrorCode.NOT_PERMITTED;
-  if (caller.isBackend) return ErrorCode.NOT_PERMITTED;
+  const isBackend = caller.backendId !== undefined;
+  if (rule.who === "backend") return isBackend ? undefined : ErrorCode.NOT_PERMITTED;
+  if (isBackend) return ErrorCode.NOT_PERMITTED;
   switch (rule.who) {
     case "link":
       return ErrorCode.METHOD_UNKNOWN;

@@ -17,7 +17,13 @@ import { METHOD_BYTES_MAX } from "../../protocol/limits.ts";
 import { accessRefusal, type Caller } from "./access.ts";
 import type { Memberships } from "./memberships.ts";
 
-const NO_SIDE_EFFECTS = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+const { NO_SIDE_EFFECTS, IDEMPOTENT } = MethodOptions_IdempotencyLevel;
+
+/** What is said of a refusal besides its code. */
+export interface RefusalHints {
+  readonly retryAfterMs: number;
+  readonly nextSeq: number;
+}
 
 /** A question has no answer, for a reason that whoever asked is told. */
 export class CallRefused extends Error {
@@ -25,10 +31,13 @@ export class CallRefused extends Error {
   readonly code: ErrorCode;
   /** When the same would be answered, from now on. 0: nothing is said of that. */
   readonly retryAfterMs: number;
-  constructor(code: ErrorCode, retryAfterMs = 0) {
+  /** STREAM_GAP: the number that is next. Otherwise 0. [BCK-7] */
+  readonly nextSeq: number;
+  constructor(code: ErrorCode, { retryAfterMs = 0, nextSeq = 0 }: Partial<RefusalHints> = {}) {
     super(errorRule(code).name);
     this.code = code;
     this.retryAfterMs = retryAfterMs;
+    this.nextSeq = nextSeq;
   }
 }
 
@@ -79,8 +88,7 @@ export class Services {
   add<Service extends DescService>(service: Service, methods: Implementation<Service>): this {
     for (const method of service.methods) {
       if (!isUnary(method)) continue;
-      // A call may be asked twice. [RPC-3]
-      if (method.idempotency !== NO_SIDE_EFFECTS) throw new TypeError(`${method.name} has effects`);
+      if (!isRepeatable(method)) throw new TypeError(`${method.name} has effects`);
       const answer = methods[method.localName as keyof Service["method"]];
       this.#served.set(nameOf(method), this.#servedBy(method, answer as Asked));
     }
@@ -127,7 +135,7 @@ export class Services {
       method,
       ask: async (request, caller) => {
         const waitMs = this.#waitMs(caller);
-        if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, waitMs);
+        if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, { retryAfterMs: waitMs });
         const refused = await accessRefusal({ rule, request, caller, memberships });
         if (refused !== undefined) throw new CallRefused(refused);
         return create(method.output, await answer(request, caller));
@@ -140,6 +148,16 @@ type Asked = Answer<DescMessage, DescMessage>;
 
 function nameOf(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
+}
+
+/**
+ * A call may be asked twice. [RPC-3] What users change are operations; backends have no session to
+ * submit them in, and so methods that a repeat does not do again. [BCK-5]
+ */
+function isRepeatable(method: DescMethod): boolean {
+  if (method.idempotency === NO_SIDE_EFFECTS) return true;
+  const isOfBackends = ACCESS_RULES.get(nameOf(method))?.who === "backend";
+  return isOfBackends && method.idempotency === IDEMPOTENT;
 }
 
 function isUnary(method: DescMethod): method is DescMethodUnary {

@@ -21,19 +21,15 @@ import type { ConversationRules } from "../operations/conversations.ts";
 import { announcementOf } from "../operations/devices.ts";
 import type { OperationBudget } from "../operations/operation-budget.ts";
 import type { UserRules } from "../operations/own-lists.ts";
-import { decodeOperation, planOperations, readsOf, type Sender } from "../operations/plan.ts";
+import { decodeOperation, type Sender } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { Services } from "../services/service.ts";
 import type { SignalMember } from "../signals/attendance.ts";
 import type { SignalBoard } from "../signals/board.ts";
 import {
   type Attachment,
-  type CommitOutcome,
   type DevicePosition,
   type DeviceRef,
-  type Plan,
-  type PlannedSubmit,
-  type PlanningState,
   type Store,
   StoreError,
   userRefOf,
@@ -41,6 +37,13 @@ import {
 import type { Alarm, Alarms } from "./alarms.ts";
 import type { Hub, HubMember } from "./hub.ts";
 import { LOGIN_INVALID, type Logins } from "./logins.ts";
+import {
+  type DecodedSubmit,
+  endDevices,
+  PLANNING_ATTEMPTS_MAX,
+  type Planned,
+  planAndCommit,
+} from "./plan-and-commit.ts";
 
 /** What happens in sessions, for logs and metrics. */
 export interface SessionObserver {
@@ -100,12 +103,6 @@ export interface DriverContext {
   readonly limits: ServerSessionLimits;
   readonly observer: SessionObserver;
 }
-
-/**
- * A plan's precondition fails when somebody changed a document between reading and committing. A
- * store that plans anew within the commit needs one attempt, however much others commit. [CNV-88]
- */
-const PLANNING_ATTEMPTS_MAX = 32;
 
 /**
  * Feeds one {@link ServerSession} and obeys its effects: the only place where session effects
@@ -319,6 +316,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
       this.#session.refused(violation(identity.code, identity.requirement, identity.detail));
       return;
     }
+    if (identity.kind === "backend") return this.#session.refused(BACKEND_ATTACHES);
     const { tenant, userId } = identity.principal;
     const { deviceId, outbox, cursor, agent } = claim;
     const device = { user: userRefOf(tenant, userId), deviceId };
@@ -380,13 +378,14 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   }
 
   async #commit(submits: readonly SubmitPlain[]): Promise<void> {
-    const { observer, alarms } = this.#context;
+    const { observer, alarms, hub } = this.#context;
     const { outcome, planned } = await this.#planAndCommit(submits);
     switch (outcome.kind) {
       case "committed":
         observer.committed(submits.length);
         this.#session.committed(outcome.receipt, alarms.nowMs());
-        return this.#endDevices(planned, outcome.receipt.through);
+        // A device that ends itself is acknowledged before its session closes. [DEV-3] [DEV-5]
+        return endDevices(hub, planned, outcome.receipt.through);
       case "fenced":
         return this.superseded();
       case "ended":
@@ -402,45 +401,13 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     }
   }
 
-  /** A device that ends itself is acknowledged before its session closes. [DEV-3] [DEV-5] */
-  #endDevices(planned: readonly PlannedSubmit[], through: number): void {
-    for (const { seq, plan } of planned) {
-      if (plan.kind === "refuse" || seq > through) continue;
-      for (const device of plan.ends ?? []) this.#context.hub.endDevice(device);
-    }
-  }
-
-  async #planAndCommit(submits: readonly SubmitPlain[]): Promise<Planned> {
-    const { store, publishing, budget, signals, alarms } = this.#context;
-    const { limits, crypto, conversations, users } = this.#context;
+  #planAndCommit(submits: readonly SubmitPlain[]): Promise<Planned> {
+    const { alarms, limits, crypto, conversations, users } = this.#context;
     const rules = { ...limits, crypto, conversations, users };
-    const sender = this.#sender as Sender;
-    const named = submits.map((submit) => decodeOperation(submit.operation));
-    const sizes = submits.map((submit) => submit.operation.length);
-    const afforded = budget?.judge(named, sizes, sender, alarms.nowMs()) ?? named;
-    const decoded = publishing.judge(afforded, sender, alarms.nowMs());
-    const digests = submits.map((submit) => crc32(submit.operation));
-    const reads = readsOf(decoded, sender, rules);
-    let planned: readonly PlannedSubmit[] = [];
-    const plan = (state: PlanningState, fresh: readonly unknown[] = submits) => {
-      const first = submits.length - fresh.length;
-      const plans = planOperations(decoded.slice(first), sender, state, rules);
-      planned = submits.slice(first).map(({ seq }, index) => ({
-        seq,
-        digest: digests[first + index] as number,
-        plan: plans[index] as Plan,
-      }));
-      return planned;
-    };
-    let outcome: CommitOutcome = { kind: "stale" };
-    for (let attempt = 0; attempt < PLANNING_ATTEMPTS_MAX; attempt += 1) {
-      const state = await store.loadForPlanning(reads);
-      const batch = { ...this.#position, submits: plan(state), replanning: { reads, plan } };
-      outcome = await store.commit(batch);
-      if (outcome.kind !== "stale") break;
-    }
-    if (outcome.kind === "committed") signals.committed(sender, decoded);
-    return { outcome, planned };
+    return planAndCommit(
+      { ...this.#context, rules, nowMs: alarms.nowMs() },
+      { sender: this.sender, position: this.#position, submits: submits.map(decodedSubmit) },
+    );
   }
 
   /** An acknowledgement that has no effect is where a fenced session learns that it is. [SES-6] */
@@ -460,10 +427,15 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
   }
 }
 
-/** What a batch came to, and what was last planned of it. */
-interface Planned {
-  readonly outcome: CommitOutcome;
-  readonly planned: readonly PlannedSubmit[];
+const BACKEND_ATTACHES = violation(
+  ErrorCode.TOKEN_FOREIGN,
+  "BCK-2",
+  "a backend attaches no device",
+);
+
+function decodedSubmit({ seq, operation }: SubmitPlain): DecodedSubmit {
+  const decoded = decodeOperation(operation);
+  return { seq, digest: crc32(operation), bytes: operation.length, decoded };
 }
 
 /** Whose a link is, as its tickets say it. [ENV-45] */

@@ -73,6 +73,8 @@ export function storeContract(name: string, fixture: () => Promise<StoreFixture>
       });
 
     withStore("[ENV-56] the newest registration is kept, across reopen", registrations);
+    withStore("[BCK-4] a user is made once, with a timeline and without a device", usersMade);
+    withStore("[BCK-17] positions are durable once they are kept", positionsKept);
     withStore("[SES-6] each attach raises the generation and fences the older (P11)", fencing);
     withStore("[SEQ-4] a repeat has one effect and the same result (P19, P20)", repeats);
     withStore("[SES-18] a Hello alone disturbs nobody, a late Ready neither (P11)", overtaken);
@@ -98,6 +100,45 @@ const LOGIN = {
   registrationSecret: new Uint8Array(32).fill(2),
   registeredMs: 5_000_000,
 };
+
+async function positionsKept(store: Store, reopen: Reopen): Promise<void> {
+  const devices = [PHONE, { ...PHONE, deviceId: "pad" }, TABLET];
+  const positions = [];
+  for (const [index, device] of devices.entries()) {
+    const { generation, outbox } = await attach(store, prepareRequest(device));
+    const outboxEpoch = outbox.epoch;
+    const deliveredThrough = 3 + index;
+    positions.push({ device, generation, outboxEpoch, deliveredThrough, resultsThrough: 0 });
+  }
+  await store.keep(positions);
+  const kept = async (from: Store) => {
+    const known = [...(await from.loadDevices(ALICE)), ...(await from.loadDevices(BOB))];
+    return known.map(({ deviceId, deliveredThrough }) => `${deviceId} ${deliveredThrough}`);
+  };
+  assert.deepEqual(await kept(store), ["pad 4", "phone 3", "tablet 5"], "it is told at once");
+  const [first, ...others] = positions.map((one) => ({ ...one, deliveredThrough: 4 }));
+  // One that is behind changes nothing, nor does one of an older attachment.
+  await store.keep([...others, { ...first, generation: 0 } as (typeof positions)[number]]);
+  const again = await reopen();
+  assert.deepEqual(await kept(again), ["pad 4", "phone 3", "tablet 5"]);
+}
+
+async function usersMade(store: Store, reopen: Reopen): Promise<void> {
+  const together = await Promise.all([ALICE, BOB, ALICE].map((user) => store.ensureUser(user)));
+  assert.deepEqual(together, [true, true, false]);
+  const { bounds } = await store.loadTimeline(BOB, 0, PAGE);
+  assert.deepEqual([bounds.head, bounds.floor], [0, 1]);
+  const again = await reopen();
+  assert.equal(await again.ensureUser(BOB), false);
+  assert.deepEqual((await again.loadTimeline(BOB, 0, PAGE)).bounds, bounds);
+  assert.deepEqual(await again.loadDevices(BOB), []);
+  // A user that was made is one to send to, and attaches like any other.
+  const attachment = await attach(again, prepareRequest(PHONE));
+  await commit(again, batchOf(attachment, [sendPlan(1, "one")]));
+  assert.equal((await again.loadTimeline(BOB, 0, PAGE)).bounds.head, 1);
+  const tablet = await attach(again, prepareRequest(TABLET));
+  assert.equal(tablet.timeline.epoch, bounds.epoch);
+}
 
 async function registrations(store: Store, reopen: Reopen): Promise<void> {
   assert.equal(await store.loadLogin(PHONE), undefined);

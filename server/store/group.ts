@@ -165,7 +165,7 @@ export class CommitGroup {
   prepare(request: PrepareRequest): PrepareDecision {
     const { device } = request;
     const known = this.#bounds(device.user);
-    const bounds = known ?? { epoch: this.#sources.newTimelineEpoch(), head: 0, floor: 1 };
+    const bounds = known ?? this.#newBounds();
     const prepared = prepareAttachment(this.#device(device), request, {
       bounds,
       newSessionId: () => this.#sources.newSessionId(),
@@ -178,6 +178,13 @@ export class CommitGroup {
     const { attachment, record } = prepared;
     if (record !== this.#device(device)) this.#setDevice(device, record);
     return { kind: "prepared", attachment };
+  }
+
+  /** Whether there was no such user before. */
+  ensureUser(user: UserRef): boolean {
+    if (this.#bounds(user) !== undefined) return false;
+    this.newUsers.set(user, this.#newBounds());
+    return true;
   }
 
   attach({ device, attachment, announces }: AttachRequest): AttachOutcome {
@@ -220,6 +227,10 @@ export class CommitGroup {
     const record = advanceDevice(before, position);
     if (record !== undefined) this.#setDevice(position.device, record);
     return advanceOutcome(before, position);
+  }
+
+  keep(positions: readonly DevicePosition[]): void {
+    for (const position of positions) this.advance(position);
   }
 
   /** What has expired becomes what takes its place, for good. @returns how many are not due */
@@ -450,6 +461,10 @@ export class CommitGroup {
     const append = this.timelines.get(user);
     if (before === undefined || append === undefined) return before;
     return { ...before, head: append.firstSeq - 1 + runsLength(append.runs) };
+  }
+
+  #newBounds(): TimelineBounds {
+    return { epoch: this.#sources.newTimelineEpoch(), head: 0, floor: 1 };
   }
 
   #device(device: DeviceRef): DeviceRecord | undefined {

@@ -175,6 +175,10 @@ export class LmdbStore implements Store {
     return this.#enqueue((group) => group.attach(request)) as Promise<AttachOutcome>;
   }
 
+  ensureUser(user: UserRef): Promise<boolean> {
+    return this.#enqueue((group) => group.ensureUser(user));
+  }
+
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
     return this.#enqueue((group) => group.commit(batch)) as Promise<CommitOutcome>;
   }
@@ -224,6 +228,11 @@ export class LmdbStore implements Store {
     }
     this.#positions.set(deviceName(position.device), position);
     return "noted";
+  }
+
+  async keep(positions: readonly DevicePosition[]): Promise<void> {
+    await this.#enqueue((group) => group.keep(positions));
+    for (const position of positions) await this.advance(position);
   }
 
   async sweep(): Promise<void> {

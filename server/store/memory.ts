@@ -277,6 +277,10 @@ export class MemoryStore implements Store {
     return this.#inTurn((group) => group.attach(request));
   }
 
+  ensureUser(user: UserRef): Promise<boolean> {
+    return this.#inTurn((group) => group.ensureUser(user));
+  }
+
   commit(batch: SubmitBatch): Promise<CommitOutcome> {
     return this.#inTurn((group) => group.commit(batch)) as Promise<CommitOutcome>;
   }
@@ -287,6 +291,11 @@ export class MemoryStore implements Store {
       return outcome;
     });
     return noted.catch(() => "noted" as const);
+  }
+
+  async keep(positions: readonly DevicePosition[]): Promise<void> {
+    await this.#inTurn((group) => group.keep(positions));
+    for (const position of positions) this.disk.passed(position);
   }
 
   async loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined> {

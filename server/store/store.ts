@@ -58,6 +58,12 @@ export interface Store {
    * earlier ones. One that was overtaken since it was prepared does not come into force.
    */
   attach(request: AttachRequest): Promise<AttachOutcome>;
+  /**
+   * Creates a user's timeline, unless there is one.
+   *
+   * @returns whether it was created now
+   */
+  ensureUser(user: UserRef): Promise<boolean>;
   /** What a device has registered with, durably. [ENV-56] */
   loadLogin(device: DeviceRef): Promise<DeviceLogin | undefined>;
   /** All devices that a user ever had, by their ids in byte order. [DEV-1] */
@@ -88,6 +94,8 @@ export interface Store {
    * perishable is gone from here on for a device that has passed it, and erased by `sweep`.
    */
   advance(position: DevicePosition): Promise<AdvanceOutcome>;
+  /** As {@link advance}, of several devices at once, and durable when it resolves. */
+  keep(positions: readonly DevicePosition[]): Promise<void>;
   /**
    * Erases for good what is perishable and was passed, has expired, or whose device was taken out,
    * what entries were that have expired, and entries that are older than a store keeps. To be

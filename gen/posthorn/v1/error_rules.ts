@@ -753,6 +753,20 @@ const RULES: readonly ErrorRule[] = [
     meaning: "The user would have too many contacts, or block too many users.",
   }),
   rule({
+    code: 187,
+    name: "STREAM_GAP",
+    scope: "operation",
+    retry: "never",
+    meaning: "A backend's number is not the next one of its stream, nor one that was committed. The detail says which is next.",
+  }),
+  rule({
+    code: 188,
+    name: "RESULT_FORGOTTEN",
+    scope: "operation",
+    retry: "never",
+    meaning: "A backend repeats a number whose result is not kept any more. It was committed.",
+  }),
+  rule({
     code: 189,
     name: "DRAFTS_FULL",
     scope: "operation",

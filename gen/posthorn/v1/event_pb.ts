@@ -580,7 +580,7 @@ export type Message = Message$1<"posthorn.v1.Message"> & {
   senderUserId: string;
 
   /**
-   * The device it was sent from.
+   * The device it was sent from. Empty: none, a backend has sent it.
    *
    * @generated from field: string sender_device_id = 3;
    */
