@@ -45,6 +45,8 @@ export interface Watch {
   settled?(): void | Promise<void>;
   /** The clock was set, or what has expired was swept. */
   passed?(isSwept: boolean): void | Promise<void>;
+  /** After everything, and after the model has judged the whole. */
+  ended?(): void | Promise<void>;
   line?(text: string): void;
 }
 
@@ -172,6 +174,7 @@ export class Play {
   async end(): Promise<void> {
     for (const begun of [...this.#begun.values()]) await this.#finish(begun);
     await this.judge();
+    await this.watch.ended?.();
   }
 
   /** Everything is what the model says. */
