@@ -175,7 +175,10 @@ export class ServicesJudge {
     conversationId: string,
     readable: ModelConversation["messages"],
   ) {
-    const times = new Set(readable.map(({ committedMs }) => committedMs));
+    const all = readable.map(({ committedMs }) => committedMs);
+    // Where the clock was set back, a time begins in several places.
+    if (all.some((ms, index) => ms < (all[index - 1] ?? 0))) return;
+    const times = new Set(all);
     for (const ms of [...times, ...[...times].map((one) => one + 1)]) {
       const request = { conversationId, fromMs: BigInt(ms) };
       const { entry } = await this.#told(findMessageByDate, userId, request);

@@ -56,8 +56,8 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
     name: "conversations-services-recalled-unread",
     title: "[SVC-16] counts what was recalled as unread",
     file: "server/services/conversation-view.ts",
-    find: "union(numbers(readRef(tenant, id, userId)), numbers(recalledRef(tenant, id)))",
-    replace: "union(numbers(readRef(tenant, id, userId)), [])",
+    find: "union(numbers(recalledRef(tenant, id)), expired)",
+    replace: "union([], expired)",
     killedBy,
   },
   {

@@ -172,6 +172,8 @@ async function manyExpire(bench: Bench): Promise<void> {
     }
   }
   bench.setMs(2_000 + count - 1);
+  const { expired } = await bench.store.loadForPlanning({ users: [], expired: [OTHER] });
+  assert.deepEqual(expired?.get(OTHER), numbersFrom(1, count - 1));
   await bench.store.sweep();
   bench.setMs(1_000);
   const expected = [...numbers.slice(0, -1).map((number) => `no ${number}`), `${count}`];

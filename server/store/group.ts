@@ -154,8 +154,8 @@ export class CommitGroup {
 
   /** Whether there is anything to make durable. */
   get empty(): boolean {
-    const parts = [this.newUsers, this.devices, this.logs, this.cuts, new Set(this.expired)];
-    return parts.every(({ size }) => size === 0);
+    const parts = [this.newUsers, this.devices, this.logs, this.cuts];
+    return this.expired.length === 0 && parts.every(({ size }) => size === 0);
   }
 
   get documents(): ReadonlyMap<DocumentRef, StoredDocument> {

@@ -1,12 +1,12 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
 import type { GroupWrites } from "../../platform/lmdb-writes.ts";
-import { NO_NUMBERS, type NumberSet, numbersFrom, union } from "../../protocol/number-set.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import type { ExpiringEntry } from "./expiries.ts";
 import type { CommitGroup } from "./group.ts";
 import { EXPIRIES_START, expiringOf, expiryKey, firstSeqOf, logExpiryKey } from "./keys.ts";
 import type { LogRef } from "./store.ts";
 
-/** LMDB keeps no empty values apart from absent ones in all its versions. */
+/** What stands under a key that says everything itself. */
 const THERE: Buffer = Buffer.from([1]);
 
 /**
@@ -42,11 +42,14 @@ export class LmdbExpiries {
   dueIn(log: LogRef, nowMs: number): NumberSet {
     const start = logExpiryKey({ log, seq: 0, expiresMs: 0 });
     const end = logExpiryKey({ log, seq: 0, expiresMs: nowMs + 1 });
-    let numbers = NO_NUMBERS;
-    for (const key of this.#env.getKeys({ start, end })) {
-      const seq = firstSeqOf(key as unknown as Buffer);
-      numbers = union(numbers, numbersFrom(seq, seq));
+    const keys = [...this.#env.getKeys({ start, end })];
+    const seqs = keys.map((key) => firstSeqOf(key as unknown as Buffer)).sort((a, b) => a - b);
+    const ranges: { from: number; through: number }[] = [];
+    for (const seq of seqs) {
+      const last = ranges.at(-1);
+      if (last?.through === seq - 1) last.through = seq;
+      else ranges.push({ from: seq, through: seq });
     }
-    return numbers;
+    return ranges;
   }
 }
