@@ -239,7 +239,9 @@ export const conversationView = property<Case>({
         judgeExpired(inOrder, index);
       }
       const anyhow = new ConversationView("bob", { messagesMax: MESSAGES_MAX });
-      const comings = [...deliveries.filter((index) => index < entries.length), ...entries.keys()];
+      const some = deliveries.filter((index) => index < entries.length);
+      // Before everything has come, and after: what comes last must not be the last word.
+      const comings = [...some, ...entries.keys(), ...some];
       if (comings.some((index, at) => index < (comings[at - 1] ?? 0))) seen("out of order");
       for (const [at, index] of comings.entries()) {
         const late = lateness[at % lateness.length] ?? 0;
