@@ -8,6 +8,7 @@ import type {
 } from "../client/conversations/events.ts";
 import type { ClientEvent } from "../client/events.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
+import { count } from "../protocol/number-set.ts";
 
 /**
  * One event for people; nothing for packets of secure chats. Control characters of others must not
@@ -27,6 +28,10 @@ export function eventLine(event: ClientEvent): string | undefined {
       return `-- ${oneLine(event.conversation.title)}: ${changeText(event)} --`;
     case "preferences":
       return `-- receipts are ${event.receiptsHidden ? "hidden" : "shown"} --`;
+    case "indexed": {
+      const messages = event.conversations.reduce((sum, { told }) => sum + count(told), 0);
+      return `-- ${messages} messages in ${event.conversations.length} conversations --`;
+    }
     case "lost":
       return `-- events ${event.from} to ${event.to} are no longer held by the service --`;
     case "epoch-changed":

@@ -1,6 +1,7 @@
 import { directUsers } from "../../protocol/conversation-id.ts";
 import {
   count,
+  has,
   intersection,
   NO_NUMBERS,
   type NumberSet,
@@ -8,6 +9,7 @@ import {
   union,
   without,
 } from "../../protocol/number-set.ts";
+import type { IndexedMessages } from "../../protocol/timeline-index.ts";
 import type {
   ConversationEvent,
   ConversationInfo,
@@ -26,6 +28,8 @@ export type SeenMessage = MessageEvent | RecalledEvent;
 /** One place in the window: the message, when it came, and who reacts to it. */
 interface Place {
   message: SeenMessage | undefined;
+  /** What it was before this place in the timeline is out of date. */
+  toldSeq: number;
   /** By reaction and user: the last change of it, by its place in the timeline. */
   readonly reactions: Map<string, Map<string, { readonly seq: number; readonly on: boolean }>>;
 }
@@ -79,7 +83,7 @@ export class SeenConversation {
 
   /** Whether anything ever happened in it. */
   get isHeardOf(): boolean {
-    return this.#lastActivityMs > 0 || (this.#info?.revision ?? 0) > 0;
+    return this.head > 0 || this.#lastActivityMs > 0 || (this.#info?.revision ?? 0) > 0;
   }
 
   /** For people: the title; of a direct one the other user; the id where neither is known. */
@@ -125,6 +129,17 @@ export class SeenConversation {
     const shown = tallies.filter(({ userIds }) => userIds.length > 0);
     shown.sort((a, b) => a.first - b.first);
     return new Map(shown.map(({ reaction, userIds }) => [reaction, userIds]));
+  }
+
+  /** What is told of by its number, and not, or not any more, by what it says. [CAT-9] */
+  get missing(): NumberSet {
+    const numbers = [...this.#window].filter(
+      ([number, place]) => place.message === undefined && has(this.#known, number),
+    );
+    return union(
+      numbers.map(([number]) => ({ from: number, through: number })),
+      NO_NUMBERS,
+    );
   }
 
   /** The highest number that was heard of. */
@@ -176,9 +191,25 @@ export class SeenConversation {
     if (message.senderUserId === this.#userId) this.#reads(this.#userId, one);
     if (message.kind === "recalled") this.#recalled = union(this.#recalled, one);
     else this.#calls(message, one);
-    this.#happened(message);
+    this.happened(message);
     const place = this.#place(number);
-    if (place !== undefined && isNewer(message, place.message)) place.message = message;
+    if (place === undefined || !isCurrent(message, place.toldSeq)) return;
+    if (isNewer(message, place.message)) place.message = message;
+  }
+
+  /** Messages that came, or are others than before, as of a place in the timeline. [CAT-9] */
+  indexed({ told, read }: IndexedMessages, seq: number): void {
+    this.#known = union(this.#known, told);
+    this.#reads(this.#userId, read);
+    for (const { from, through } of told.toReversed()) {
+      for (let number = through; number >= from; number -= 1) {
+        const place = this.#place(number);
+        // Below the window, and so are those that follow.
+        if (place === undefined) return;
+        place.toldSeq = Math.max(place.toldSeq, seq);
+        if (place.message && !isCurrent(place.message, place.toldSeq)) place.message = undefined;
+      }
+    }
   }
 
   reacted({ conversationSeq, userId, reaction, removed, seq }: ReactionEvent): void {
@@ -201,7 +232,7 @@ export class SeenConversation {
     if (revision > (this.#info?.revision ?? -1)) this.#info = conversation;
     for (const member of members) this.#heard(member.userId, { revision, member });
     for (const userId of leftUserIds) this.#heard(userId, { revision, member: undefined });
-    this.#happened(event);
+    this.happened(event);
   }
 
   /** What a service has answered; events that are newer than it stay the last word. */
@@ -230,7 +261,8 @@ export class SeenConversation {
     }
   }
 
-  #happened({ committedMs }: { readonly committedMs: number }): void {
+  /** Something was said or changed then. */
+  happened({ committedMs }: { readonly committedMs: number }): void {
     this.#lastActivityMs = Math.max(this.#lastActivityMs, committedMs);
   }
 
@@ -238,13 +270,18 @@ export class SeenConversation {
   #place(number: number): Place | undefined {
     const known = this.#window.get(number);
     if (known !== undefined) return known;
-    const place: Place = { message: undefined, reactions: new Map() };
+    const place: Place = { message: undefined, toldSeq: 0, reactions: new Map() };
     this.#window.set(number, place);
     if (this.#window.size > this.#messagesMax) {
       this.#window.delete(Math.min(...this.#window.keys()));
     }
     return this.#window.has(number) ? place : undefined;
   }
+}
+
+/** Whether a message is what it is at a place of the timeline: what was recalled stays so. */
+function isCurrent(message: SeenMessage, toldSeq: number): boolean {
+  return message.kind === "recalled" || message.seq >= toldSeq;
 }
 
 /** Whether a message says more than the one that is there: a recall is the last word. */

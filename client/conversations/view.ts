@@ -17,6 +17,7 @@ export class ConversationView {
   readonly #messagesMax: number;
   readonly #conversations = new Map<string, SeenConversation>();
   #preferences = { seq: 0, receiptsHidden: false };
+  #seq = 0;
 
   constructor(userId: string, options: { readonly messagesMax?: number } = {}) {
     this.userId = userId;
@@ -25,6 +26,7 @@ export class ConversationView {
 
   /** @returns the conversation that the event is about */
   apply(event: ClientEvent): SeenConversation | undefined {
+    if ("seq" in event) this.#seq = Math.max(this.#seq, event.seq);
     switch (event.kind) {
       case "message":
       case "recalled": {
@@ -47,6 +49,11 @@ export class ConversationView {
         conversation.changed(event);
         return conversation;
       }
+      case "indexed":
+        for (const told of event.conversations) {
+          this.#of(told.conversationId).indexed(told, event.seq);
+        }
+        return undefined;
       case "preferences": {
         const { seq, receiptsHidden } = event;
         if (seq > this.#preferences.seq) this.#preferences = { seq, receiptsHidden };
@@ -55,6 +62,7 @@ export class ConversationView {
       case "epoch-changed":
         this.#conversations.clear();
         this.#preferences = { seq: 0, receiptsHidden: false };
+        this.#seq = 0;
         return undefined;
       default:
         return undefined;
@@ -65,11 +73,17 @@ export class ConversationView {
    * What a service has answered of a conversation that the user is in. Its counts are the service's
    * own: a view derives those of what it has seen.
    */
-  learn({ info, role, visibleFrom }: ListedConversation): SeenConversation {
+  learn({ info, role, visibleFrom, lastMessage }: ListedConversation): SeenConversation {
     const conversation = this.#of(info.conversationId);
     const members = [{ userId: this.userId, role, visibleFrom }];
     conversation.learned(info, { members, revision: info.revision });
+    if (lastMessage !== undefined) conversation.happened(lastMessage);
     return conversation;
+  }
+
+  /** The highest timeline number of what was applied. */
+  get seq(): number {
+    return this.#seq;
   }
 
   /** Whether the user hides what it has read and got. */

@@ -18,7 +18,7 @@ export interface Spec {
   readonly findings: readonly string[];
 }
 
-export const ID = /\b(?:LNK|FRM|SES|SEQ|RES|AUT|ERR|OPS|ENV|RPC|SEC|CNV|SVC|SIG|DEV)-\d+\b/g;
+export const ID = /\b(?:LNK|FRM|SES|SEQ|RES|AUT|ERR|OPS|ENV|RPC|SEC|CNV|SVC|SIG|DEV|CAT)-\d+\b/g;
 const BULLET = /^- \[([A-Z]{3}-\d+)\] /;
 const KEY_WORD = /\b(MUST|SHOULD)\b/;
 /** Explains the words themselves. */

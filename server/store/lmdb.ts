@@ -8,6 +8,7 @@ import {
   openDataFolder,
 } from "../../platform/lmdb-folder.ts";
 import { GroupWrites, StoreFull } from "../../platform/lmdb-writes.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import { advanceOutcome } from "./device-record.ts";
 import { CommitGroup, deviceName, type GroupSources } from "./group.ts";
 import {
@@ -21,7 +22,7 @@ import {
   userKey,
 } from "./keys.ts";
 import { LmdbLogs, type SealedLogs } from "./lmdb-logs.ts";
-import { loadPage } from "./lmdb-pages.ts";
+import { loadPage, loadRuns } from "./lmdb-pages.ts";
 import { LmdbPerishables, type SealedPerishables } from "./lmdb-perishables.ts";
 import { LmdbTickets } from "./lmdb-tickets.ts";
 import { CachedView } from "./lmdb-view.ts";
@@ -57,6 +58,7 @@ import {
   type SubmitBatch,
   type TimelineBounds,
   type TimelinePage,
+  type TimelineRuns,
   type UserRef,
 } from "./store.ts";
 
@@ -182,16 +184,19 @@ export class LmdbStore implements Store {
 
   async loadTimeline(
     user: UserRef,
-    after: number,
+    asked: number | NumberSet,
     limit: PageLimit,
     readerId = "",
   ): Promise<TimelinePage> {
-    const bounds = this.#view.bounds(user);
-    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    const bounds = this.#bounds(user);
     const reader = { user, deviceId: readerId };
     const contentAt = this.#perishables.contentFor(reader, this.#options.nowMs());
     const from = { env: this.#env, logs: this.#logs };
-    return loadPage(from, { user, after, limit, bounds, contentAt });
+    return loadPage(from, { user, asked, limit, bounds, contentAt });
+  }
+
+  async loadRuns(user: UserRef, after: number, countMax: number): Promise<TimelineRuns> {
+    return loadRuns(this.#env, { user, after, countMax, bounds: this.#bounds(user) });
   }
 
   async advance(position: DevicePosition): Promise<AdvanceOutcome> {
@@ -248,6 +253,12 @@ export class LmdbStore implements Store {
     for (const position of this.#positions.values()) group.advance(position);
     // Notes may be lost without harm: trouble here must not keep the store from closing.
     await this.#write(group).catch(() => {});
+  }
+
+  #bounds(user: UserRef): TimelineBounds {
+    const bounds = this.#view.bounds(user);
+    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    return bounds;
   }
 
   #enqueue<Decision>(decide: (group: CommitGroup) => Decision): Promise<Durable<Decision>> {

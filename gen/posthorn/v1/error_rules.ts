@@ -745,6 +745,20 @@ const RULES: readonly ErrorRule[] = [
     retry: "never",
     meaning: "To whom presence is to be shown has an illegal value.",
   }),
+  rule({
+    code: 200,
+    name: "INDEX_MALFORMED",
+    scope: "link",
+    retry: "never",
+    meaning: "An Index breaks its form: ids, numbers or a set of numbers.",
+  }),
+  rule({
+    code: 201,
+    name: "INDEX_UNASKED",
+    scope: "link",
+    retry: "never",
+    meaning: "An Index for a device that has not asked for any.",
+  }),
 ];
 
 /** By code. */
