@@ -53,6 +53,8 @@ export class SeenConversation {
   #info: ConversationInfo | undefined;
   readonly #memberships = new Map<string, Membership>();
   readonly #window = new Map<number, Place>();
+  /** Of the window, by rising number. */
+  readonly #numbers: number[] = [];
   readonly #read = new Map<string, NumberSet>();
   readonly #delivered = new Map<string, number>();
   #known = NO_NUMBERS;
@@ -108,9 +110,7 @@ export class SeenConversation {
 
   /** What is kept, by number. */
   get messages(): readonly SeenMessage[] {
-    return [...this.#window.keys()]
-      .sort((a, b) => a - b)
-      .flatMap((number) => this.#window.get(number)?.message ?? []);
+    return this.#numbers.flatMap((number) => this.#window.get(number)?.message ?? []);
   }
 
   message(conversationSeq: number): SeenMessage | undefined {
@@ -133,13 +133,11 @@ export class SeenConversation {
 
   /** What is told of by its number, and not, or not any more, by what it says. [CAT-9] */
   get missing(): NumberSet {
-    const numbers = [...this.#window].filter(
-      ([number, place]) => place.message === undefined && has(this.#known, number),
-    );
-    return union(
-      numbers.map(([number]) => ({ from: number, through: number })),
-      NO_NUMBERS,
-    );
+    const numbers = this.#numbers.filter((number) => {
+      return this.#window.get(number)?.message === undefined && has(this.#known, number);
+    });
+    const ranges = numbers.map((number) => ({ from: number, through: number }));
+    return union(ranges, NO_NUMBERS);
   }
 
   /** The highest number that was heard of. */
@@ -201,11 +199,10 @@ export class SeenConversation {
   indexed({ told, read }: IndexedMessages, seq: number): void {
     this.#known = union(this.#known, told);
     this.#reads(this.#userId, read);
-    for (const { from, through } of told.toReversed()) {
-      for (let number = through; number >= from; number -= 1) {
+    for (const { from, through } of newest(told, this.#messagesMax)) {
+      for (let number = from; number <= through; number += 1) {
         const place = this.#place(number);
-        // Below the window, and so are those that follow.
-        if (place === undefined) return;
+        if (place === undefined) continue;
         place.toldSeq = Math.max(place.toldSeq, seq);
         if (place.message && !isCurrent(place.message, place.toldSeq)) place.message = undefined;
       }
@@ -270,13 +267,31 @@ export class SeenConversation {
   #place(number: number): Place | undefined {
     const known = this.#window.get(number);
     if (known !== undefined) return known;
+    const numbers = this.#numbers;
+    const isFull = numbers.length >= this.#messagesMax;
+    if (isFull && number < (numbers[0] ?? Number.POSITIVE_INFINITY)) return undefined;
     const place: Place = { message: undefined, toldSeq: 0, reactions: new Map() };
     this.#window.set(number, place);
-    if (this.#window.size > this.#messagesMax) {
-      this.#window.delete(Math.min(...this.#window.keys()));
-    }
-    return this.#window.has(number) ? place : undefined;
+    // Most come in order, and belong to the end.
+    let at = numbers.length;
+    while (at > 0 && (numbers[at - 1] as number) > number) at -= 1;
+    numbers.splice(at, 0, number);
+    if (isFull) this.#window.delete(numbers.shift() as number);
+    return place;
   }
+}
+
+/** The highest numbers of a set. */
+function newest(set: NumberSet, countMax: number): NumberSet {
+  const ranges: { from: number; through: number }[] = [];
+  let left = countMax;
+  for (const { from, through } of set.toReversed()) {
+    if (left === 0) break;
+    const first = Math.max(from, through - left + 1);
+    ranges.push({ from: first, through });
+    left -= through - first + 1;
+  }
+  return ranges.reverse();
 }
 
 /** Whether a message is what it is at a place of the timeline: what was recalled stays so. */

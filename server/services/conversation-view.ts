@@ -17,9 +17,14 @@ import { numbersIn } from "../store/documents.ts";
 import type { DocumentRef, Store } from "../store/store.ts";
 import type { Caller } from "./access.ts";
 import { lastMessage } from "./history.ts";
-import { type Place, placeIn } from "./place.ts";
+import { type Place, placeIn, placesIn } from "./place.ts";
 
 const ROLES = [MemberRole.READER, MemberRole.MEMBER, MemberRole.ADMIN, MemberRole.OWNER];
+
+export interface Shown {
+  readonly view: ConversationView;
+  readonly bytes: number;
+}
 
 /**
  * A conversation as a member sees it. Without its last message where there would be no room for it.
@@ -31,8 +36,29 @@ export async function viewOf(
   caller: Caller,
   conversationId: string,
   bytesMax: number,
-): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
+): Promise<Shown> {
   const place = await placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
+  return await shownIn(store, caller, { place, bytesMax });
+}
+
+/** Where the caller stands in conversations, with what {@link shownIn} counts from. */
+export function countedPlaces(
+  store: Pick<Store, "loadForPlanning">,
+  caller: Caller,
+  conversationIds: readonly string[],
+): Promise<readonly Place[]> {
+  const asked = conversationIds.map((conversationId) => {
+    return { conversationId, documents: countedFrom(caller, conversationId) };
+  });
+  return placesIn(store, caller, asked);
+}
+
+/** The same of a place that was read before. */
+export async function shownIn(
+  store: Pick<Store, "loadForPlanning" | "loadLog">,
+  caller: Caller,
+  { place, bytesMax }: { readonly place: Place; readonly bytesMax: number },
+): Promise<Shown> {
   const { conversation, own, visibleFrom, head } = place;
   const view = create(ConversationViewSchema, {
     conversation: shownConversation(conversation),

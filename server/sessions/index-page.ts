@@ -13,10 +13,18 @@ import type { FlowWindow } from "../../protocol/session/flow.ts";
 import { indexBytes, type TimelineIndex, writeIndex } from "../../protocol/timeline-index.ts";
 import { indexReads, type ToldByNumber, toldByNumber } from "../operations/indexed.ts";
 import type { Sender } from "../operations/plan.ts";
-import { type LogRun, type Store, type TimelinePage, toldName, userRefOf } from "../store/store.ts";
+import {
+  type LogRef,
+  type LogRun,
+  type Store,
+  type TimelinePage,
+  toldName,
+  userRefOf,
+} from "../store/store.ts";
 
-/** The most events that an index tells whole: bounds the work of one turn. */
+/** The most events that an index tells whole, and that it covers: bounds the work of one turn. */
 const WHOLE_EVENTS_MAX = 512;
+const EVENTS_MAX = Math.min(16_384, INDEX_EVENTS_MAX);
 
 /** A part of the timeline that is told in one way. */
 interface Part {
@@ -37,13 +45,14 @@ export async function loadIndexPage(
 ): Promise<TimelinePage> {
   const { after, limit } = asked;
   const user = userRefOf(sender.tenant, sender.userId);
-  const { bounds, runs: all } = await store.loadRuns(user, after, INDEX_EVENTS_MAX);
+  const { bounds, runs: all } = await store.loadRuns(user, after, EVENTS_MAX);
   const firstSeq = after + 1;
   if (firstSeq < bounds.floor) return { bounds, entries: [] };
   const { runs, names } = runsWithin(all);
-  const state = await store.loadForPlanning(indexReads(sender, names));
-  const told = new Map(names.map((id) => [id, toldByNumber(sender, id, state)]));
-  const parts = partsOf(runs, told);
+  const ids = [...names.values()];
+  const state = await store.loadForPlanning(indexReads(sender, ids));
+  const told = new Map(ids.map((id) => [id, toldByNumber(sender, id, state)]));
+  const parts = partsOf(runs, { names, told });
   const wholeParts = parts.filter(({ messages }) => messages === undefined);
   const ranges = wholeParts.map((part) => ({ from: part.firstSeq, through: lastOf(part) }));
   const whole: NumberSet = union(ranges, NO_NUMBERS);
@@ -62,25 +71,34 @@ export async function loadIndexPage(
   return { bounds, index, entries: [] };
 }
 
+type Names = ReadonlyMap<LogRef, string>;
+
 /** As many as name no more conversations than an index may. */
-function runsWithin(all: readonly LogRun[]): { runs: readonly LogRun[]; names: string[] } {
-  const names = new Set<string>();
+function runsWithin(all: readonly LogRun[]): { runs: readonly LogRun[]; names: Names } {
+  const names = new Map<LogRef, string>();
+  const unnamed = new Set<LogRef>();
   for (const [at, { log }] of all.entries()) {
+    if (names.has(log) || unnamed.has(log)) continue;
     const name = toldName(log);
-    if (name === undefined || names.has(name)) continue;
-    if (names.size === INDEX_CONVERSATIONS_MAX)
-      return { runs: all.slice(0, at), names: [...names] };
-    names.add(name);
+    if (name === undefined) unnamed.add(log);
+    else if (names.size === INDEX_CONVERSATIONS_MAX) return { runs: all.slice(0, at), names };
+    else names.set(log, name);
   }
-  return { runs: all, names: [...names] };
+  return { runs: all, names };
+}
+
+/** What is known of the conversations of a stretch. */
+interface Known {
+  readonly names: Names;
+  readonly told: ReadonlyMap<string, ToldByNumber>;
 }
 
 /** In order, up to where too many would have to be told whole; one at least. */
-function partsOf(runs: readonly LogRun[], told: ReadonlyMap<string, ToldByNumber>): Part[] {
+function partsOf(runs: readonly LogRun[], known: Known): Part[] {
   const parts: Part[] = [];
   let wholeCount = 0;
   for (const run of runs) {
-    for (const part of partsOfRun(run, told)) {
+    for (const part of partsOfRun(run, known)) {
       if (part.messages === undefined) wholeCount += part.count;
       parts.push(part);
       if (wholeCount >= WHOLE_EVENTS_MAX) return parts;
@@ -89,9 +107,9 @@ function partsOf(runs: readonly LogRun[], told: ReadonlyMap<string, ToldByNumber
   return parts;
 }
 
-function* partsOfRun(run: LogRun, told: ReadonlyMap<string, ToldByNumber>): Iterable<Part> {
+function* partsOfRun(run: LogRun, { names, told }: Known): Iterable<Part> {
   const { firstSeq, firstLogSeq, log } = run;
-  const conversationId = toldName(log);
+  const conversationId = names.get(log);
   const numbers = told.get(conversationId ?? "")?.numbers ?? NO_NUMBERS;
   if (conversationId === undefined || numbers.length === 0) {
     yield { firstSeq, count: run.count, messages: undefined };

@@ -111,8 +111,11 @@ function* runsFrom(env: Env, user: UserRef, from: number) {
   }
 }
 
-/** Logs of a page whose last record is kept; records are bounded. */
-const RECORDS_HELD_MAX = 64;
+/**
+ * Logs of a page whose last record is kept, while it is read: records are bounded, and one page is
+ * read at a time. As many as an index names conversations.
+ */
+const RECORDS_HELD_MAX = 256;
 
 /**
  * Reads log entries, keeping the last record of each log: neighbours in a timeline are neighbours
