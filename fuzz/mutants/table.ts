@@ -1,3 +1,4 @@
+import { CATCHING_UP_MUTANTS } from "./catching-up-mutants.ts";
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
@@ -16,4 +17,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,
+  ...CATCHING_UP_MUTANTS,
 ];

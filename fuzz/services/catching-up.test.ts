@@ -19,6 +19,10 @@ let town: Town;
 before(async () => {
   scene = await ServiceScene.open();
   town = await settle(scene);
+  // cyd comes again: what it got before it may not ask for any more, and has in its timeline.
+  const ann = conversationsOf(await scene.clientOf("ann"));
+  await ann.changeMembers(town.group, { remove: ["cyd"] });
+  await ann.changeMembers(town.group, { set: [{ userId: "cyd" }] });
   for (const user of RESIDENTS) {
     // The last event of every timeline is told whole, whatever the device takes.
     await conversationsOf(await scene.clientOf(user)).changePreferences({ receiptsHidden: true });
