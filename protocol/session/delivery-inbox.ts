@@ -93,8 +93,9 @@ export class DeliveryInbox {
 
   /** By its first number against this link, and by its last against what was handed over. */
   #judge({ firstSeq, seq, bytes }: Item, nowMs: number): "next" | "duplicate" | Violation {
-    const isBehind = seq <= this.#linkThrough;
-    if (!isBehind && classify(firstSeq, this.#linkThrough) !== "next") {
+    const begins = classify(firstSeq, this.#linkThrough);
+    const isAcross = begins === "duplicate" && classify(seq, this.#linkThrough) !== "duplicate";
+    if (begins === "gap" || isAcross) {
       const detail = `${firstSeq} to ${seq} after ${this.#linkThrough}`;
       return violation(ErrorCode.SEQUENCE_GAP, "SEQ-2", detail);
     }
@@ -102,7 +103,7 @@ export class DeliveryInbox {
     // Handled since this link's Hello was written: the service sends it again and waits to hear of
     // it.
     if (seq <= this.#cursor.seq) this.acks.add(1, bytes, nowMs);
-    if (seq <= this.#handedThrough) return "duplicate";
+    if (classify(seq, this.#handedThrough) === "duplicate") return "duplicate";
     if (!this.#unhandled.admits(bytes)) {
       return violation(ErrorCode.CREDIT_EXCEEDED, "SEQ-13", `${seq} is beyond the window`);
     }
