@@ -3,12 +3,14 @@ import { envelope } from "./envelope-job.ts";
 import { groups } from "./groups-job.ts";
 import type { Job, Result } from "./job.ts";
 import { core } from "./main-job.ts";
+import { offline } from "./offline-job.ts";
 import { secure } from "./secure-job.ts";
 
 const JOBS: ReadonlyMap<string, Job> = new Map([
   ["core", { about: "durable messages, fan-out, idle sessions", seconds: 4, run: core }],
   ["envelope", { about: "sealed records and handshakes", seconds: 1, run: envelope }],
   ["groups", { about: "groups of 10 to 10,000 members", seconds: 4, run: groups }],
+  ["offline", { about: "a device away for 25,000 events a second", seconds: 4, run: offline }],
   ["secure", { about: "secure chats: handshakes, messages, shares", seconds: 1, run: secure }],
 ]);
 

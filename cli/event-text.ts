@@ -11,6 +11,7 @@ import { MUTED_FOR_EVER, type TodoEvent } from "../client/conversations/personal
 import type { ClientEvent, DeviceEvent } from "../client/events.ts";
 import type { UserProfile } from "../client/users/events.ts";
 import { directUsers } from "../protocol/conversation-id.ts";
+import { count } from "../protocol/number-set.ts";
 
 /**
  * One event for people; nothing for packets of secure chats. Control characters of others must not
@@ -38,6 +39,10 @@ export function eventLine(event: ClientEvent): string | undefined {
       return `-- ${roomOf(event)}${todoText(event)} --`;
     case "preferences":
       return `-- receipts are ${event.receiptsHidden ? "hidden" : "shown"} --`;
+    case "indexed": {
+      const messages = event.conversations.reduce((sum, { told }) => sum + count(told), 0);
+      return `-- ${messages} messages in ${event.conversations.length} conversations --`;
+    }
     case "lost":
       return `-- events ${event.from} to ${event.to} are no longer held by the service --`;
     case "epoch-changed":

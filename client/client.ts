@@ -104,7 +104,7 @@ export class Client {
       onAhead: () => this.#endLink?.({ code: ErrorCode.LINK_LOST }),
     });
     this.#backoff = new Backoff(options.backoff ?? BACKOFF_DEFAULT, Math.random);
-    this.#events = new EventQueue((cursor) => {
+    this.#events = new EventQueue(options.deviceId, (cursor) => {
       this.#handled = cursor;
       this.#session.handled(cursor);
       if (this.#advancing === undefined) this.#advance();
@@ -355,8 +355,9 @@ export class Client {
         this.#setState("open");
         return;
       case "deliver":
-        this.#events.push(effect.deliveries, this.#options.deviceId, this.#welcome?.userId ?? "");
-        return;
+        return this.#events.push(effect.deliveries);
+      case "index":
+        return this.#events.pushIndex(effect.index);
       case "settle": {
         const { resultsThrough, settlements } = effect;
         this.#progressed = true;

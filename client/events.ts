@@ -9,6 +9,7 @@ import type { DeliverPlain } from "../gen/posthorn/v1/hot_codecs.ts";
 import { PresenceAudience } from "../gen/posthorn/v1/signal_pb.ts";
 import type { WelcomePlain } from "../protocol/session/client-effects.ts";
 import type { TimelineCursor } from "../protocol/session/resume.ts";
+import type { IndexedMessages, TimelineIndex } from "../protocol/timeline-index.ts";
 import {
   type ConversationEvent,
   conversationEvent,
@@ -63,6 +64,7 @@ export type ClientEvent =
   | ProfileEvent
   | ContactsEvent
   | BlocksEvent
+  | IndexedEvent
   /** Of a kind that this version does not know. */
   | { readonly kind: "unknown"; readonly seq: number; readonly event: Uint8Array }
   /** Retention removed events before this device could get them. */
@@ -113,6 +115,18 @@ export interface DeviceEvent {
   readonly name: string;
 }
 
+/**
+ * Messages came or changed while the device was away, of which it is told the numbers only. What an
+ * application holds of them is out of date: it erases that and asks anew for what it shows. Only
+ * with {@link ClientOptions.indexAbove}. [CAT-9]
+ */
+export interface IndexedEvent {
+  readonly kind: "indexed";
+  /** The last timeline number of the stretch: the messages are as of then. */
+  readonly seq: number;
+  readonly conversations: readonly IndexedMessages[];
+}
+
 interface Queued {
   readonly event: ClientEvent;
   /** What handling it moves the cursor to; undefined for what is not in the timeline. */
@@ -125,6 +139,7 @@ interface Queued {
  */
 export class EventQueue {
   readonly #handled: (cursor: TimelineCursor) => void;
+  #self: Self;
   #queue: Queued[] = [];
   #epoch = 0;
   /** Within the epoch. */
@@ -133,13 +148,15 @@ export class EventQueue {
   #ended: { readonly failure: Error | undefined } | undefined;
 
   /** @param handled called when the application has handled events up to a cursor */
-  constructor(handled: (cursor: TimelineCursor) => void) {
+  constructor(deviceId: string, handled: (cursor: TimelineCursor) => void) {
+    this.#self = { deviceId, userId: "" };
     this.#handled = handled;
   }
 
   /** A Welcome is in force. */
   installed(install: { readonly welcome: WelcomePlain; readonly cursorMoved: boolean }): void {
     const { welcome, cursorMoved } = install;
+    this.#self = { ...this.#self, userId: welcome.userId };
     const first = this.#epoch === 0;
     const epoch = welcome.timeline?.epoch ?? 0;
     if (epoch !== this.#epoch) this.#handledThrough = 0;
@@ -157,10 +174,30 @@ export class EventQueue {
     this.#wake?.();
   }
 
-  push(deliveries: readonly DeliverPlain[], deviceId: string, userId: string): void {
+  push(deliveries: readonly DeliverPlain[]): void {
     for (const delivery of deliveries) {
       const cursor = { epoch: this.#epoch, seq: delivery.seq };
-      this.#queue.push({ event: clientEventOf(delivery, deviceId, userId), cursor });
+      this.#queue.push({ event: clientEventOf(delivery, this.#self), cursor });
+    }
+    this.#wake?.();
+  }
+
+  /**
+   * First what is told by numbers, then the events that are told whole. Each moves the cursor to
+   * where the next one is: after a crash numbers may be told again, and events are not. [CAT-10]
+   */
+  pushIndex({ seq, conversations, events }: TimelineIndex): void {
+    const epoch = this.#epoch;
+    const cursorBefore = (next: DeliverPlain | undefined) => {
+      return { epoch, seq: next === undefined ? seq : next.seq - 1 };
+    };
+    const told = { kind: "indexed", seq, conversations } as const;
+    this.#queue.push({ event: told, cursor: cursorBefore(events[0]) });
+    for (const [at, delivery] of events.entries()) {
+      this.#queue.push({
+        event: clientEventOf(delivery, this.#self),
+        cursor: cursorBefore(events[at + 1]),
+      });
     }
     this.#wake?.();
   }
@@ -203,14 +240,16 @@ export class EventQueue {
   }
 }
 
-function clientEventOf(delivery: DeliverPlain, deviceId: string, userId: string): ClientEvent {
-  return knownEventOf(delivery, { deviceId, userId }) ?? unknownEvent(delivery);
+function clientEventOf(delivery: DeliverPlain, self: Self): ClientEvent {
+  return knownEventOf(delivery, self) ?? unknownEvent(delivery);
 }
 
-function knownEventOf(
-  delivery: DeliverPlain,
-  self: { readonly deviceId: string; readonly userId: string },
-): ClientEvent | undefined {
+interface Self {
+  readonly deviceId: string;
+  readonly userId: string;
+}
+
+function knownEventOf(delivery: DeliverPlain, self: Self): ClientEvent | undefined {
   const kind = kindOf(delivery.event);
   switch (kind?.case) {
     case "message":

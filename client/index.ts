@@ -7,6 +7,7 @@ export { parsePin, pinText } from "../protocol/envelope/identity.ts";
 export { NOBLE_CRYPTO } from "../protocol/envelope/noble.ts";
 export type { SafetyVerdict } from "../protocol/secure/safety-number.ts";
 export { Client, connect } from "./client.ts";
+export { fetchMessages } from "./conversations/catching-up.ts";
 export type {
   AttachmentContent,
   LocationContent,
@@ -77,6 +78,7 @@ export type {
   ClientEvent,
   DeviceEvent,
   DirectoryEvent,
+  IndexedEvent,
   PacketEvent,
   PresencePolicyEvent,
 } from "./events.ts";

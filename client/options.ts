@@ -33,6 +33,12 @@ export interface ClientOptions {
   readonly start?: "earliest" | "latest";
   /** How many deliveries the application may leave unhandled. */
   readonly deliveryWindow?: FlowWindow;
+  /**
+   * While more events than this are missing, the service may tell the numbers of messages without
+   * what they say: the application is handed {@link IndexedEvent}s, and asks for what it shows. It
+   * is not unless this is set.
+   */
+  readonly indexAbove?: number;
   readonly timers?: LinkTimers;
   readonly backoff?: BackoffLimits;
   /** From a link's opening to Welcome. */
@@ -73,5 +79,6 @@ export function sessionOptions(options: ClientOptions): ClientSessionOptions {
   const timers = options.timers ?? { keepaliveMs: 0, idleMs: 0, ageMs: 0 };
   const deliveryWindow = options.deliveryWindow ?? window;
   const handshakeMs = options.handshakeMs ?? HANDSHAKE_MS;
-  return { deviceId, userId, agent, start, deliveryWindow, timers, handshakeMs };
+  const { indexAbove } = options;
+  return { deviceId, userId, agent, start, deliveryWindow, indexAbove, timers, handshakeMs };
 }

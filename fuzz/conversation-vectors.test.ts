@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { type Event, EventSchema } from "../gen/posthorn/v1/event_pb.ts";
+import { IndexSchema } from "../gen/posthorn/v1/session_pb.ts";
 import { NATIVE_CRYPTO } from "../platform/native-crypto.ts";
 import {
   directConversationId,
@@ -20,6 +21,7 @@ import {
   union,
   without,
 } from "../protocol/number-set.ts";
+import { decodePlain, encodePlain } from "../protocol/plain.ts";
 import {
   addReader,
   countReaders,
@@ -29,6 +31,7 @@ import {
   mergeReaders,
   type ReadBitmap,
 } from "../protocol/read-bitmap.ts";
+import { indexBytes, readIndex, writeIndex } from "../protocol/timeline-index.ts";
 import {
   derived,
   type Members,
@@ -38,7 +41,7 @@ import {
   type VectorCheck,
 } from "./secure/vector-reader.ts";
 
-const FILES = ["ids", "number-sets", "read-bitmaps", "events"];
+const FILES = ["ids", "number-sets", "read-bitmaps", "indexes", "events"];
 
 /** What may be wrong on purpose. */
 function mistaken(ours: unknown, theirs: unknown): void {
@@ -222,9 +225,34 @@ const EVENT_CHECKS: Readonly<Record<string, VectorCheck>> = {
   },
 };
 
-const CHECKS = { ...ID_CHECKS, ...SET_CHECKS, ...BITMAP_CHECKS, ...EVENT_CHECKS };
+const INDEX_CHECKS: Readonly<Record<string, VectorCheck>> = {
+  index: (of) => {
+    const plain = decodePlain(IndexSchema, of.bytes("encoded"));
+    assert.ok(typeof plain !== "string");
+    const index = readIndex(plain);
+    if ("code" in index) throw new Refusal("INDEX_MALFORMED");
+    const conversations = index.conversations.map(({ conversationId, told, read }) => {
+      return { conversation_id: conversationId, told: rangesOf(told), read: rangesOf(read) };
+    });
+    assert.deepEqual(conversations, of.json("conversations"));
+    assert.equal(index.firstSeq, of.number("first_seq"));
+    assert.equal(index.seq, of.number("seq"));
+    const seqs = index.events.map(({ seq }) => seq);
+    assert.deepEqual(seqs, of.json("event_seqs"));
+    assert.equal(indexBytes(plain), of.number("window_bytes"));
+    same(encodePlain(IndexSchema, writeIndex(index)), of.bytes("encoded"), "encoded");
+  },
+};
+
+const CHECKS = {
+  ...ID_CHECKS,
+  ...SET_CHECKS,
+  ...BITMAP_CHECKS,
+  ...INDEX_CHECKS,
+  ...EVENT_CHECKS,
+};
 testVectors(FILES, CHECKS, [NATIVE_CRYPTO], "conversation");
 
 test("every kind of vector of conversations is judged", () => {
-  assert.equal(Object.keys(CHECKS).length, 13);
+  assert.equal(Object.keys(CHECKS).length, 14);
 });

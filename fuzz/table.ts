@@ -2,6 +2,7 @@ import { backendStreams } from "./properties/backend-streams.ts";
 import { buckets } from "./properties/buckets.ts";
 import { bytePipe } from "./properties/byte-pipe.ts";
 import { BYTE_PROPERTIES } from "./properties/bytes.ts";
+import { catchingUp } from "./properties/catching-up.ts";
 import { conversationsBlocks } from "./properties/conversation-blocks.ts";
 import {
   conversationsMentions,
@@ -33,6 +34,7 @@ import { delimiting, frameRules } from "./properties/framing.ts";
 import { hostileDevice } from "./properties/hostile-device.ts";
 import { hostileService } from "./properties/hostile-service.ts";
 import { hotCodecsRead, hotCodecsWrite } from "./properties/hot-codecs.ts";
+import { indexCodec } from "./properties/index-codec.ts";
 import { linkFirstBytes } from "./properties/link-first-bytes.ts";
 import { linkFraming } from "./properties/link-framing.ts";
 import { linkLongPoll } from "./properties/link-longpoll.ts";
@@ -104,6 +106,8 @@ export const PROPERTIES: readonly Property[] = [
   hotCodecsRead,
   bytePipe,
   readBitmap,
+  indexCodec,
+  catchingUp,
   ...BYTE_PROPERTIES,
   envelopeAgree,
   envelopeTamper,

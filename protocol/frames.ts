@@ -29,6 +29,8 @@ import {
   DrainSchema,
   type Hello,
   HelloSchema,
+  type Index,
+  IndexSchema,
   type Ping,
   PingSchema,
   type Pong,
@@ -70,6 +72,7 @@ export interface FrameContents {
   readonly reply: Plain<Reply>;
   readonly signal: Plain<Signal>;
   readonly hints: Plain<Hints>;
+  readonly index: Plain<Index>;
 }
 
 /** One decoded frame. */
@@ -102,6 +105,7 @@ const SCHEMAS: { readonly [Kind in FrameKind]: DescMessage } = {
   reply: ReplySchema,
   signal: SignalSchema,
   hints: HintsSchema,
+  index: IndexSchema,
 };
 
 const WIRE_TYPE_BYTES = 2;
@@ -269,6 +273,11 @@ export function submitFrameBytes(submit: SubmitPlain): number {
 /** With the tag and the length of a frame's one field. */
 function framedBytes(contentBytes: number): number {
   return 1 + lengthPrefixBytes(contentBytes) + contentBytes;
+}
+
+/** How long the frame of an index is, without its length prefix. [FRM-3] */
+export function indexFrameBytes(index: Plain<Index>): number {
+  return framedBytes(encodePlain(SCHEMAS.index, index).length);
 }
 
 /** How long the frame of a call or a reply is, without its length prefix. [FRM-3] */

@@ -62,6 +62,9 @@ export const HINTS_BYTES_MAX = 16 * 1024;
 export const TYPING_MS = 6_000;
 /** How often a device says it again. [SIG-9] */
 export const TYPING_AGAIN_MS = 3_000;
+/** Events that one Index covers, and conversations that it names. [CAT-5] */
+export const INDEX_EVENTS_MAX = 65_536;
+export const INDEX_CONVERSATIONS_MAX = 256;
 /** The largest value of a timer in milliseconds: 2^31-1. [SES-12] */
 export const TIMER_MS_MAX = 0x7fff_ffff;
 

@@ -17,12 +17,12 @@ async function handedOut(
   self = { userId: "bob", deviceId: "laptop" },
 ): Promise<ClientEvent> {
   const kind = given as MessageInitShape<typeof EventSchema>["kind"];
-  const queue = new EventQueue(() => {});
+  const queue = new EventQueue(self.deviceId, () => {});
   const resume = { cursor: 0, outcome: { case: "resumed", value: {} } };
-  const welcome = { timeline: { epoch: 1, head: 1, floor: 1 }, resume } as WelcomePlain;
-  queue.installed({ welcome, cursorMoved: false });
+  const welcome = { timeline: { epoch: 1, head: 1, floor: 1 }, resume, userId: self.userId };
+  queue.installed({ welcome: welcome as WelcomePlain, cursorMoved: false });
   const event = toBinary(EventSchema, create(EventSchema, kind && { kind }));
-  queue.push([{ ...TIMED, conversationSeq: 3, event }], self.deviceId, self.userId);
+  queue.push([{ ...TIMED, conversationSeq: 3, event }]);
   const { value } = await queue.iterate(undefined).next();
   return value;
 }

@@ -9,6 +9,7 @@ import {
   union,
   without,
 } from "../../protocol/number-set.ts";
+import type { IndexedMessages } from "../../protocol/timeline-index.ts";
 import type {
   ConversationEvent,
   ConversationInfo,
@@ -29,6 +30,8 @@ export type SeenMessage = MessageEvent | RecalledEvent | ExpiredEvent;
 /** One place in the window: the message, when it came, and who reacts to it. */
 interface Place {
   message: SeenMessage | undefined;
+  /** What it was before this place in the timeline is out of date. */
+  toldSeq: number;
   /** By reaction and user: the last change of it, by its place in the timeline. */
   readonly reactions: Map<string, Map<string, { readonly seq: number; readonly on: boolean }>>;
   /** The last that was said of whether something is to be done about it. */
@@ -55,6 +58,8 @@ export class SeenConversation {
   #info: ConversationInfo | undefined;
   readonly #memberships = new Map<string, Membership>();
   readonly #window = new Map<number, Place>();
+  /** Of the window, by rising number. */
+  readonly #numbers: number[] = [];
   readonly #read = new Map<string, NumberSet>();
   readonly #delivered = new Map<string, number>();
   #known = NO_NUMBERS;
@@ -91,7 +96,7 @@ export class SeenConversation {
 
   /** Whether anything ever happened in it. */
   get isHeardOf(): boolean {
-    return this.#lastActivityMs > 0 || (this.#info?.revision ?? 0) > 0;
+    return this.head > 0 || this.#lastActivityMs > 0 || (this.#info?.revision ?? 0) > 0;
   }
 
   /** For people: the title; of a direct one the other user; the id where neither is known. */
@@ -116,9 +121,7 @@ export class SeenConversation {
 
   /** What is kept, by number. */
   get messages(): readonly SeenMessage[] {
-    return [...this.#window.keys()]
-      .sort((a, b) => a - b)
-      .flatMap((number) => this.#window.get(number)?.message ?? []);
+    return this.#numbers.flatMap((number) => this.#window.get(number)?.message ?? []);
   }
 
   message(conversationSeq: number): SeenMessage | undefined {
@@ -153,6 +156,15 @@ export class SeenConversation {
   /** Until when the user has it muted, Unix milliseconds. 0, or in the past: it is not. */
   get mutedUntilMs(): number {
     return this.#mute.untilMs;
+  }
+
+  /** What is told of by its number, and not, or not any more, by what it says. [CAT-9] */
+  get missing(): NumberSet {
+    const numbers = this.#numbers.filter((number) => {
+      return this.#window.get(number)?.message === undefined && has(this.#known, number);
+    });
+    const ranges = numbers.map((number) => ({ from: number, through: number }));
+    return union(ranges, NO_NUMBERS);
   }
 
   /** The highest number that was heard of. */
@@ -209,9 +221,24 @@ export class SeenConversation {
       if (expiresMs !== undefined && !has(this.#gone, number))
         this.#expiring.set(number, expiresMs);
     }
-    this.#happened(message);
+    this.happened(message);
     const place = this.#place(number);
-    if (place !== undefined && isNewer(message, place.message)) place.message = message;
+    if (place === undefined || !isCurrent(message, place.toldSeq)) return;
+    if (isNewer(message, place.message)) place.message = message;
+  }
+
+  /** Messages that came, or are others than before, as of a place in the timeline. [CAT-9] */
+  indexed({ told, read }: IndexedMessages, seq: number): void {
+    this.#known = union(this.#known, told);
+    this.#reads(this.#userId, read);
+    for (const { from, through } of newest(told, this.#messagesMax)) {
+      for (let number = from; number <= through; number += 1) {
+        const place = this.#place(number);
+        if (place === undefined) continue;
+        place.toldSeq = Math.max(place.toldSeq, seq);
+        if (place.message && !isCurrent(place.message, place.toldSeq)) place.message = undefined;
+      }
+    }
   }
 
   /** When the next message expires, Unix milliseconds. */
@@ -267,7 +294,7 @@ export class SeenConversation {
     if (revision > (this.#info?.revision ?? -1)) this.#info = conversation;
     for (const member of members) this.#heard(member.userId, { revision, member });
     for (const userId of leftUserIds) this.#heard(userId, { revision, member: undefined });
-    this.#happened(event);
+    this.happened(event);
   }
 
   /** What a service has answered; events that are newer than it stay the last word. */
@@ -301,7 +328,8 @@ export class SeenConversation {
     }
   }
 
-  #happened({ committedMs }: { readonly committedMs: number }): void {
+  /** Something was said or changed then. */
+  happened({ committedMs }: { readonly committedMs: number }): void {
     this.#lastActivityMs = Math.max(this.#lastActivityMs, committedMs);
   }
 
@@ -309,13 +337,18 @@ export class SeenConversation {
   #place(number: number): Place | undefined {
     const known = this.#window.get(number);
     if (known !== undefined) return known;
+    const numbers = this.#numbers;
+    const isFull = numbers.length >= this.#messagesMax;
+    if (isFull && number < (numbers[0] ?? Number.POSITIVE_INFINITY)) return undefined;
     const todo = { seq: 0, mark: undefined };
-    const place: Place = { message: undefined, reactions: new Map(), todo };
+    const place: Place = { message: undefined, toldSeq: 0, reactions: new Map(), todo };
     this.#window.set(number, place);
-    if (this.#window.size > this.#messagesMax) {
-      this.#window.delete(Math.min(...this.#window.keys()));
-    }
-    return this.#window.has(number) ? place : undefined;
+    // Most come in order, and belong to the end.
+    let at = numbers.length;
+    while (at > 0 && (numbers[at - 1] as number) > number) at -= 1;
+    numbers.splice(at, 0, number);
+    if (isFull) this.#window.delete(numbers.shift() as number);
+    return place;
   }
 }
 
@@ -324,6 +357,24 @@ function expired(message: MessageEvent, expiresMs: number): ExpiredEvent {
   const { senderUserId, senderDeviceId } = message;
   const of = { seq, committedMs, conversationId, conversationSeq, senderUserId, senderDeviceId };
   return { kind: "expired", ...of, own, expiresMs };
+}
+
+/** The highest numbers of a set. */
+function newest(set: NumberSet, countMax: number): NumberSet {
+  const ranges: { from: number; through: number }[] = [];
+  let left = countMax;
+  for (const { from, through } of set.toReversed()) {
+    if (left === 0) break;
+    const first = Math.max(from, through - left + 1);
+    ranges.push({ from: first, through });
+    left -= through - first + 1;
+  }
+  return ranges.reverse();
+}
+
+/** Whether a message is what it is at a place of the timeline: what is gone stays so. */
+function isCurrent(message: SeenMessage, toldSeq: number): boolean {
+  return message.kind !== "message" || message.seq >= toldSeq;
 }
 
 /** Whether a message says more than the one that is there: a recall is the last word. */

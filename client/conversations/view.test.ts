@@ -248,3 +248,51 @@ test("[CNV-95] what has left the window and expires is not unread either", () =>
   assert.equal(view.expire(9_000).length, 3);
   assert.equal(team.unreadCount, 0);
 });
+
+test("[CAT-9] what is told by its number is missing until it was asked for", () => {
+  const at = new Timeline();
+  const view = new ConversationView("bob");
+  const team = view.conversation(TEAM);
+  for (const number of [1, 2]) view.apply(at.message(number, "ann"));
+  view.apply(at.message(3, "bob"));
+  const { seq } = at.next();
+  const told = [{ from: 2, through: 6 }];
+  const conversations = [{ conversationId: TEAM, told, read: [{ from: 5, through: 5 }] }];
+  const indexed: ClientEvent = { kind: "indexed", seq, conversations };
+  view.apply(indexed);
+  const kept = team.messages.map(({ conversationSeq }) => conversationSeq);
+  assert.deepEqual(kept, [1], "what was held of 2 and 3 is out of date");
+  assert.deepEqual(team.missing, told);
+  assert.deepEqual(team.unread, [
+    { from: 1, through: 2 },
+    { from: 4, through: 4 },
+    { from: 6, through: 6 },
+  ]);
+  const asked = (conversationSeq: number, askedAt: number): ClientEvent => {
+    return { ...at.message(conversationSeq, "ann"), seq: askedAt } as ClientEvent;
+  };
+  view.apply(asked(4, seq - 1));
+  assert.deepEqual(team.missing, told, "an answer to an earlier question may be out of date");
+  for (const number of [2, 3, 4]) view.apply(asked(number, seq));
+  assert.deepEqual(team.missing, [{ from: 5, through: 6 }]);
+  view.apply(indexed);
+  assert.deepEqual(team.missing, [{ from: 5, through: 6 }], "being told again changes nothing");
+});
+
+test("[CAT-9] what is known to be recalled stays so, whatever is told of its number", () => {
+  const at = new Timeline();
+  const { view, team } = viewOf(at.message(1, "ann"), at.recalled(1, "ann", "ann"));
+  const told = { conversationId: TEAM, told: [{ from: 1, through: 1 }], read: [] };
+  view.apply({ kind: "indexed", seq: at.next().seq, conversations: [told] });
+  assert.deepEqual([team.message(1)?.kind, team.missing, team.unread], ["recalled", [], []]);
+});
+
+test("[CAT-9] of an index only the highest numbers are kept to be asked for", () => {
+  const view = new ConversationView("bob", { messagesMax: 3 });
+  const told = { conversationId: TEAM, told: [{ from: 1, through: 40_000 }], read: [] };
+  view.apply({ kind: "indexed", seq: 40_000, conversations: [told] });
+  const team = view.conversation(TEAM);
+  assert.deepEqual(team.missing, [{ from: 39_998, through: 40_000 }]);
+  assert.deepEqual([team.unreadCount, team.head], [40_000, 40_000]);
+  assert.deepEqual(view.conversations, [team], "it is heard of");
+});

@@ -21,6 +21,7 @@ export class ConversationView {
   readonly #messagesMax: number;
   readonly #conversations = new Map<string, SeenConversation>();
   #preferences = { seq: 0, receiptsHidden: false };
+  #seq = 0;
 
   constructor(userId: string, options: { readonly messagesMax?: number } = {}) {
     this.userId = userId;
@@ -29,6 +30,7 @@ export class ConversationView {
 
   /** @returns the conversation that the event is about */
   apply(event: ClientEvent): SeenConversation | undefined {
+    if ("seq" in event) this.#seq = Math.max(this.#seq, event.seq);
     switch (event.kind) {
       case "message":
       case "recalled":
@@ -67,6 +69,11 @@ export class ConversationView {
         conversation.changed(event);
         return conversation;
       }
+      case "indexed":
+        for (const told of event.conversations) {
+          this.#of(told.conversationId).indexed(told, event.seq);
+        }
+        return undefined;
       case "preferences": {
         const { seq, receiptsHidden } = event;
         if (seq > this.#preferences.seq) this.#preferences = { seq, receiptsHidden };
@@ -75,6 +82,7 @@ export class ConversationView {
       case "epoch-changed":
         this.#conversations.clear();
         this.#preferences = { seq: 0, receiptsHidden: false };
+        this.#seq = 0;
         return undefined;
       default:
         return undefined;
@@ -85,10 +93,11 @@ export class ConversationView {
    * What a service has answered of a conversation that the user is in. Its counts are the service's
    * own: a view derives those of what it has seen.
    */
-  learn({ info, role, visibleFrom }: ListedConversation): SeenConversation {
+  learn({ info, role, visibleFrom, lastMessage }: ListedConversation): SeenConversation {
     const conversation = this.#of(info.conversationId);
     const members = [{ userId: this.userId, role, visibleFrom }];
     conversation.learned(info, { members, revision: info.revision });
+    if (lastMessage !== undefined) conversation.happened(lastMessage);
     return conversation;
   }
 
@@ -106,6 +115,11 @@ export class ConversationView {
    */
   expire(nowMs: number): readonly ExpiredEvent[] {
     return [...this.#conversations.values()].flatMap((one) => one.expire(nowMs));
+  }
+
+  /** The highest timeline number of what was applied. */
+  get seq(): number {
+    return this.#seq;
   }
 
   /** Whether the user hides what it has read and got. */

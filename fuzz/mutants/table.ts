@@ -1,5 +1,6 @@
 import { ACCESS_MUTANTS } from "./access-mutants.ts";
 import { BACKEND_MUTANTS } from "./backend-mutants.ts";
+import { CATCHING_UP_MUTANTS } from "./catching-up-mutants.ts";
 import { CONVERSATION_MUTANTS } from "./conversation-mutants.ts";
 import { DEVICE_MUTANTS } from "./device-mutants.ts";
 import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
@@ -28,4 +29,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ACCESS_MUTANTS,
   ...LIMIT_MUTANTS,
   ...BACKEND_MUTANTS,
+  ...CATCHING_UP_MUTANTS,
 ];

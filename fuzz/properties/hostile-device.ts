@@ -194,7 +194,7 @@ class Bench {
       case "load": {
         const { after, limit } = effect;
         return session.loaded(
-          this.#service.disk.page({ user: USER, after, limit, nowMs: NOW_MS }),
+          this.#service.disk.page({ user: USER, asked: after, limit, nowMs: NOW_MS }),
           NOW_MS,
         );
       }

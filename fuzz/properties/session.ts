@@ -74,7 +74,7 @@ export const session = property<number[]>({
     "[SEQ-1] [SEQ-2] [SEQ-3] [SEQ-4] [SEQ-6] [SEQ-7] [SEQ-8] [SEQ-9] [SEQ-10] [SEQ-11] [SEQ-13] " +
     "[SEQ-14] [SEQ-15] [SEQ-16] [SES-6] [SES-7] [SES-8] [SES-16] [SES-18] [RES-1] [RES-4] " +
     "[RES-5] [RES-9] [RES-10] [RES-11] [RES-12] [RES-14] [RES-15] [LNK-8] [LNK-12] [LIM-3] " +
-    "exactly " +
+    "[CAT-1] [CAT-2] [CAT-7] [CAT-8] [CAT-10] exactly " +
     "once and in order, whatever is cut, lost, repeated, crashes or jumps, on any node " +
     "(P1, P2, P4, P5, P6, P9, P11, P12, P13, P14, P15, P17, P19, P20, P24, P33, P34)",
   smokeRuns: 400,
@@ -85,6 +85,8 @@ export const session = property<number[]>({
     ...transitionNames("node", SERVER_TRANSITIONS),
     "crash between commit and reply",
     "too often",
+    "index: with events",
+    "index: without events",
   ],
   arbitrary: fc.array(fc.nat(DRAWN_MAX), {
     minLength: COMMANDS_MIN,

@@ -3,11 +3,13 @@ import { SteadyClock } from "../../client/steady-clock.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
+import { directConversationId } from "../../protocol/conversation-id.ts";
 import { ClientSession, type ClientSessionOptions } from "../../protocol/session/client.ts";
 import type { ClientEffect, DeviceState } from "../../protocol/session/client-effects.ts";
 import type { ClientFact, ClientPhase } from "../../protocol/session/phases.ts";
 import type { TimelineCursor } from "../../protocol/session/resume.ts";
 import type { Settlement } from "../../protocol/session/settlement.ts";
+import type { TimelineIndex } from "../../protocol/timeline-index.ts";
 import { assert } from "../../protocol/violation.ts";
 import type { Wire } from "./wire.ts";
 
@@ -36,8 +38,17 @@ export interface Snapshot {
   readonly told: ReadonlyMap<string, Told>;
 }
 
+export interface SimIdentity {
+  readonly name: string;
+  readonly userId: string;
+  /** Absent: the device takes no index. */
+  readonly indexAbove?: number;
+}
+
 export interface DeviceWorld {
   nowMs(): number;
+  /** What is told by numbers is handled, before the cursor moves. [CAT-2] */
+  indexed(device: SimDevice, index: TimelineIndex): void;
   /** A message of the timeline is handled, before the cursor moves over it. */
   handled(device: SimDevice, entry: { readonly seq: number; readonly text: string }): void;
   /** The session went from one phase to another. */
@@ -45,6 +56,15 @@ export interface DeviceWorld {
   /** The session ended the link, or heard that it is ended. */
   closed(device: SimDevice, end: { readonly code: ErrorCode; readonly by: "us" | "peer" }): void;
   drainAsked(device: SimDevice): void;
+}
+
+/** What the application was handed, and where the cursor is when it has handled it. */
+interface Handed {
+  readonly seq: number;
+  readonly what: { readonly event: Uint8Array } | { readonly index: TimelineIndex };
+  readonly cursorSeq: number;
+  /** Of a frame; the last of its parts stands for it in the window. */
+  readonly isLast: boolean;
 }
 
 /**
@@ -55,6 +75,7 @@ export interface DeviceWorld {
 export class SimDevice {
   readonly name: string;
   readonly userId: string;
+  readonly #indexAbove: number | undefined;
   /** How far this device's wall clock is off. */
   skewMs = 0;
   wire: Wire | undefined;
@@ -73,12 +94,13 @@ export class SimDevice {
   #session: ClientSession;
   #phase: ClientPhase = "detached";
   #journalWork: (() => void)[] = [];
-  #unhandled: { readonly seq: number; readonly event: Uint8Array }[] = [];
+  #unhandled: Handed[] = [];
   #epoch = 0;
   #count = 0;
 
-  constructor(identity: { readonly name: string; readonly userId: string }, world: DeviceWorld) {
+  constructor(identity: SimIdentity, world: DeviceWorld) {
     this.name = identity.name;
+    this.#indexAbove = identity.indexAbove;
     this.userId = identity.userId;
     this.#world = world;
     this.#clock = new SteadyClock({
@@ -107,8 +129,14 @@ export class SimDevice {
     const text = `${this.name}.${this.#count}.${filling.slice(0, (this.#count * 37) % 120)}`;
     this.open.add(text);
     const content = { kind: { case: "text" as const, value: text } };
+    const conversationId = directConversationId(this.userId, toUserId);
+    // One in three calls: an index tells those whole. [CAT-4]
+    const calls = { conversationId, content, mentions: { userIds: [toUserId, this.userId] } };
     const operation = create(OperationSchema, {
-      kind: { case: "sendDirect", value: { toUserId, content } },
+      kind:
+        this.#count % 3 === 0 && toUserId !== this.userId
+          ? { case: "sendMessage", value: calls }
+          : { case: "sendDirect", value: { toUserId, content } },
     });
     this.#session.submit(toBinary(OperationSchema, operation));
     this.pump();
@@ -147,9 +175,14 @@ export class SimDevice {
     const handled = this.#unhandled.splice(0, count);
     const last = handled.at(-1);
     if (last === undefined) return false;
-    for (const { seq, event } of handled) {
-      this.#world.handled(this, { seq, text: textOf(event) });
-      this.handledCursor = { epoch: this.#epoch, seq };
+    for (const { seq, what, cursorSeq } of handled) {
+      if ("index" in what) this.#world.indexed(this, what.index);
+      else this.#world.handled(this, { seq, text: textOf(what.event) });
+      assert(
+        cursorSeq >= this.handledCursor.seq,
+        "what was handled stays handled [CAT-7] [CAT-10]",
+      );
+      this.handledCursor = { epoch: this.#epoch, seq: cursorSeq };
     }
     const cursor = this.handledCursor;
     this.#session.handled(cursor);
@@ -202,6 +235,7 @@ export class SimDevice {
       agent: "",
       start: "earliest",
       deliveryWindow: DELIVERY_WINDOW,
+      indexAbove: this.#indexAbove,
       timers: { keepaliveMs: 0, idleMs: 0, ageMs: 0 },
       handshakeMs: 2_000,
     };
@@ -225,12 +259,13 @@ export class SimDevice {
         this.#to("open", "installed");
         return;
       case "deliver":
-        this.#unhandled.push(...effect.deliveries);
-        assert(
-          this.#unhandled.length <= DELIVERY_WINDOW.count,
-          "no more is handed over than the window holds [SEQ-13] [SEQ-16]",
+        return this.#hand(
+          effect.deliveries.map(({ seq, event }) => {
+            return { seq, what: { event }, cursorSeq: seq, isLast: true };
+          }),
         );
-        return;
+      case "index":
+        return this.#hand(partsOf(effect.index));
       case "settle":
         this.#journalWork.push(() => {
           const { resultsThrough, settlements } = effect;
@@ -256,6 +291,15 @@ export class SimDevice {
     const pending = [...this.journal.pending, { seq, operation }];
     this.journal = { ...this.journal, next: seq + 1, pending };
     this.#session.appended();
+  }
+
+  #hand(parts: readonly Handed[]): void {
+    this.#unhandled.push(...parts);
+    const frames = this.#unhandled.filter(({ isLast }) => isLast);
+    assert(
+      frames.length <= DELIVERY_WINDOW.count,
+      "no more is handed over than the window holds [SEQ-13] [SEQ-16] [CAT-8]",
+    );
   }
 
   /** What was handed over and not handled means nothing any more. */
@@ -305,6 +349,22 @@ export class SimDevice {
   }
 }
 
+/** As an application gets it: first the numbers, then the events, each before the next. [CAT-10] */
+function partsOf(index: TimelineIndex): Handed[] {
+  const { seq, events } = index;
+  const before = (at: number) => (events[at] === undefined ? seq : events[at].seq - 1);
+  const told = { seq, what: { index }, cursorSeq: before(0), isLast: events.length === 0 };
+  const parts = events.map(({ seq: own, event }, at) => {
+    return {
+      seq: own,
+      what: { event },
+      cursorSeq: before(at + 1),
+      isLast: at === events.length - 1,
+    };
+  });
+  return [told, ...parts];
+}
+
 /** The text of a message's event; and of a new device's: of each of them one, ever. [DEV-13] */
 export function textOf(event: Uint8Array): string {
   const { kind } = fromBinary(EventSchema, event);
@@ -316,7 +376,8 @@ export function textOf(event: Uint8Array): string {
 
 function textIn(operation: Uint8Array): string {
   const { kind } = fromBinary(OperationSchema, operation);
-  const content = kind.case === "sendDirect" ? kind.value.content?.kind : undefined;
+  const isSent = kind.case === "sendDirect" || kind.case === "sendMessage";
+  const content = isSent ? kind.value.content?.kind : undefined;
   assert(content?.case === "text", "an operation of this world is a text");
   return content.value;
 }

@@ -24,6 +24,11 @@ export function frameText(frame: Frame): string {
     }
     case "deliver":
       return `Deliver ${frame.value.seq} (${frame.value.event.length} bytes)`;
+    case "index": {
+      const { firstSeq, seq, conversations, events } = frame.value;
+      const told = `${conversations.length} conversations, ${events.length} events`;
+      return `Index ${firstSeq} to ${seq} (${told})`;
+    }
     case "ack": {
       const { deliveredThrough, resultsThrough } = frame.value;
       return `Ack deliveries ${deliveredThrough}, results ${resultsThrough}`;

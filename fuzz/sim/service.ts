@@ -1,4 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import { assert } from "../../protocol/violation.ts";
 import { CommitGroup } from "../../server/store/group.ts";
 import { MemoryDisk } from "../../server/store/memory.ts";
@@ -25,6 +26,7 @@ import {
   type SubmitBatch,
   type TimelineBounds,
   type TimelinePage,
+  type TimelineRuns,
   type UserRef,
 } from "../../server/store/store.ts";
 
@@ -207,17 +209,21 @@ export class NodeStore implements Store {
 
   loadTimeline(
     user: UserRef,
-    after: number,
+    asked: number | NumberSet,
     limit: PageLimit,
     readerId?: string,
   ): Promise<TimelinePage> {
     return this.#call(() => {
       const nowMs = this.#service.wallMs();
-      const page = this.#service.disk.page({ user, after, limit, readerId, nowMs });
+      const page = this.#service.disk.page({ user, asked, limit, readerId, nowMs });
       if (page.entries.length > 0)
-        this.#countLoad(`${user} ${after} ${limit.count} ${limit.bytes}`);
+        this.#countLoad(`${user} ${JSON.stringify(asked)} ${limit.count} ${limit.bytes}`);
       return page;
     });
+  }
+
+  loadRuns(user: UserRef, after: number, countMax: number): Promise<TimelineRuns> {
+    return this.#call(() => this.#service.disk.runs(user, after, countMax));
   }
 
   advance(position: DevicePosition): Promise<AdvanceOutcome> {

@@ -11,6 +11,7 @@ import type { Frame, FrameContents } from "../../protocol/frames.ts";
 import type { WelcomePlain } from "../../protocol/session/client-effects.ts";
 import type { TimelineBounds } from "../../protocol/session/facts.ts";
 import type { ServerFact, ServerPhase } from "../../protocol/session/phases.ts";
+import { indexBytes, readIndex } from "../../protocol/timeline-index.ts";
 import { assert } from "../../protocol/violation.ts";
 import type { MemoryDisk } from "../../server/store/memory.ts";
 import { type DeviceRef, userRefOf } from "../../server/store/store.ts";
@@ -121,6 +122,8 @@ export class WireClaims implements WireTap {
         return this.#submitAck(frame.value);
       case "deliver":
         return this.#deliver(frame.value);
+      case "index":
+        return this.#index(frame.value);
       case "ack":
         return this.#ack(frame.value);
       default:
@@ -195,13 +198,35 @@ export class WireClaims implements WireTap {
   }
 
   #deliver({ seq, event }: DeliverPlain): void {
-    assert(seq === this.#deliveredThrough + 1, "deliveries are contiguous [SEQ-10]");
+    this.#sent({ firstSeq: seq, seq, bytes: event.length });
+  }
+
+  #index(index: FrameContents["index"]): void {
+    const above = this.#hello?.catchUp?.indexAbove;
+    assert(above !== undefined, "only who asks is sent an index [CAT-1]");
+    const head = this.#options.disk.bounds(this.#ref.user)?.head ?? 0;
+    const isSame = this.#options.disk.bounds(this.#ref.user)?.epoch === this.#timelineEpoch;
+    assert(!isSame || head - index.firstSeq + 1 > above, "only above what it asks for [CAT-1]");
+    assert(!("code" in readIndex(index)), "an index keeps its form [CAT-6]");
+    this.#sent({ ...index, bytes: indexBytes(index) });
+  }
+
+  #sent({
+    firstSeq,
+    seq,
+    bytes: size,
+  }: {
+    readonly firstSeq: number;
+    readonly seq: number;
+    readonly bytes: number;
+  }): void {
+    assert(firstSeq === this.#deliveredThrough + 1, "deliveries are contiguous [SEQ-10] [CAT-7]");
     const bounds = this.#options.disk.bounds(this.#ref.user);
     const isDurable = bounds?.epoch !== this.#timelineEpoch || seq <= bounds.head;
     assert(isDurable, "only what is durable is delivered [SEQ-3]");
     this.#deliveredThrough = seq;
     this.#deliverBytes = this.#deliverBytes.filter((sent) => sent.seq > this.#deliveriesAcked);
-    this.#deliverBytes.push({ seq, bytes: event.length });
+    this.#deliverBytes.push({ seq, bytes: size });
     const { length } = this.#deliverBytes;
     assert(length <= DELIVERY_WINDOW.count, "no more deliveries than the window counts [SEQ-13]");
     const bytes = this.#deliverBytes.reduce((sum, sent) => sum + sent.bytes, 0);

@@ -1,8 +1,12 @@
+import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { AcceptedLink, Link } from "../../protocol/link.ts";
+import { has, numbersFrom, without } from "../../protocol/number-set.ts";
+import type { TimelineIndex } from "../../protocol/timeline-index.ts";
 import { assert } from "../../protocol/violation.ts";
 import { StoreError, type UserRef, userRefOf } from "../../server/store/store.ts";
-import { type DeviceWorld, NO_STATE, SimDevice, textOf } from "./device.ts";
+import { type DeviceWorld, NO_STATE, SimDevice, type SimIdentity, textOf } from "./device.ts";
 import { codeText, frameText } from "./frame-text.ts";
 import { SimNode } from "./node.ts";
 import { PollWire } from "./poll-wire.ts";
@@ -36,12 +40,12 @@ const ENDINGS: ReadonlySet<ErrorCode> = new Set([
 const NODE_COUNT = 2;
 /** The longest chain of promises between a fact and its effect in a node, with some to spare. */
 const PROMISES_MAX = 16;
-/** Two devices of one user and one of another. */
-const DEVICES = [
+/** Two devices of one user and one of another; all but one take indexes. */
+const DEVICES: readonly SimIdentity[] = [
   { name: "a1", userId: "ann" },
-  { name: "a2", userId: "ann" },
-  { name: "b1", userId: "ben" },
-] as const;
+  { name: "a2", userId: "ann", indexAbove: 0 },
+  { name: "b1", userId: "ben", indexAbove: 2 },
+];
 const START_MS = 1_800_000_000_000;
 /** After faults stop, everything drains within so many rounds, with so few attaches a device. */
 const ROUNDS_MAX = 400;
@@ -249,6 +253,35 @@ export class World implements DeviceWorld {
     assert(textOf(event) === text, "what is handled is what was committed there [SEQ-14]");
   }
 
+  /** Each entry up to its end that is not handled is told, in one way, and nothing else is. */
+  indexed(device: SimDevice, { firstSeq, seq, conversations, events }: TimelineIndex): void {
+    this.#watcher.seen(events.length > 0 ? "index: with events" : "index: without events");
+    const cursor = device.handledCursor;
+    assert(firstSeq <= cursor.seq + 1 && seq > cursor.seq, "an index is next [CAT-7]");
+    const user = userRefOf("", device.userId);
+    if (this.service.disk.bounds(user)?.epoch !== cursor.epoch) return;
+    const left = new Map(conversations.map((one) => [one.conversationId, one.told]));
+    for (let at = firstSeq; at <= seq; at += 1) {
+      const { conversationSeq, event } = this.service.disk.timelineEntry(
+        user,
+        at,
+        this.service.wallMs(),
+      );
+      const { conversationId, isCalling } = messageOf(event);
+      const isToldWhole = events.some((one) => one.seq === at);
+      const told = conversations.find((one) => one.conversationId === conversationId)?.told ?? [];
+      const isTold = has(told, conversationSeq);
+      assert(isToldWhole !== isTold || at <= cursor.seq, `${at} is told once [CAT-2]`);
+      assert(!isCalling || !isTold, "what calls is told whole [CAT-4]");
+      const one = numbersFrom(conversationSeq, conversationSeq);
+      left.set(conversationId, without(left.get(conversationId) ?? [], one));
+    }
+    assert(
+      [...left.values()].every((numbers) => numbers.length === 0),
+      "only what it covers [CAT-2]",
+    );
+  }
+
   moved(from: string, fact: string): void {
     this.#watcher.seen(`device: ${from} ${fact}`);
   }
@@ -364,6 +397,13 @@ export class World implements DeviceWorld {
       last.set(sender, Number(count));
     }
   }
+}
+
+function messageOf(event: Uint8Array) {
+  const { kind } = fromBinary(EventSchema, event);
+  assert(kind.case === "message", "an event of this world is a message");
+  const { conversationId, mentions } = kind.value;
+  return { conversationId, isCalling: mentions !== undefined };
 }
 
 function rewriting(link: AcceptedLink, rewrite: Watcher["rewrite"]): AcceptedLink {

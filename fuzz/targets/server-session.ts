@@ -230,7 +230,12 @@ class Bench {
     ok(this.#isAttached && after === this.#sentThrough, "loads what comes next [SEQ-10]");
     ok(limit.count >= 1 && limit.count <= NODE_LIMITS.deliveryWindowMax.count, "within the window");
     ok(limit.bytes >= 1 && limit.bytes <= NODE_LIMITS.deliveryWindowMax.bytes);
-    const page = this.#service.disk.page({ user: DEVICE.user, after, limit, nowMs: this.#nowMs });
+    const page = this.#service.disk.page({
+      user: DEVICE.user,
+      asked: after,
+      limit,
+      nowMs: this.#nowMs,
+    });
     this.#loadedBytes += page.entries.reduce((sum, { event }) => sum + event.length + 40, 0);
     this.session.loaded(page, this.#nowMs);
   }

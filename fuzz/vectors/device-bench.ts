@@ -150,6 +150,12 @@ export class DeviceBench {
         if (!this.#handlesAtOnce) return;
         return this.#session.applied({ epoch: this.#epoch, seq: seqs.at(-1) ?? 0 }, this.#nowMs);
       }
+      case "index": {
+        const { seq } = effect.index;
+        this.#events.push(seq);
+        if (!this.#handlesAtOnce) return;
+        return this.#session.applied({ epoch: this.#epoch, seq }, this.#nowMs);
+      }
       case "drain":
         return this.#session.close(ErrorCode.GOODBYE);
       case "write":

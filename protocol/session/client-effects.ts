@@ -1,8 +1,8 @@
-import type { DeliverPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
 import type { Drain, Welcome } from "../../gen/posthorn/v1/session_pb.ts";
 import type { Plain } from "../plain.ts";
 import type { Violation } from "../violation.ts";
 import type { CallAnswer } from "./calls.ts";
+import type { Arrival } from "./delivery-inbox.ts";
 import type { Hint } from "./hint-queue.ts";
 import type { OutboxEntry } from "./outbox.ts";
 import type { TimelineCursor } from "./resume.ts";
@@ -38,7 +38,7 @@ export type ClientEffect =
    * Hand these to the application; call `handled` when it has handled them, `applied` when that is
    * durable.
    */
-  | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
+  | Arrival
   /** Make the results durable, tell the application, then call `settled`. */
   | {
       readonly kind: "settle";

@@ -47,6 +47,8 @@ export interface ClientSessionOptions {
    * [SEQ-13]
    */
   readonly deliveryWindow: FlowWindow;
+  /** Take an index while more events are missing than this. Absent: never. [CAT-1] */
+  readonly indexAbove?: number | undefined;
   /** Zeros leave the choice to the service. */
   readonly timers: LinkTimers;
   /** From the link's opening to Welcome. */
@@ -91,7 +93,7 @@ export class ClientSession {
       next: state.next,
       pending: state.pending,
     });
-    this.#inbox = new DeliveryInbox(state.cursor, options.deliveryWindow);
+    this.#inbox = new DeliveryInbox(state.cursor, options);
     this.#resultsReceived = state.resultsThrough;
     this.#resultsThrough = state.resultsThrough;
     this.#claimed = this.#claim();
@@ -265,8 +267,7 @@ export class ClientSession {
     if (this.#phase === "open") this.#flush(nowMs);
     const effects = this.#pending;
     this.#pending = [];
-    const deliveries = this.#inbox.take();
-    if (deliveries !== undefined) effects.push({ kind: "deliver", deliveries });
+    effects.push(...this.#inbox.take());
     if (!this.#writer.empty) {
       const closing = effects.findIndex((effect) => effect.kind === "close");
       const write: ClientEffect = { kind: "write", bytes: this.#writer.take() };
@@ -305,10 +306,10 @@ export class ClientSession {
         return this.#welcomed(frame.value);
       case "submitAck":
         return this.#acked(frame.value);
-      case "deliver": {
-        const fault = this.#inbox.received(frame.value, nowMs);
-        return fault && this.#close(fault);
-      }
+      case "deliver":
+        return this.#refuse(this.#inbox.received(frame.value, nowMs));
+      case "index":
+        return this.#refuse(this.#inbox.indexed(frame.value, nowMs));
       case "ping":
         this.#writer.push("pong", { id: frame.value.id, sentThrough: this.#outbox.sentThrough });
         return this.#audited(frame.value.sentThrough);
@@ -478,6 +479,10 @@ export class ClientSession {
 
   #to(fact: ClientFact): void {
     this.#phase = after(CLIENT_TRANSITIONS, this.#phase, fact);
+  }
+
+  #refuse(fault: Violation | undefined): void {
+    if (fault !== undefined) this.#close(fault);
   }
 
   #close(because: Violation): void {

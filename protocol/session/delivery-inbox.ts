@@ -1,9 +1,22 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { DeliverPlain } from "../../gen/posthorn/v1/hot_codecs.ts";
+import { type IndexPlain, indexBytes, readIndex, type TimelineIndex } from "../timeline-index.ts";
 import { type Violation, violation } from "../violation.ts";
 import { AckSchedule, type FlowWindow, Outstanding } from "./flow.ts";
 import type { TimelineCursor } from "./resume.ts";
 import { classify } from "./sequence.ts";
+
+/** What the timeline brings: events, or a stretch of it without what messages say. [CAT-7] */
+export type Arrival =
+  | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
+  | { readonly kind: "index"; readonly index: TimelineIndex };
+
+/** What an item of the timeline covers, and counts for in the window. */
+interface Item {
+  readonly firstSeq: number;
+  readonly seq: number;
+  readonly bytes: number;
+}
 
 /**
  * The device's half of the timeline counter: what came on this link, what was handed to the
@@ -22,14 +35,19 @@ export class DeliveryInbox {
   #handedThrough: number;
   /** The last that the application has handled, durably or not yet. */
   #handledThrough: number;
-  #fresh: DeliverPlain[] = [];
+  readonly #takesIndex: boolean;
+  #fresh: (DeliverPlain | TimelineIndex)[] = [];
 
-  constructor(cursor: TimelineCursor, window: FlowWindow) {
+  constructor(
+    cursor: TimelineCursor,
+    asked: { readonly deliveryWindow: FlowWindow; readonly indexAbove?: number | undefined },
+  ) {
+    this.#takesIndex = asked.indexAbove !== undefined;
     this.#cursor = cursor;
     this.#linkThrough = cursor.seq;
     this.#handedThrough = cursor.seq;
     this.#handledThrough = cursor.seq;
-    this.#unhandled = new Outstanding(window);
+    this.#unhandled = new Outstanding(asked.deliveryWindow);
   }
 
   /** Up to where the application has durably handled the timeline. */
@@ -48,31 +66,67 @@ export class DeliveryInbox {
 
   /** A delivery: next, a duplicate of what an earlier link brought, or a gap. [SEQ-2] [SEQ-10] */
   received(delivery: DeliverPlain, nowMs: number): Violation | undefined {
-    if (classify(delivery.seq, this.#linkThrough) === "gap") {
-      const detail = `delivery ${delivery.seq} after ${this.#linkThrough}`;
-      return violation(ErrorCode.SEQUENCE_GAP, "SEQ-2", detail);
-    }
-    this.#linkThrough = Math.max(this.#linkThrough, delivery.seq);
-    // Handled since this link's Hello was written: the service sends it again and waits to hear of
-    // it.
-    if (delivery.seq <= this.#cursor.seq) this.acks.add(1, delivery.event.length, nowMs);
-    if (classify(delivery.seq, this.#handedThrough) !== "next") return undefined;
-    if (!this.#unhandled.admits(delivery.event.length)) {
-      const detail = `delivery ${delivery.seq} is beyond the window`;
-      return violation(ErrorCode.CREDIT_EXCEEDED, "SEQ-13", detail);
-    }
-    this.#unhandled.sent(delivery.event.length);
-    this.#handedThrough = delivery.seq;
+    const { seq, event } = delivery;
+    const verdict = this.#judge({ firstSeq: seq, seq, bytes: event.length }, nowMs);
+    if (verdict === "duplicate") return undefined;
+    if (verdict !== "next") return verdict;
     this.#fresh.push(delivery);
     return undefined;
   }
 
-  /** What is to be handed to the application. */
-  take(): readonly DeliverPlain[] | undefined {
-    if (this.#fresh.length === 0) return undefined;
-    const fresh = this.#fresh;
+  /** An index, which begins where the link is. [CAT-7] */
+  indexed(plain: IndexPlain, nowMs: number): Violation | undefined {
+    if (!this.#takesIndex) {
+      return violation(ErrorCode.INDEX_UNASKED, "CAT-1", "an index that was not asked for");
+    }
+    const index = readIndex(plain);
+    if ("code" in index) return index;
+    const handed = this.#handedThrough;
+    const verdict = this.#judge({ ...index, bytes: indexBytes(plain) }, nowMs);
+    if (verdict === "duplicate") return undefined;
+    if (verdict !== "next") return verdict;
+    // What is told by its number may be told again; an event may not.
+    const events = index.events.filter(({ seq }) => seq > handed);
+    this.#fresh.push({ ...index, events });
+    return undefined;
+  }
+
+  /** By its first number against this link, and by its last against what was handed over. */
+  #judge({ firstSeq, seq, bytes }: Item, nowMs: number): "next" | "duplicate" | Violation {
+    const begins = classify(firstSeq, this.#linkThrough);
+    const isAcross = begins === "duplicate" && classify(seq, this.#linkThrough) !== "duplicate";
+    if (begins === "gap" || isAcross) {
+      const detail = `${firstSeq} to ${seq} after ${this.#linkThrough}`;
+      return violation(ErrorCode.SEQUENCE_GAP, "SEQ-2", detail);
+    }
+    this.#linkThrough = Math.max(this.#linkThrough, seq);
+    // Handled since this link's Hello was written: the service sends it again and waits to hear of
+    // it.
+    if (seq <= this.#cursor.seq) this.acks.add(1, bytes, nowMs);
+    if (classify(seq, this.#handedThrough) === "duplicate") return "duplicate";
+    if (!this.#unhandled.admits(bytes)) {
+      return violation(ErrorCode.CREDIT_EXCEEDED, "SEQ-13", `${seq} is beyond the window`);
+    }
+    this.#unhandled.sent(seq, bytes);
+    this.#handedThrough = seq;
+    return "next";
+  }
+
+  /** What is to be handed to the application, in order. */
+  take(): readonly Arrival[] {
+    const arrivals: Arrival[] = [];
+    let deliveries: DeliverPlain[] = [];
+    for (const item of this.#fresh) {
+      if ("event" in item) {
+        if (deliveries.length === 0) arrivals.push({ kind: "deliver", deliveries });
+        deliveries.push(item);
+      } else {
+        arrivals.push({ kind: "index", index: item });
+        deliveries = [];
+      }
+    }
     this.#fresh = [];
-    return fresh;
+    return arrivals;
   }
 
   /** The application has handled it, and it becomes durable: no Welcome undoes that. [RES-15] */
@@ -85,11 +139,10 @@ export class DeliveryInbox {
     if (cursor.epoch !== this.#cursor.epoch || cursor.seq <= this.#cursor.seq) return;
     if (cursor.seq > this.#handedThrough) return;
     this.handled(cursor);
-    const bytesBefore = this.#unhandled.bytes;
-    const count = cursor.seq - this.#cursor.seq;
-    this.#unhandled.acknowledged(count);
+    const { count, bytes } = this.#unhandled.acknowledged(cursor.seq);
     this.#cursor = cursor;
-    this.acks.add(count, bytesBefore - this.#unhandled.bytes, nowMs);
+    // In the midst of an index nothing waits for an acknowledgement yet. [CAT-8]
+    if (count > 0) this.acks.add(count, bytes, nowMs);
   }
 
   /** A new link: it begins behind the cursor again. */
@@ -107,7 +160,7 @@ export class DeliveryInbox {
   install(cursor: TimelineCursor): boolean {
     this.#linkThrough = cursor.seq;
     if (cursor.epoch === this.#cursor.epoch && cursor.seq <= this.#handledThrough) return false;
-    this.#unhandled.acknowledged(this.#unhandled.count);
+    this.#unhandled.acknowledged(this.#handedThrough);
     this.#fresh = [];
     this.#handedThrough = cursor.seq;
     this.#handledThrough = cursor.seq;

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { TimelineIndex } from "../timeline-index.ts";
 
 // What the service's half of a session is told of its durable state: facts, made by a store and
 // nowhere else.
@@ -60,6 +61,8 @@ export interface Receipt {
 /** Part of a timeline. */
 export interface TimelinePage {
   readonly bounds: TimelineBounds;
+  /** Told in place of deliveries: begins at the asked number + 1, and `entries` after it. */
+  readonly index?: TimelineIndex | undefined;
   /** Contiguous. Begins at the asked number + 1, or at the floor where that is above. */
   readonly entries: readonly TimelineEntry[];
 }

@@ -6,13 +6,15 @@ export interface FlowWindow {
 
 /**
  * What one side has sent and the other has not acknowledged, measured against the other's window.
- * Role-blind: the device's submits and the service's deliveries are counted alike. [SEQ-8] [SEQ-13]
+ * Role-blind: what a device was handed and what a service has delivered are counted alike. An item
+ * may cover several numbers: it is outstanding until the last of them is acknowledged. [SEQ-13]
+ * [CAT-8]
  *
- * Costs one number per outstanding item and nothing when none is outstanding.
+ * Costs two numbers per outstanding item and nothing when none is outstanding.
  */
 export class Outstanding {
   #window: FlowWindow;
-  #sizes: number[] = [];
+  #items: { readonly through: number; readonly bytes: number }[] = [];
   #first = 0;
   #bytes = 0;
 
@@ -25,11 +27,7 @@ export class Outstanding {
   }
 
   get count(): number {
-    return this.#sizes.length - this.#first;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
+    return this.#items.length - this.#first;
   }
 
   /**
@@ -48,24 +46,31 @@ export class Outstanding {
     return this.count === 0 || this.#bytes + bytes <= this.#window.bytes;
   }
 
-  sent(bytes: number): void {
-    this.#sizes.push(bytes);
+  /** @param through the last number of the item, above that of the one before */
+  sent(through: number, bytes: number): void {
+    this.#items.push({ through, bytes });
     this.#bytes += bytes;
   }
 
-  /** The oldest `count` items are acknowledged. */
-  acknowledged(count: number): void {
-    for (let done = 0; done < count; done += 1) {
-      this.#bytes -= this.#sizes[this.#first] as number;
+  /** Everything up to a number is acknowledged. @returns what is not outstanding any more */
+  acknowledged(through: number): FlowWindow {
+    const done = { count: 0, bytes: 0 };
+    for (;;) {
+      const item = this.#items[this.#first];
+      if (item === undefined || item.through > through) break;
       this.#first += 1;
+      done.count += 1;
+      done.bytes += item.bytes;
     }
-    if (this.#first === this.#sizes.length) {
-      this.#sizes = [];
+    this.#bytes -= done.bytes;
+    if (this.#first === this.#items.length) {
+      this.#items = [];
       this.#first = 0;
     } else if (this.#first > 1024) {
-      this.#sizes = this.#sizes.slice(this.#first);
+      this.#items = this.#items.slice(this.#first);
       this.#first = 0;
     }
+    return done;
   }
 }
 

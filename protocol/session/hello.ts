@@ -34,6 +34,8 @@ export interface AttachClaim {
   readonly cursor: CursorClaim;
   readonly timers: LinkTimers | undefined;
   readonly deliveryWindow: FlowWindow;
+  /** An index may be sent while more events are missing. Absent: never. [CAT-1] */
+  readonly indexAbove?: number | undefined;
   readonly agent: string;
   /** Instead of a token. [ENV-57] */
   readonly loginProof: Plain<LoginProof> | undefined;
@@ -77,6 +79,7 @@ export function readHello(hello: Plain<Hello>): AttachClaim | Violation {
     cursor: { epoch: cursor.epoch, seq: cursor.seq, start },
     timers: hello.timers,
     deliveryWindow: window,
+    indexAbove: hello.catchUp?.indexAbove,
     agent: hello.agent,
     loginProof,
     registration,

@@ -7,7 +7,7 @@ import { CALLS_MAX, CLOSE_DETAIL_BYTES_MAX, FRAME_BYTES_MAX_OPENING } from "../l
 import { assert, unreachable, type Violation, violation } from "../violation.ts";
 import { type CallPlain, ReceivedCalls, type ReplyPlain } from "./calls.ts";
 import type { Attachment, Durable, Receipt, TimelinePage } from "./facts.ts";
-import { type FlowWindow, Outstanding } from "./flow.ts";
+import type { FlowWindow } from "./flow.ts";
 import { type AttachClaim, readHello } from "./hello.ts";
 import { type Hint, HintQueue } from "./hint-queue.ts";
 import { PassingTally } from "./passing-tally.ts";
@@ -15,8 +15,8 @@ import { after, SERVER_TRANSITIONS, type ServerFact, type ServerPhase } from "./
 import { receiptParts } from "./receipt-parts.ts";
 import { ReceivedSignals, type SignalPlain } from "./received-signals.ts";
 import { resumeResult } from "./resume.ts";
-import { classify } from "./sequence.ts";
 import { SubmitQueue } from "./submit-queue.ts";
+import { TimelineFeed, type TimelineRequest } from "./timeline-feed.ts";
 import { grantTimers, LinkClock, type LinkTimers, type TimerLimits } from "./timers.ts";
 
 /**
@@ -63,7 +63,8 @@ export type ServerEffect =
   /** The device is there and holds what Welcome said: put its attachment into force. */
   | { readonly kind: "attach" }
   | { readonly kind: "commit"; readonly submits: readonly SubmitPlain[] }
-  | { readonly kind: "load"; readonly after: number; readonly limit: FlowWindow }
+  /** Part of the timeline. */
+  | ({ readonly kind: "load" } & TimelineRequest)
   | {
       readonly kind: "advance";
       readonly deliveredThrough: number;
@@ -75,11 +76,6 @@ export type ServerEffect =
   | { readonly kind: "signal"; readonly signal: SignalPlain }
   | { readonly kind: "write"; readonly bytes: Uint8Array }
   | { readonly kind: "close"; readonly because: Violation };
-
-/** The most that one `load` asks for, whatever the window: bounds the work of one turn. */
-const LOAD_COUNT_MAX = 512;
-/** Likewise in bytes: a link is written no more than this before it can say stop. */
-const LOAD_BYTES_MAX = 512 * 1024;
 
 /**
  * The service's half of a session on one link. Sans-I/O: give it facts, obey its effects. What
@@ -96,7 +92,7 @@ export class ServerSession {
   readonly #calls = new ReceivedCalls();
   readonly #signals: ReceivedSignals;
   readonly #hints: HintQueue;
-  readonly #deliveries: Outstanding;
+  readonly #timeline = new TimelineFeed();
   #phase: ServerPhase = "opening";
   #timers: LinkTimers | undefined;
   #frameSinceMs = Number.POSITIVE_INFINITY;
@@ -106,14 +102,7 @@ export class ServerSession {
   #attachWanted = false;
   #inForce = false;
   #hello: AttachClaim | undefined;
-  #head = 0;
-  #sentThrough = 0;
-  #deliveredThrough = 0;
   #advanced = false;
-  #loading = false;
-  #loadWanted = false;
-  /** The next event is larger than the room: only room, not another load, helps. [SEQ-13] */
-  #full = false;
   #paused = false;
   #end: Violation | undefined;
 
@@ -123,7 +112,6 @@ export class ServerSession {
     this.#submits = new SubmitQueue(limits.submitWindow);
     this.#signals = new ReceivedSignals(nowMs, this.passing);
     this.#hints = new HintQueue(nowMs, this.passing);
-    this.#deliveries = new Outstanding({ count: 0, bytes: 0 });
   }
 
   /** Bytes from the link, cut anywhere. Never throws, whatever they are. */
@@ -153,10 +141,12 @@ export class ServerSession {
     const resume = resumeResult(claim.cursor, timeline);
     this.#timers = timers;
     this.#submits.attached({ through: outbox.through, resultsThrough: outbox.resultsThrough });
-    this.#head = timeline.head;
-    this.#sentThrough = resume.cursor;
-    this.#deliveredThrough = resume.cursor;
-    this.#deliveries.window = this.#bounded(claim.deliveryWindow);
+    this.#timeline.begin({
+      head: timeline.head,
+      cursor: resume.cursor,
+      window: this.#bounded(claim.deliveryWindow),
+      indexAbove: claim.indexAbove,
+    });
     this.#to("prepared");
     this.#writer.push("welcome", {
       version: claim.version,
@@ -182,7 +172,7 @@ export class ServerSession {
     this.#to("attached");
     this.#inForce = true;
     // The timeline may have grown since Welcome, and nobody was woken for it.
-    this.#loadWanted = true;
+    this.#timeline.look();
   }
 
   /** Authentication or the store refused to attach, or refused service later. */
@@ -202,24 +192,10 @@ export class ServerSession {
 
   /** A page of the timeline; the answer to effect `load`. */
   loaded(page: TimelinePage, nowMs: number): void {
-    this.#loading = false;
+    this.#timeline.answered();
     if (this.#phase === "closed") return;
-    this.#head = page.bounds.head;
-    if (this.#sentThrough + 1 < page.bounds.floor) {
-      // Retention overtook a device that is attached and slow: only a new resume can say LOST
-      // truthfully. [RES-4]
-      this.#close(violation(ErrorCode.SEQUENCE_GAP, "RES-4", "retention passed the cursor"));
-      return;
-    }
-    for (const entry of page.entries) {
-      if (entry.seq <= this.#sentThrough) continue;
-      assert(classify(entry.seq, this.#sentThrough) === "next", "a page is contiguous [SEQ-10]");
-      if (!this.#deliveries.admits(entry.event.length)) break;
-      this.#writer.push("deliver", entry);
-      this.#deliveries.sent(entry.event.length);
-      this.#sentThrough = entry.seq;
-    }
-    this.#full = (page.entries.at(-1)?.seq ?? 0) > this.#sentThrough;
+    const fault = this.#timeline.loaded(page, this.#writer);
+    if (fault !== undefined) return this.#close(fault);
     this.#clock.saidMs = nowMs;
   }
 
@@ -239,7 +215,7 @@ export class ServerSession {
 
   /** The timeline may have grown. A hint: a lost one is made good by the next ping. */
   woken(head: number): void {
-    if (head > this.#head) this.#head = head;
+    this.#timeline.woken(head);
   }
 
   /** The link takes no more for now, or takes again. */
@@ -305,7 +281,7 @@ export class ServerSession {
     if (submits !== undefined) effects.push({ kind: "commit", submits });
     if (this.#advanced && this.#inForce) {
       this.#advanced = false;
-      const deliveredThrough = this.#deliveredThrough;
+      const { deliveredThrough } = this.#timeline;
       const resultsThrough = this.#submits.resultsThrough;
       effects.push({ kind: "advance", deliveredThrough, resultsThrough });
     }
@@ -314,8 +290,8 @@ export class ServerSession {
       for (const call of this.#calls.take()) effects.push({ kind: "call", call });
     }
     if (this.#phase === "open") this.#flushSignals(effects);
-    const load = this.#nextLoad();
-    if (load !== undefined) effects.push(load);
+    const load = this.#phase === "open" && !this.#paused ? this.#timeline.next() : undefined;
+    if (load !== undefined) effects.push({ kind: "load", ...load });
     if (!this.#writer.empty) effects.push({ kind: "write", bytes: this.#writer.take() });
     if (this.#end !== undefined) {
       effects.push({ kind: "close", because: this.#end });
@@ -372,10 +348,10 @@ export class ServerSession {
       case "ack":
         return this.#acked(frame.value.deliveredThrough, frame.value.resultsThrough);
       case "ping":
-        this.#writer.push("pong", { id: frame.value.id, sentThrough: this.#sentThrough });
+        this.#writer.push("pong", { id: frame.value.id, sentThrough: this.#timeline.sentThrough });
         this.#clock.saidMs = nowMs;
         // A lost wake-up costs latency, never a message: each ping looks at the store. [SES-15]
-        this.#loadWanted = true;
+        this.#timeline.look();
         return this.#audited(frame.value.sentThrough);
       case "pong":
         return this.#audited(frame.value.sentThrough);
@@ -386,8 +362,7 @@ export class ServerSession {
       case "signal":
         return this.#signals.received(frame.value, nowMs);
       case "credit":
-        this.#deliveries.window = this.#bounded(frame.value.window ?? { count: 0, bytes: 0 });
-        this.#full = false;
+        this.#timeline.window = this.#bounded(frame.value.window ?? { count: 0, bytes: 0 });
         return;
       case "close":
         // The other side's last frame: nothing is answered. [LNK-14]
@@ -400,6 +375,7 @@ export class ServerSession {
       case "drain":
       case "reply":
       case "hints":
+      case "index":
         assert(false, "the frame rules let no device send this [FRM-7]");
         return;
       default:
@@ -426,17 +402,14 @@ export class ServerSession {
   }
 
   #acked(deliveredThrough: number, resultsThrough: number): void {
-    if (deliveredThrough > this.#sentThrough) {
-      const detail = `deliveries through ${deliveredThrough} of ${this.#sentThrough} sent`;
+    const { sentThrough } = this.#timeline;
+    if (deliveredThrough > sentThrough) {
+      const detail = `deliveries through ${deliveredThrough} of ${sentThrough} sent`;
       return this.#close(violation(ErrorCode.ACK_BEYOND_SENT, "SEQ-9", detail));
     }
     const fault = this.#submits.acknowledged(resultsThrough);
     if (fault !== undefined) return this.#close(fault);
-    if (deliveredThrough > this.#deliveredThrough) {
-      this.#deliveries.acknowledged(deliveredThrough - this.#deliveredThrough);
-      this.#deliveredThrough = deliveredThrough;
-      this.#full = false;
-    }
+    this.#timeline.acknowledged(deliveredThrough);
     this.#advanced = true;
   }
 
@@ -444,18 +417,6 @@ export class ServerSession {
     if (sentThrough <= this.#submits.receivedThrough) return;
     const detail = `submits through ${sentThrough} sent, ${this.#submits.receivedThrough} here`;
     this.#close(violation(ErrorCode.SEQUENCE_GAP, "SES-15", detail));
-  }
-
-  #nextLoad(): ServerEffect | undefined {
-    if (this.#phase !== "open" || this.#loading || this.#paused) return undefined;
-    if (this.#sentThrough >= this.#head && !this.#loadWanted) return undefined;
-    const room = this.#deliveries.room;
-    if (this.#full || room.count === 0) return undefined;
-    this.#loading = true;
-    this.#loadWanted = false;
-    const count = Math.min(room.count, LOAD_COUNT_MAX);
-    const limit = { count, bytes: Math.min(room.bytes, LOAD_BYTES_MAX) };
-    return { kind: "load", after: this.#sentThrough, limit };
   }
 
   #bounded(window: FlowWindow): FlowWindow {

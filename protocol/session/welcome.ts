@@ -50,6 +50,7 @@ export function helloOf(
     timers: options.timers,
     deliveryWindow: options.deliveryWindow,
     agent: options.agent,
+    ...(options.indexAbove === undefined ? {} : { catchUp: { indexAbove: options.indexAbove } }),
     ...(registration === undefined ? {} : { registration }),
     ...(login === undefined ? {} : { loginProof: login.proof }),
   };

@@ -18,9 +18,14 @@ import { numbersIn } from "../store/documents.ts";
 import type { DocumentRef, Store } from "../store/store.ts";
 import type { Caller } from "./access.ts";
 import { lastMessage } from "./history.ts";
-import { type Place, placeIn, staysIn } from "./place.ts";
+import { type Place, placeIn, placesIn, staysIn } from "./place.ts";
 
 const ROLES = [MemberRole.READER, MemberRole.MEMBER, MemberRole.ADMIN, MemberRole.OWNER];
+
+export interface Shown {
+  readonly view: ConversationView;
+  readonly bytes: number;
+}
 
 /**
  * A conversation as a member sees it. Without its last message where there would be no room for it.
@@ -32,8 +37,29 @@ export async function viewOf(
   caller: Caller,
   conversationId: string,
   bytesMax: number,
-): Promise<{ readonly view: ConversationView; readonly bytes: number }> {
-  const place = await countedPlace(store, caller, conversationId);
+): Promise<Shown> {
+  const place = await placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
+  return await shownIn(store, caller, { place, bytesMax });
+}
+
+/** Where the caller stands in conversations, with what {@link shownIn} counts from. */
+export function countedPlaces(
+  store: Pick<Store, "loadForPlanning">,
+  caller: Caller,
+  conversationIds: readonly string[],
+): Promise<readonly Place[]> {
+  const asked = conversationIds.map((conversationId) => {
+    return { conversationId, documents: countedFrom(caller, conversationId) };
+  });
+  return placesIn(store, caller, asked);
+}
+
+/** The same of a place that was read before. @throws CallRefused for who has left it since */
+export async function shownIn(
+  store: Pick<Store, "loadForPlanning" | "loadLog">,
+  caller: Caller,
+  { place, bytesMax }: { readonly place: Place; readonly bytesMax: number },
+): Promise<Shown> {
   const { conversation, own, visibleFrom, head, floor } = place;
   const view = create(ConversationViewSchema, {
     conversation: shownConversation(conversation),
@@ -61,23 +87,6 @@ function sizeOf(view: ConversationView): number {
 /** What is derived for one member. */
 export type MemberCounts = Pick<ConversationView, "unreadCount" | "mentionCount" | "mutedUntilMs">;
 
-/** What of a view is counted. @throws CallRefused CONVERSATION_UNKNOWN */
-export async function memberCounts(
-  store: Pick<Store, "loadForPlanning">,
-  caller: Caller,
-  conversationId: string,
-): Promise<MemberCounts> {
-  return countsOf(caller, await countedPlace(store, caller, conversationId));
-}
-
-function countedPlace(
-  store: Pick<Store, "loadForPlanning">,
-  caller: Caller,
-  conversationId: string,
-): Promise<Place> {
-  return placeIn(store, caller, conversationId, countedFrom(caller, conversationId));
-}
-
 /** The documents that counts are derived from. */
 function countedFrom({ tenant, userId }: Caller, conversationId: string): DocumentRef[] {
   return [
@@ -91,7 +100,7 @@ function countedFrom({ tenant, userId }: Caller, conversationId: string): Docume
 }
 
 /** Derived whenever they are asked for, so that they cannot drift. [SVC-16] [CNV-33] [CNV-76] */
-function countsOf(
+export function countsOf(
   { tenant, userId }: Caller,
   { conversation: { id }, own, visibleFrom, head, expired, nowMs, document }: Place,
 ): MemberCounts {

@@ -14,7 +14,7 @@ import { documentsIn, numbersIn } from "../store/documents.ts";
 import type { Store } from "../store/store.ts";
 import type { Caller } from "./access.ts";
 import { conversationNames } from "./conversation-names.ts";
-import { viewOf } from "./conversation-view.ts";
+import { countedPlaces, shownIn, viewOf } from "./conversation-view.ts";
 import { draftsOf } from "./drafts.ts";
 import {
   type Place,
@@ -29,6 +29,8 @@ import { CallRefused, type Implementation } from "./service.ts";
 import { totalsOf } from "./totals.ts";
 
 const CONVERSATIONS_COUNT = { usual: 50, most: 100 };
+/** Conversations whose last messages are read at once: what they say is held meanwhile. */
+const SHOWN_AT_ONCE = 10;
 const MEMBERS_COUNT = { usual: 100, most: 500 };
 
 type Reads = Pick<Store, "loadForPlanning" | "loadLog">;
@@ -100,12 +102,21 @@ async function pageOf(
 ): Promise<{ readonly views: ConversationView[]; readonly taken: number }> {
   const views: ConversationView[] = [];
   let total = 0;
-  for (const [index, name] of names.entries()) {
-    const seen = await unlessLeft(viewOf(store, caller, name, bytesMax));
-    if (seen === undefined) continue;
-    total += seen.bytes;
-    if (total > bytesMax && views.length > 0) return { views, taken: index };
-    views.push(seen.view);
+  // Those that the caller has left since the list was read are none.
+  const places = await countedPlaces(store, caller, names);
+  for (let at = 0; at < places.length; at += SHOWN_AT_ONCE) {
+    const several = places.slice(at, at + SHOWN_AT_ONCE);
+    const shown = await Promise.all(
+      several.map((place) => unlessLeft(shownIn(store, caller, { place, bytesMax }))),
+    );
+    for (const seen of shown) {
+      if (seen === undefined) continue;
+      const { view, bytes } = seen;
+      total += bytes;
+      const id = view.conversation?.conversationId ?? "";
+      if (total > bytesMax && views.length > 0) return { views, taken: names.indexOf(id) };
+      views.push(view);
+    }
   }
   return { views, taken: names.length };
 }

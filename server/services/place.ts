@@ -36,35 +36,43 @@ export interface Place {
 /** @throws CallRefused for who is not in it any more: access was judged a moment before [SVC-4] */
 export async function placeIn(
   store: Pick<Store, "loadForPlanning">,
-  { tenant, userId }: Caller,
+  caller: Caller,
   conversationId: string,
   documents: readonly DocumentRef[] = [],
 ): Promise<Place> {
   if (!isConversationId(conversationId)) throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
-  const ref = conversationRef(tenant, conversationId);
-  const log = messageLog(tenant, conversationId);
-  const reads = { users: [], documents: [ref, ...documents], heads: [log], expired: [log] };
-  const state = await store.loadForPlanning(reads);
+  const [place] = await placesIn(store, caller, [{ conversationId, documents }]);
+  if (place === undefined) throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
+  return place;
+}
+
+/** Where a caller stands in several, at one moment; those that it is not in are left out. */
+export async function placesIn(
+  store: Pick<Store, "loadForPlanning">,
+  { tenant, userId }: Caller,
+  asked: readonly { readonly conversationId: string; readonly documents: readonly DocumentRef[] }[],
+): Promise<readonly Place[]> {
+  const documents = asked.flatMap(({ conversationId, documents: more }) => [
+    conversationRef(tenant, conversationId),
+    ...more,
+  ]);
+  const heads = asked.map(({ conversationId }) => messageLog(tenant, conversationId));
+  const state = await store.loadForPlanning({ users: [], documents, heads, expired: heads });
   const document = documentsIn(state.documents);
-  const conversation = conversationIn(conversationId, document(ref));
-  const own = conversation?.members.get(userId);
-  if (conversation === undefined || own === undefined) {
-    throw new CallRefused(ErrorCode.CONVERSATION_UNKNOWN);
-  }
-  const floor = state.floors?.get(log) ?? 1;
-  const isRoom = conversation.record.kind === ConversationKind.ROOM;
-  const head = isRoom ? 0 : (state.heads.get(log) ?? 0);
-  return {
-    conversation,
-    own,
-    visibleFrom: Math.max(Number(own.visibleFrom), floor),
-    head,
-    floor: isRoom ? 0 : floor,
-    log,
-    nowMs: state.nowMs,
-    expired: state.expired?.get(log) ?? NO_NUMBERS,
-    document,
-  };
+  return asked.flatMap(({ conversationId }) => {
+    const log = messageLog(tenant, conversationId);
+    const ref = conversationRef(tenant, conversationId);
+    const conversation = conversationIn(conversationId, document(ref));
+    const own = conversation?.members.get(userId);
+    if (conversation === undefined || own === undefined) return [];
+    const floor = state.floors?.get(log) ?? 1;
+    const isRoom = conversation.record.kind === ConversationKind.ROOM;
+    const head = isRoom ? 0 : (state.heads.get(log) ?? 0);
+    const visibleFrom = Math.max(Number(own.visibleFrom), floor);
+    const bounds = { visibleFrom, head, floor: isRoom ? 0 : floor, nowMs: state.nowMs };
+    const expired = state.expired?.get(log) ?? NO_NUMBERS;
+    return { conversation, own, ...bounds, log, expired, document };
+  });
 }
 
 /** What there is to say of a conversation; undefined where the caller has left it meanwhile. */

@@ -5,7 +5,6 @@ import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
 import type { AcceptedLink, Link, LinkHandler } from "../../protocol/link.ts";
 import type { CallPlain } from "../../protocol/session/calls.ts";
-import type { FlowWindow } from "../../protocol/session/flow.ts";
 import type { AttachClaim } from "../../protocol/session/hello.ts";
 import type { Hint } from "../../protocol/session/hint-queue.ts";
 import type { PassingCounts } from "../../protocol/session/passing-tally.ts";
@@ -15,6 +14,7 @@ import {
   ServerSession,
   type ServerSessionLimits,
 } from "../../protocol/session/server.ts";
+import type { TimelineRequest } from "../../protocol/session/timeline-feed.ts";
 import { unreachable, type Violation, violation } from "../../protocol/violation.ts";
 import { type Authenticator, accountOf, type Identity } from "../auth/authenticate.ts";
 import type { ConversationRules } from "../operations/conversations.ts";
@@ -36,6 +36,7 @@ import {
 } from "../store/store.ts";
 import type { Alarm, Alarms } from "./alarms.ts";
 import type { Hub, HubMember } from "./hub.ts";
+import { loadIndexPage } from "./index-page.ts";
 import { LOGIN_INVALID, type Logins } from "./logins.ts";
 import {
   type DecodedSubmit,
@@ -252,7 +253,7 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
         this.#attempt("commit", this.#commit(effect.submits));
         return;
       case "load":
-        this.#attempt("load", this.#load(effect.after, effect.limit));
+        this.#attempt("load", this.#load(effect));
         return;
       case "advance": {
         const { deliveredThrough, resultsThrough } = effect;
@@ -417,12 +418,16 @@ export class SessionDriver implements LinkHandler, HubMember, SignalMember {
     if (outcome === "ended") this.deviceEnded();
   }
 
-  async #load(after: number, limit: FlowWindow): Promise<void> {
-    const { store, observer, alarms } = this.#context;
+  async #load({ after, limit, mayIndex }: TimelineRequest): Promise<void> {
+    const { store, observer, alarms, limits } = this.#context;
     const { user, deviceId } = this.device;
-    const page = await store.loadTimeline(user, after, limit, deviceId);
+    const { frameBytes } = limits;
+    const page = mayIndex
+      ? await loadIndexPage(store, this.sender, { after, limit, frameBytes })
+      : await store.loadTimeline(user, after, limit, deviceId);
     if (this.#gone) return;
-    observer.delivered(page.entries.length);
+    const { index, entries } = page;
+    observer.delivered(entries.length + (index === undefined ? 0 : index.seq - after));
     this.#session.loaded(page, alarms.nowMs());
   }
 }

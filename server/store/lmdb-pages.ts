@@ -1,18 +1,21 @@
 import type { Env } from "../../platform/lmdb-folder.ts";
+import { intersection, type NumberSet, numbersFrom } from "../../protocol/number-set.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { entryAt } from "./expiries.ts";
 import { firstSeqOf, timelineKey } from "./keys.ts";
 import type { LmdbLogs, OpenedRecord } from "./lmdb-logs.ts";
 import { lastRecord } from "./lmdb-ranges.ts";
 import type { LogRetention } from "./log-retention.ts";
-import { decodeTimeline, type TimelineRun } from "./records.ts";
+import { decodeTimeline } from "./records.ts";
 import {
   type LogEntry,
   type LogRef,
+  type LogRun,
   type PageLimit,
   type TimelineBounds,
   type TimelineEntry,
   type TimelinePage,
+  type TimelineRuns,
   toldSeq,
   type UserRef,
 } from "./store.ts";
@@ -22,7 +25,8 @@ export function loadPage(
   { env, logs }: { readonly env: Env; readonly logs: LmdbLogs },
   page: {
     readonly user: UserRef;
-    readonly after: number;
+    /** After a number, or of some. */
+    readonly asked: number | NumberSet;
     readonly limit: PageLimit;
     readonly bounds: TimelineBounds;
     /** Perishable content for whoever reads. */
@@ -33,13 +37,12 @@ export function loadPage(
   },
 ): TimelinePage {
   const { user, limit, bounds } = page;
-  const from = Math.max(page.after + 1, bounds.floor);
+  const numbers = numbersIn(bounds, page.asked);
   const entries: TimelineEntry[] = [];
-  if (from > bounds.head) return { bounds, entries };
   const reader = new LogReader(logs, page);
   let bytes = 0;
-  for (const { seq, log, logSeq } of indexFrom(env, user, from)) {
-    if (seq > bounds.head || entries.length >= limit.count) break;
+  for (const { seq, log, logSeq } of indexOf(env, user, numbers)) {
+    if (entries.length >= limit.count) break;
     const { committedMs, event: stub } = reader.entry(log, logSeq);
     const event = page.contentAt?.(seq) ?? stub;
     bytes += event.length;
@@ -49,27 +52,75 @@ export function loadPage(
   return { bounds, entries };
 }
 
-function* indexFrom(env: Env, user: UserRef, from: number) {
-  const covering = lastRecord(env, timelineKey(user, 0), timelineKey(user, from));
-  const start = timelineKey(user, covering?.firstSeq ?? from);
-  for (const { key, value } of env.getRange({ start, end: timelineKey(user, 2 ** 53) })) {
-    let seq = firstSeqOf(key);
-    for (const run of decodeTimeline(value)) {
-      const skipped = Math.min(run.count, Math.max(0, from - seq));
-      for (let index = skipped; index < run.count; index += 1) {
-        yield indexEntry(run, seq + index, index);
+/** What is there of what is asked for. */
+export function numbersIn({ floor, head }: TimelineBounds, asked: number | NumberSet): NumberSet {
+  const numbers = typeof asked === "number" ? numbersFrom(asked + 1, head) : asked;
+  return intersection(numbers, numbersFrom(floor, head));
+}
+
+/** Reads where part of a timeline is. */
+export function loadRuns(
+  env: Env,
+  asked: {
+    readonly user: UserRef;
+    readonly after: number;
+    readonly countMax: number;
+    readonly bounds: TimelineBounds;
+  },
+): TimelineRuns {
+  const { user, countMax, bounds } = asked;
+  const from = Math.max(asked.after + 1, bounds.floor);
+  const through = Math.min(bounds.head, from + countMax - 1);
+  const runs: LogRun[] = [];
+  if (from > through) return { bounds, runs };
+  for (const { firstSeq, run } of runsFrom(env, user, from)) {
+    if (firstSeq > through) break;
+    const skipped = Math.max(0, from - firstSeq);
+    const count = Math.min(run.count, through - firstSeq + 1) - skipped;
+    if (count <= 0) continue;
+    const { log, firstLogSeq } = run;
+    runs.push({ firstSeq: firstSeq + skipped, log, firstLogSeq: firstLogSeq + skipped, count });
+  }
+  return { bounds, runs };
+}
+
+function* indexOf(env: Env, user: UserRef, numbers: NumberSet) {
+  let at = 0;
+  const [first] = numbers;
+  if (first === undefined) return;
+  for (const { firstSeq, run } of runsFrom(env, user, first.from)) {
+    const last = firstSeq + run.count - 1;
+    for (;;) {
+      const range = numbers[at];
+      if (range === undefined) return;
+      const through = Math.min(range.through, last);
+      for (let seq = Math.max(range.from, firstSeq); seq <= through; seq += 1) {
+        yield { seq, log: run.log, logSeq: run.firstLogSeq + seq - firstSeq };
       }
-      seq += run.count;
+      if (range.through > last) break;
+      at += 1;
     }
   }
 }
 
-function indexEntry(run: TimelineRun, seq: number, index: number) {
-  return { seq, log: run.log, logSeq: run.firstLogSeq + index };
+/** From the record on that holds a number. */
+function* runsFrom(env: Env, user: UserRef, from: number) {
+  const covering = lastRecord(env, timelineKey(user, 0), timelineKey(user, from));
+  const start = timelineKey(user, covering?.firstSeq ?? from);
+  for (const { key, value } of env.getRange({ start, end: timelineKey(user, 2 ** 53) })) {
+    let firstSeq = firstSeqOf(key);
+    for (const run of decodeTimeline(value)) {
+      yield { firstSeq, run };
+      firstSeq += run.count;
+    }
+  }
 }
 
-/** Logs of a page whose last record is kept; records are bounded. */
-const RECORDS_HELD_MAX = 64;
+/**
+ * Logs of a page whose last record is kept, while it is read: records are bounded, and one page is
+ * read at a time. As many as an index names conversations.
+ */
+const RECORDS_HELD_MAX = 256;
 
 /**
  * Reads log entries, keeping the last record of each log: neighbours in a timeline are neighbours

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import {
   type DataFolder,
@@ -7,6 +8,7 @@ import {
   openDataFolder,
 } from "../../platform/lmdb-folder.ts";
 import { GroupWrites, StoreFull } from "../../platform/lmdb-writes.ts";
+import type { NumberSet } from "../../protocol/number-set.ts";
 import { advanceOutcome } from "./device-record.ts";
 import { CommitGroup, deviceName, type GroupSources } from "./group.ts";
 import {
@@ -21,7 +23,7 @@ import {
 } from "./keys.ts";
 import { LmdbExpiries } from "./lmdb-expiries.ts";
 import type { LmdbLogs, SealedLogs } from "./lmdb-logs.ts";
-import { loadPage } from "./lmdb-pages.ts";
+import { loadPage, loadRuns } from "./lmdb-pages.ts";
 import { keepFrameBytes, openSealed, type SealedParts } from "./lmdb-parts.ts";
 import type { LmdbPerishables, SealedPerishables } from "./lmdb-perishables.ts";
 import { LmdbTickets } from "./lmdb-tickets.ts";
@@ -59,6 +61,7 @@ import {
   type SubmitBatch,
   type TimelineBounds,
   type TimelinePage,
+  type TimelineRuns,
   type UserRef,
 } from "./store.ts";
 
@@ -202,18 +205,23 @@ export class LmdbStore implements Store {
 
   async loadTimeline(
     user: UserRef,
-    after: number,
+    asked: number | NumberSet,
     limit: PageLimit,
     readerId = "",
   ): Promise<TimelinePage> {
-    const bounds = this.#view.bounds(user);
-    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    const bounds = this.#bounds(user);
     const reader = { user, deviceId: readerId };
     const nowMs = this.#options.nowMs();
     const contentAt = this.#perishables.contentFor(reader, nowMs);
     const from = { env: this.#env, logs: this.#logs };
     const retention = this.#retention;
-    return loadPage(from, { user, after, limit, bounds, contentAt, nowMs, retention });
+    return loadPage(from, { user, asked, limit, bounds, contentAt, nowMs, retention });
+  }
+
+  async loadRuns(user: UserRef, after: number, countMax: number): Promise<TimelineRuns> {
+    // Who catches up asks again and again: others have their turn in between.
+    await setImmediate();
+    return loadRuns(this.#env, { user, after, countMax, bounds: this.#bounds(user) });
   }
 
   async advance(position: DevicePosition): Promise<AdvanceOutcome> {
@@ -300,6 +308,12 @@ export class LmdbStore implements Store {
     for (const position of this.#positions.values()) group.advance(position);
     // Notes may be lost without harm: trouble here must not keep the store from closing.
     await this.#write(group).catch(() => {});
+  }
+
+  #bounds(user: UserRef): TimelineBounds {
+    const bounds = this.#view.bounds(user);
+    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    return bounds;
   }
 
   #enqueue<Decision>(decide: (group: CommitGroup) => Decision): Promise<Durable<Decision>> {

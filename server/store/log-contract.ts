@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { has } from "../../protocol/number-set.ts";
 import { attach, prepareRequest, type StoreFixture } from "./contract.ts";
 import { namesIn, numbersIn } from "./documents.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type EntryContent,
   entryName,
   type LogRange,
+  type LogRun,
   logRefOf,
   type PageLimit,
   type Plan,
@@ -19,6 +21,7 @@ import {
   type Store,
   type StoredDocument,
   type UserRef,
+  unnumberedLogRefOf,
   userRefOf,
 } from "./store.ts";
 
@@ -55,6 +58,8 @@ export function logContract(name: string, fixture: () => Promise<StoreFixture>):
     withStore("[SEQ-14] a plan on a log that has grown is stale, not on what is its own", heads);
     withStore("[SEC-86] names are added and dropped, numbers are added, none is stale", documents);
     withStore("[SEQ-16] a log is read from both ends, within limits", pages);
+    withStore("[CAT-3] where a timeline's entries are is read without their content", runs);
+    withStore("[CAT-3] [SEQ-16] entries of some numbers are read, within limits", someEntries);
     withStore("[SEQ-3] watchers of logs hear of what is durable already", watchers);
   });
 }
@@ -382,6 +387,81 @@ async function pages(bench: Bench): Promise<void> {
       assert.deepEqual(await bench.log({ fromEnd }, { count: 9, bytes: 1 }), [one]);
     }
     assert.equal((await bench.store.loadLog(LOG, { from: 3, through: 4 }, PAGE)).head, 30);
+  }
+}
+
+const UNNUMBERED = unnumberedLogRefOf("", "happenings");
+
+/** Ten entries of three logs, and one of them again. */
+async function mixed(bench: Bench): Promise<void> {
+  const happening = append("happening", { log: UNNUMBERED });
+  await bench.committed([append("one"), append("two"), append("other", { log: OTHER })]);
+  await bench.committed([happening, append("three"), append("four")]);
+  await bench.committed([append("five")], 1);
+  const entryOne = { kind: "repeat", entry: { log: LOG, seq: 1 }, timelines: [BOB] } as const;
+  await bench.committed([entryOne, happening, append("six")]);
+}
+
+async function runs(bench: Bench): Promise<void> {
+  await mixed(bench);
+  for (const isAgain of [false, true]) {
+    if (isAgain) await bench.reopen();
+    const { bounds, runs: all } = await bench.store.loadRuns(BOB, 0, 1_000);
+    assert.deepEqual([bounds.floor, bounds.head], [1, 10]);
+    const expected = [
+      ...[1, 2].map((logSeq) => [LOG, logSeq]),
+      [OTHER, 1],
+      [UNNUMBERED, 1],
+      ...[3, 4, 5, 1].map((logSeq) => [LOG, logSeq]),
+      [UNNUMBERED, 2],
+      [LOG, 6],
+    ];
+    assert.deepEqual(placesOf(all), expected);
+    for (let after = 0; after <= 10; after += 1) {
+      for (const countMax of [1, 2, 5]) {
+        const part = await bench.store.loadRuns(BOB, after, countMax);
+        assert.deepEqual(placesOf(part.runs), expected.slice(after, after + countMax));
+        assert.equal(part.runs[0]?.firstSeq ?? after + 1, after + 1);
+      }
+    }
+  }
+}
+
+/** Entry by entry: implementations may cut runs where they like. */
+function placesOf(all: readonly LogRun[]) {
+  let next = all[0]?.firstSeq ?? 0;
+  return all.flatMap(({ firstSeq, log, firstLogSeq, count }) => {
+    assert.equal(firstSeq, next, "runs are contiguous");
+    next += count;
+    return Array.from({ length: count }, (_, index) => [log, firstLogSeq + index]);
+  });
+}
+
+async function someEntries(bench: Bench): Promise<void> {
+  await mixed(bench);
+  const all = (await bench.store.loadTimeline(BOB, 0, PAGE)).entries;
+  assert.equal(all.length, 10);
+  const sets = [
+    [],
+    [{ from: 1, through: 1 }],
+    [{ from: 2, through: 4 }],
+    [
+      { from: 1, through: 2 },
+      { from: 4, through: 4 },
+      { from: 6, through: 8 },
+      { from: 10, through: 900 },
+    ],
+    [{ from: 11, through: 12 }],
+  ];
+  for (const numbers of sets) {
+    const wanted = all.filter(({ seq }) => has(numbers, seq));
+    const { bounds, entries } = await bench.store.loadTimeline(BOB, numbers, PAGE);
+    assert.deepEqual(entries, wanted);
+    assert.equal(bounds.head, 10);
+    const two = await bench.store.loadTimeline(BOB, numbers, { count: 2, bytes: 1_000 });
+    assert.deepEqual(two.entries, wanted.slice(0, 2));
+    const small = await bench.store.loadTimeline(BOB, numbers, { count: 9, bytes: 1 });
+    assert.deepEqual(small.entries, wanted.slice(0, 1));
   }
 }
 

@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { NO_NUMBERS, type NumberSet, numbersFrom, union } from "../../protocol/number-set.ts";
+import { has, NO_NUMBERS, type NumberSet, numbersFrom, union } from "../../protocol/number-set.ts";
 import { type DeviceRecord, knownDevice } from "./device-record.ts";
 import { type ExpiringEntry, entryAt, eventAt, type StoredEntry } from "./expiries.ts";
 import { CommitGroup, type DurableView, deviceName, type GroupSources } from "./group.ts";
@@ -28,6 +28,7 @@ import {
   type LogPage,
   type LogRange,
   type LogRef,
+  type LogRun,
   NO_DOCUMENT,
   type PageLimit,
   type PlanningReads,
@@ -41,6 +42,7 @@ import {
   type TimelineBounds,
   type TimelineEntry,
   type TimelinePage,
+  type TimelineRuns,
   toldSeq,
   type UserRef,
 } from "./store.ts";
@@ -133,21 +135,23 @@ export class MemoryDisk implements DurableView {
   }
 
   /** @throws StoreError when there is no such user */
-  page(asked: {
+  page(page: {
     readonly user: UserRef;
-    readonly after: number;
+    readonly asked: number | NumberSet;
     readonly limit: PageLimit;
     readonly readerId?: string | undefined;
     readonly nowMs: number;
     readonly retention?: LogRetention | undefined;
   }): TimelinePage {
-    const { user, after, limit, readerId = "", nowMs, retention } = asked;
+    const { user, asked, limit, readerId = "", nowMs, retention } = page;
     const readers = this.perishables.readerOf({ user, deviceId: readerId }, nowMs);
     const bounds = this.bounds(user);
     if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
     const entries: TimelineEntry[] = [];
     let bytes = 0;
-    for (let seq = Math.max(after + 1, bounds.floor); seq <= bounds.head; seq += 1) {
+    const from = typeof asked === "number" ? asked + 1 : bounds.floor;
+    for (let seq = Math.max(from, bounds.floor); seq <= bounds.head; seq += 1) {
+      if (typeof asked !== "number" && !has(asked, seq)) continue;
       const found = this.timelineEntry(user, seq, nowMs, retention);
       const { conversationSeq, committedMs, event: stub } = found;
       const own = readers?.(seq)?.event;
@@ -158,6 +162,24 @@ export class MemoryDisk implements DurableView {
       entries.push({ seq, conversationSeq, committedMs, event });
     }
     return { bounds, entries };
+  }
+
+  /** @throws StoreError when there is no such user */
+  runs(user: UserRef, after: number, countMax: number): TimelineRuns {
+    const bounds = this.bounds(user);
+    if (bounds === undefined) throw new StoreError(ErrorCode.INTERNAL, "no such user");
+    const runs: LogRun[] = [];
+    const from = Math.max(after + 1, bounds.floor);
+    for (let seq = from; seq <= Math.min(bounds.head, from + countMax - 1); seq += 1) {
+      const index = this.timelines.get(user)?.[seq - 1];
+      if (index === undefined) throw new RangeError("a timeline entry is missing");
+      const { log, logSeq } = index;
+      const last = runs.at(-1);
+      if (last?.log === log && last.firstLogSeq + last.count === logSeq) {
+        runs[runs.length - 1] = { ...last, count: last.count + 1 };
+      } else runs.push({ firstSeq: seq, log, firstLogSeq: logSeq, count: 1 });
+    }
+    return { bounds, runs };
   }
 
   logPage(log: LogRef, range: LogRange, limit: PageLimit, nowMs: number): LogPage {
@@ -316,13 +338,17 @@ export class MemoryStore implements Store {
 
   async loadTimeline(
     user: UserRef,
-    after: number,
+    asked: number | NumberSet,
     limit: PageLimit,
     readerId?: string,
   ): Promise<TimelinePage> {
     const { retention } = this.#options;
     const nowMs = this.#options.nowMs();
-    return this.disk.page({ user, after, limit, readerId, nowMs, retention });
+    return this.disk.page({ user, asked, limit, readerId, nowMs, retention });
+  }
+
+  async loadRuns(user: UserRef, after: number, countMax: number): Promise<TimelineRuns> {
+    return this.disk.runs(user, after, countMax);
   }
 
   async sweep(): Promise<void> {

@@ -1,7 +1,13 @@
 import type { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { NumberSet } from "../../protocol/number-set.ts";
-import type { Attachment, Durable, Receipt, TimelinePage } from "../../protocol/session/facts.ts";
+import type {
+  Attachment,
+  Durable,
+  Receipt,
+  TimelineBounds,
+  TimelinePage,
+} from "../../protocol/session/facts.ts";
 
 export type {
   Attachment,
@@ -76,15 +82,17 @@ export interface Store {
    */
   commit(batch: SubmitBatch): Promise<CommitOutcome>;
   /**
-   * The timeline's entries after a number, in order, with their content: perishable content for the
-   * device that reads, where it is the one.
+   * The timeline's entries after a number, or of some numbers, in order, with their content:
+   * perishable content for the device that reads, where it is the one.
    */
   loadTimeline(
     user: UserRef,
-    after: number,
+    asked: number | NumberSet,
     limit: PageLimit,
     readerId?: string,
   ): Promise<TimelinePage>;
+  /** Where the timeline's entries after a number are, in order. Reads no content. [CAT-3] */
+  loadRuns(user: UserRef, after: number, countMax: number): Promise<TimelineRuns>;
   /** A log's entries with numbers of a range, in order, or from its end. */
   loadLog(log: LogRef, range: LogRange, limit: PageLimit): Promise<LogPage>;
   /**
@@ -139,6 +147,11 @@ export function unnumberedLogRefOf(tenant: string, name: string): LogRef {
 /** The number of a log's entry, as it is told. */
 export function toldSeq(log: LogRef, seq: number): number {
   return log[log.indexOf("/") + 1] === UNNUMBERED ? 0 : seq;
+}
+
+/** The name of a log whose numbers are told; undefined of another one. */
+export function toldName(log: LogRef): string | undefined {
+  return toldSeq(log, 1) === 0 ? undefined : log.slice(log.indexOf("/") + 1);
 }
 
 /** A document within its tenant: `tenant/name`. */
@@ -283,6 +296,22 @@ export interface LogRange {
   readonly through: number;
   /** The page ends at `through` and not at its limit: the newest entries, in order all the same. */
   readonly fromEnd?: boolean;
+}
+
+/** Where a part of a timeline is. */
+export interface TimelineRuns {
+  readonly bounds: TimelineBounds;
+  /** Contiguous, as the entries of a {@link TimelinePage}. */
+  readonly runs: readonly LogRun[];
+}
+
+/** Neighbours in a timeline that are neighbours in a log. */
+export interface LogRun {
+  /** In the timeline. */
+  readonly firstSeq: number;
+  readonly log: LogRef;
+  readonly firstLogSeq: number;
+  readonly count: number;
 }
 
 export interface LogPage {

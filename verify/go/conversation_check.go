@@ -21,6 +21,7 @@ func init() {
 		"read-bitmap":      checkBitmap,
 		"read-bitmaps":     checkBitmaps,
 		"read-bitmap-adds": checkBitmapAdds,
+		"index":            checkIndex,
 		"event":            checkEvent,
 		"shown":            checkShown,
 		"unread":           checkUnread,
@@ -203,6 +204,32 @@ func checkBitmapAdds(c Case) error {
 		}
 	}
 	return nil
+}
+
+func checkIndex(c Case) error {
+	index, err := conversation.ReadIndex(c.data("encoded"))
+	if err != nil {
+		return err
+	}
+	for at, said := range c.objects("conversations") {
+		if at >= len(index.Conversations) {
+			return disagreef("%d conversations", len(index.Conversations))
+		}
+		one := index.Conversations[at]
+		isSame := slices.Equal(one.Told, said.ranges("told")) && slices.Equal(one.Read, said.ranges("read"))
+		if one.ID != said.text("conversation_id") || !isSame {
+			return disagreef("conversation %d is %.80v", at, one)
+		}
+	}
+	if !slices.Equal(index.EventSeqs, c.numbers("event_seqs")) {
+		return disagreef("the events are %v", index.EventSeqs)
+	}
+	return errors.Join(
+		same("conversations", uint64(len(index.Conversations)), uint64(len(c.list("conversations")))),
+		same("first_seq", index.FirstSeq, c.number("first_seq")),
+		same("seq", index.Seq, c.number("seq")),
+		same("window_bytes", index.WindowBytes, c.number("window_bytes")),
+	)
 }
 
 func checkEvent(c Case) error {

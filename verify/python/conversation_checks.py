@@ -9,6 +9,7 @@ import event
 import number_set
 import read_bitmap
 from faults import Fault, agree
+from protobuf import decode
 
 USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
@@ -111,6 +112,64 @@ def check_bitmap_adds(case):
         mistaken("after", read_bitmap.encode(after), data(case, "after"))
 
 
+INDEX = {
+    1: ("seq", "uint64"),
+    2: ("first_seq", "uint64"),
+    3: ("conversations", "bytes*"),
+    4: ("events", "bytes*"),
+}
+INDEXED = {1: ("conversation_id", "string"), 2: ("told", "bytes"), 3: ("read", "bytes")}
+DELIVERED = {1: ("seq", "uint64"), 4: ("event", "bytes")}
+
+
+def malformed(why):
+    raise Fault("INDEX_MALFORMED", why)
+
+
+def is_id(text):
+    kind, *users = text.split(":")
+    if kind == "d" and len(users) == 2 and all(map(USER_ID.fullmatch, users)):
+        return direct_id(*users) == text
+    return re.fullmatch("g:[a-z2-7]{26}", text) is not None
+
+
+def indexed(one):
+    """A conversation of an index, and how many numbers it tells. [CAT-6]"""
+    try:
+        told, read = (number_set.decode(one[name]) for name in ("told", "read"))
+    except Fault as fault:
+        malformed(str(fault))
+    if not told or not is_id(one["conversation_id"]):
+        malformed("nothing is told, or of nothing")
+    if read and not (told[0][0] <= read[0][0] and read[-1][1] <= told[-1][1]):
+        malformed("what was read is beyond what is told")
+    shown = {name: [list(pair) for pair in ranges] for name, ranges in (("told", told), ("read", read))}
+    return {"conversation_id": one["conversation_id"], **shown}, number_set.count(told)
+
+
+def check_index(case):
+    """[CAT-5] [CAT-6] [CAT-8]"""
+    index = decode(INDEX, data(case, "encoded"))
+    first, last = index["first_seq"], index["seq"]
+    named = [decode(INDEXED, one) for one in index["conversations"]]
+    events = [decode(DELIVERED, one) for one in index["events"]]
+    if not 1 <= first <= last or last - first >= 65_536 or not 1 <= len(named) <= 256:
+        malformed("it covers or names too little, or too much")
+    ids = [one["conversation_id"] for one in named]
+    if ids != sorted(set(ids)):
+        malformed("ids do not rise")
+    shown = [indexed(one) for one in named]
+    seqs = [one["seq"] for one in events]
+    if seqs != sorted(set(seqs)) or any(not first <= seq <= last for seq in seqs):
+        malformed("events do not rise within it")
+    if sum(told for _, told in shown) + len(seqs) > last - first + 1:
+        malformed("it tells more than it covers")
+    agree("conversations", [one for one, _ in shown], case["conversations"])
+    agree("numbers", (first, last, seqs), (case["first_seq"], case["seq"], case["event_seqs"]))
+    sizes = [len(one[name]) for one in named for name in ("conversation_id", "told", "read")]
+    agree("window_bytes", sum(sizes) + sum(len(one["event"]) for one in events), case["window_bytes"])
+
+
 def check_event(case):
     found = event.decode(data(case, "encoded"))
     mistaken("means", event.meaning(found), case["means"])
@@ -158,6 +217,7 @@ CHECKS = {
     "read-bitmap": check_bitmap,
     "read-bitmaps": check_bitmaps,
     "read-bitmap-adds": check_bitmap_adds,
+    "index": check_index,
     "event": check_event,
     "shown": check_shown,
     "unread": check_unread,

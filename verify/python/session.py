@@ -6,7 +6,7 @@ from protobuf import encode_varint as varint
 FRAME_KINDS = {
     1: "hello", 2: "welcome", 3: "ready", 4: "submit", 5: "submit_ack", 6: "deliver",
     7: "ack", 8: "ping", 9: "pong", 10: "credit", 11: "drain", 12: "close",
-    13: "call", 14: "reply", 15: "signal", 16: "hints",
+    13: "call", 14: "reply", 15: "signal", 16: "hints", 17: "index",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in FRAME_KINDS.items()}
 

@@ -802,6 +802,20 @@ const RULES: readonly ErrorRule[] = [
     meaning: "From this address too many links were opened, or too many attempts to attach failed, in too short a time.",
   }),
   rule({
+    code: 200,
+    name: "INDEX_MALFORMED",
+    scope: "link",
+    retry: "never",
+    meaning: "An Index breaks its form: ids, numbers or a set of numbers.",
+  }),
+  rule({
+    code: 201,
+    name: "INDEX_UNASKED",
+    scope: "link",
+    retry: "never",
+    meaning: "An Index for a device that has not asked for any.",
+  }),
+  rule({
     code: 203,
     name: "SETTING_INVALID",
     scope: "operation",

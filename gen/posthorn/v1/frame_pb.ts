@@ -8,7 +8,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_posthorn_v1_options } from "./options_pb.ts";
-import type { Ack, Call, Close, Credit, Deliver, Drain, Hello, Ping, Pong, Ready, Reply, Submit, SubmitAck, Welcome } from "./session_pb.ts";
+import type { Ack, Call, Close, Credit, Deliver, Drain, Hello, Index, Ping, Pong, Ready, Reply, Submit, SubmitAck, Welcome } from "./session_pb.ts";
 import { file_posthorn_v1_session } from "./session_pb.ts";
 import type { Hints, Signal } from "./signal_pb.ts";
 import { file_posthorn_v1_signal } from "./signal_pb.ts";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/frame.proto.
  */
 export const file_posthorn_v1_frame: GenFile = /*@__PURE__*/
-  fileDesc("Chdwb3N0aG9ybi92MS9mcmFtZS5wcm90bxILcG9zdGhvcm4udjEiqgYKBUZyYW1lEi4KBWhlbGxvGAEgASgLMhIucG9zdGhvcm4udjEuSGVsbG9CCYq1GAUIARIBAUgAEjIKB3dlbGNvbWUYAiABKAsyFC5wb3N0aG9ybi52MS5XZWxjb21lQgmKtRgFCAISAQFIABIuCgVyZWFkeRgDIAEoCzISLnBvc3Rob3JuLnYxLlJlYWR5QgmKtRgFCAESAQJIABI0CgZzdWJtaXQYBCABKAsyEy5wb3N0aG9ybi52MS5TdWJtaXRCDYq1GAkIARIBAxgBIAFIABI5CgpzdWJtaXRfYWNrGAUgASgLMhYucG9zdGhvcm4udjEuU3VibWl0QWNrQguKtRgHCAISAQMgAUgAEjYKB2RlbGl2ZXIYBiABKAsyFC5wb3N0aG9ybi52MS5EZWxpdmVyQg2KtRgJCAISAQMYAiABSAASLAoDYWNrGAcgASgLMhAucG9zdGhvcm4udjEuQWNrQguKtRgHCAESAQMgAUgAEiwKBHBpbmcYCCABKAsyES5wb3N0aG9ybi52MS5QaW5nQgmKtRgFCAMSAQNIABIsCgRwb25nGAkgASgLMhEucG9zdGhvcm4udjEuUG9uZ0IJirUYBQgDEgEDSAASMAoGY3JlZGl0GAogASgLMhMucG9zdGhvcm4udjEuQ3JlZGl0QgmKtRgFCAMSAQNIABIuCgVkcmFpbhgLIAEoCzISLnBvc3Rob3JuLnYxLkRyYWluQgmKtRgFCAISAQNIABIwCgVjbG9zZRgMIAEoCzISLnBvc3Rob3JuLnYxLkNsb3NlQguKtRgHCAMSAwECA0gAEiwKBGNhbGwYDSABKAsyES5wb3N0aG9ybi52MS5DYWxsQgmKtRgFCAESAQNIABIuCgVyZXBseRgOIAEoCzISLnBvc3Rob3JuLnYxLlJlcGx5QgmKtRgFCAISAQNIABIwCgZzaWduYWwYDyABKAsyEy5wb3N0aG9ybi52MS5TaWduYWxCCYq1GAUIARIBA0gAEi4KBWhpbnRzGBAgASgLMhIucG9zdGhvcm4udjEuSGludHNCCYq1GAUIAhIBA0gAQgYKBGtpbmRCBZIDAggCYghlZGl0aW9uc3DoBw", [file_posthorn_v1_options, file_posthorn_v1_session, file_posthorn_v1_signal]);
+  fileDesc("Chdwb3N0aG9ybi92MS9mcmFtZS5wcm90bxILcG9zdGhvcm4udjEi3AYKBUZyYW1lEi4KBWhlbGxvGAEgASgLMhIucG9zdGhvcm4udjEuSGVsbG9CCYq1GAUIARIBAUgAEjIKB3dlbGNvbWUYAiABKAsyFC5wb3N0aG9ybi52MS5XZWxjb21lQgmKtRgFCAISAQFIABIuCgVyZWFkeRgDIAEoCzISLnBvc3Rob3JuLnYxLlJlYWR5QgmKtRgFCAESAQJIABI0CgZzdWJtaXQYBCABKAsyEy5wb3N0aG9ybi52MS5TdWJtaXRCDYq1GAkIARIBAxgBIAFIABI5CgpzdWJtaXRfYWNrGAUgASgLMhYucG9zdGhvcm4udjEuU3VibWl0QWNrQguKtRgHCAISAQMgAUgAEjYKB2RlbGl2ZXIYBiABKAsyFC5wb3N0aG9ybi52MS5EZWxpdmVyQg2KtRgJCAISAQMYAiABSAASLAoDYWNrGAcgASgLMhAucG9zdGhvcm4udjEuQWNrQguKtRgHCAESAQMgAUgAEiwKBHBpbmcYCCABKAsyES5wb3N0aG9ybi52MS5QaW5nQgmKtRgFCAMSAQNIABIsCgRwb25nGAkgASgLMhEucG9zdGhvcm4udjEuUG9uZ0IJirUYBQgDEgEDSAASMAoGY3JlZGl0GAogASgLMhMucG9zdGhvcm4udjEuQ3JlZGl0QgmKtRgFCAMSAQNIABIuCgVkcmFpbhgLIAEoCzISLnBvc3Rob3JuLnYxLkRyYWluQgmKtRgFCAISAQNIABIwCgVjbG9zZRgMIAEoCzISLnBvc3Rob3JuLnYxLkNsb3NlQguKtRgHCAMSAwECA0gAEiwKBGNhbGwYDSABKAsyES5wb3N0aG9ybi52MS5DYWxsQgmKtRgFCAESAQNIABIuCgVyZXBseRgOIAEoCzISLnBvc3Rob3JuLnYxLlJlcGx5QgmKtRgFCAISAQNIABIwCgZzaWduYWwYDyABKAsyEy5wb3N0aG9ybi52MS5TaWduYWxCCYq1GAUIARIBA0gAEi4KBWhpbnRzGBAgASgLMhIucG9zdGhvcm4udjEuSGludHNCCYq1GAUIAhIBA0gAEjAKBWluZGV4GBEgASgLMhIucG9zdGhvcm4udjEuSW5kZXhCC4q1GAcIAhIBAxgCSABCBgoEa2luZEIFkgMCCAJiCGVkaXRpb25zcOgH", [file_posthorn_v1_options, file_posthorn_v1_session, file_posthorn_v1_signal]);
 
 /**
  * One frame. Exactly one kind is set; a frame with none, or with more than one on the wire, is FRAME_MALFORMED.
@@ -159,6 +159,14 @@ export type Frame = Message<"posthorn.v1.Frame"> & {
      */
     value: Hints;
     case: "hints";
+  } | {
+    /**
+     * A stretch of the user's timeline, without what its messages say.
+     *
+     * @generated from field: posthorn.v1.Index index = 17;
+     */
+    value: Index;
+    case: "index";
   } | { case: undefined; value?: undefined };
 };
 

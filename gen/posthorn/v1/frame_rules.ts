@@ -17,7 +17,8 @@ export type ColdFrameKind =
   | "call"
   | "reply"
   | "signal"
-  | "hints";
+  | "hints"
+  | "index";
 export type FrameKind = HotFrameKind | ColdFrameKind;
 export type FrameSender = "client" | "server" | "both";
 export type FramePhase = "opening" | "joining" | "open";
@@ -165,6 +166,14 @@ export const FRAME_RULES: Readonly<Record<FrameKind, FrameRule>> = {
     sender: "server",
     phases: ["open"],
     counter: "none",
+    hot: false,
+  },
+  index: {
+    kind: "index",
+    number: 17,
+    sender: "server",
+    phases: ["open"],
+    counter: "timeline",
     hot: false,
   },
 };

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file posthorn/v1/session.proto.
  */
 export const file_posthorn_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Chlwb3N0aG9ybi92MS9zZXNzaW9uLnByb3RvEgtwb3N0aG9ybi52MSKKAwoFSGVsbG8SEwoLdmVyc2lvbl9taW4YASABKA0SEwoLdmVyc2lvbl9tYXgYAiABKA0SEwoFdG9rZW4YAyABKAlCBJC1GAESDwoHdXNlcl9pZBgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSKwoGb3V0Ym94GAYgASgLMhsucG9zdGhvcm4udjEuT3V0Ym94UG9zaXRpb24SKwoGY3Vyc29yGAcgASgLMhsucG9zdGhvcm4udjEuQ3Vyc29yUG9zaXRpb24SIwoGdGltZXJzGAggASgLMhMucG9zdGhvcm4udjEuVGltZXJzEiwKD2RlbGl2ZXJ5X3dpbmRvdxgJIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxINCgVhZ2VudBgKIAEoCRIsCgtsb2dpbl9wcm9vZhgLIAEoCzIXLnBvc3Rob3JuLnYxLkxvZ2luUHJvb2YSNAoMcmVnaXN0cmF0aW9uGAwgASgLMh4ucG9zdGhvcm4udjEuTG9naW5SZWdpc3RyYXRpb24iRgoOT3V0Ym94UG9zaXRpb24SDQoFZXBvY2gYASABKAQSFwoPcmVzdWx0c190aHJvdWdoGAIgASgEEgwKBG5leHQYAyABKAQiVQoOQ3Vyc29yUG9zaXRpb24SDQoFZXBvY2gYASABKAQSCwoDc2VxGAIgASgEEicKBXN0YXJ0GAMgASgOMhgucG9zdGhvcm4udjEuQ3Vyc29yU3RhcnQiPwoGVGltZXJzEhQKDGtlZXBhbGl2ZV9tcxgBIAEoDRIPCgdpZGxlX21zGAIgASgNEg4KBmFnZV9tcxgDIAEoDSImCgZXaW5kb3cSDQoFY291bnQYASABKA0SDQoFYnl0ZXMYAiABKA0iowMKB1dlbGNvbWUSDwoHdmVyc2lvbhgBIAEoDRISCgpzZXNzaW9uX2lkGAIgASgMEhIKCmdlbmVyYXRpb24YAyABKAQSKAoGb3V0Ym94GAQgASgLMhgucG9zdGhvcm4udjEuT3V0Ym94U3RhdGUSLAoIdGltZWxpbmUYBSABKAsyGi5wb3N0aG9ybi52MS5UaW1lbGluZVN0YXRlEikKBnJlc3VtZRgGIAEoCzIZLnBvc3Rob3JuLnYxLlJlc3VtZVJlc3VsdBIjCgZ0aW1lcnMYByABKAsyEy5wb3N0aG9ybi52MS5UaW1lcnMSKgoNc3VibWl0X3dpbmRvdxgIIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxIjCgZsaW1pdHMYCSABKAsyEy5wb3N0aG9ybi52MS5MaW1pdHMSDwoHdXNlcl9pZBgKIAEoCRIOCgZub3dfbXMYCyABKAQSFQoNbG9naW5fYWNjb3VudBgMIAEoCRIuCgxsb2dpbl9hbnN3ZXIYDSABKAsyGC5wb3N0aG9ybi52MS5Mb2dpbkFuc3dlciJyCgtPdXRib3hTdGF0ZRINCgVlcG9jaBgBIAEoBBIPCgd0aHJvdWdoGAIgASgEEhcKD3Jlc3VsdHNfdGhyb3VnaBgDIAEoBBIqCgdyZXN1bHRzGAQgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0IjsKDVRpbWVsaW5lU3RhdGUSDQoFZXBvY2gYASABKAQSDAoEaGVhZBgCIAEoBBINCgVmbG9vchgDIAEoBCLcAQoMUmVzdW1lUmVzdWx0Eg4KBmN1cnNvchgBIAEoBBInCgdyZXN1bWVkGAIgASgLMhQucG9zdGhvcm4udjEuUmVzdW1lZEgAEisKCXJlcGxheWluZxgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlcGxheWluZ0gAEiEKBGxvc3QYBCABKAsyES5wb3N0aG9ybi52MS5Mb3N0SAASMgoNZXBvY2hfY2hhbmdlZBgFIAEoCzIZLnBvc3Rob3JuLnYxLkVwb2NoQ2hhbmdlZEgAQgkKB291dGNvbWVKBAgGEAciCQoHUmVzdW1lZCIaCglSZXBsYXlpbmcSDQoFY291bnQYASABKAQiSQoETG9zdBIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEicKBnJlYXNvbhgDIAEoDjIXLnBvc3Rob3JuLnYxLkxvc3RSZWFzb24iIQoMRXBvY2hDaGFuZ2VkEhEKCW9sZF9lcG9jaBgBIAEoBCJDCgZMaW1pdHMSEwoLZnJhbWVfYnl0ZXMYASABKA0SFQoNY29udGVudF9ieXRlcxgCIAEoDRINCgVjYWxscxgDIAEoDSIHCgVSZWFkeSIoCgZTdWJtaXQSCwoDc2VxGAEgASgEEhEKCW9wZXJhdGlvbhgCIAEoDCJICglTdWJtaXRBY2sSDwoHdGhyb3VnaBgBIAEoBBIqCgdyZXN1bHRzGAIgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0IowBCgxTdWJtaXRSZXN1bHQSJAoEY29kZRgBIAEoDjIWLnBvc3Rob3JuLnYxLkVycm9yQ29kZRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEhQKDGNvbW1pdHRlZF9tcxgDIAEoBBIOCgZkaWdlc3QYBCABKAcSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKA0iVQoHRGVsaXZlchILCgNzZXEYASABKAQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIUCgxjb21taXR0ZWRfbXMYAyABKAQSDQoFZXZlbnQYBCABKAwiOQoDQWNrEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAEgASgEEhcKD3Jlc3VsdHNfdGhyb3VnaBgCIAEoBCI5CgRDYWxsEgoKAmlkGAEgASgEEg4KBm1ldGhvZBgCIAEoCRIVCgdyZXF1ZXN0GAMgASgMQgSQtRgBImkKBVJlcGx5EgoKAmlkGAEgASgEEiQKBGNvZGUYAiABKA4yFi5wb3N0aG9ybi52MS5FcnJvckNvZGUSFgoIcmVzcG9uc2UYAyABKAxCBJC1GAESFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKA0iKAoEUGluZxIKCgJpZBgBIAEoDRIUCgxzZW50X3Rocm91Z2gYAiABKAQiKAoEUG9uZxIKCgJpZBgBIAEoDRIUCgxzZW50X3Rocm91Z2gYAiABKAQiLQoGQ3JlZGl0EiMKBndpbmRvdxgBIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdyJACgVEcmFpbhIPCgdzbG90X21zGAEgASgNEhAKCGdyYWNlX21zGAIgASgNEhQKDGFsdGVybmF0aXZlcxgDIAMoCSJSCgVDbG9zZRIkCgRjb2RlGAEgASgOMhYucG9zdGhvcm4udjEuRXJyb3JDb2RlEg4KBmRldGFpbBgCIAEoCRITCgtyZXF1aXJlbWVudBgDIAEoCSpfCgtDdXJzb3JTdGFydBIcChhDVVJTT1JfU1RBUlRfVU5TUEVDSUZJRUQQABIZChVDVVJTT1JfU1RBUlRfRUFSTElFU1QQARIXChNDVVJTT1JfU1RBUlRfTEFURVNUEAIqRAoKTG9zdFJlYXNvbhIbChdMT1NUX1JFQVNPTl9VTlNQRUNJRklFRBAAEhkKFUxPU1RfUkVBU09OX1JFVEVOVElPThABQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_envelope, file_posthorn_v1_error, file_posthorn_v1_options]);
+  fileDesc("Chlwb3N0aG9ybi92MS9zZXNzaW9uLnByb3RvEgtwb3N0aG9ybi52MSKyAwoFSGVsbG8SEwoLdmVyc2lvbl9taW4YASABKA0SEwoLdmVyc2lvbl9tYXgYAiABKA0SEwoFdG9rZW4YAyABKAlCBJC1GAESDwoHdXNlcl9pZBgEIAEoCRIRCglkZXZpY2VfaWQYBSABKAkSKwoGb3V0Ym94GAYgASgLMhsucG9zdGhvcm4udjEuT3V0Ym94UG9zaXRpb24SKwoGY3Vyc29yGAcgASgLMhsucG9zdGhvcm4udjEuQ3Vyc29yUG9zaXRpb24SIwoGdGltZXJzGAggASgLMhMucG9zdGhvcm4udjEuVGltZXJzEiwKD2RlbGl2ZXJ5X3dpbmRvdxgJIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxINCgVhZ2VudBgKIAEoCRIsCgtsb2dpbl9wcm9vZhgLIAEoCzIXLnBvc3Rob3JuLnYxLkxvZ2luUHJvb2YSNAoMcmVnaXN0cmF0aW9uGAwgASgLMh4ucG9zdGhvcm4udjEuTG9naW5SZWdpc3RyYXRpb24SJgoIY2F0Y2hfdXAYDSABKAsyFC5wb3N0aG9ybi52MS5DYXRjaFVwIh4KB0NhdGNoVXASEwoLaW5kZXhfYWJvdmUYASABKAQiRgoOT3V0Ym94UG9zaXRpb24SDQoFZXBvY2gYASABKAQSFwoPcmVzdWx0c190aHJvdWdoGAIgASgEEgwKBG5leHQYAyABKAQiVQoOQ3Vyc29yUG9zaXRpb24SDQoFZXBvY2gYASABKAQSCwoDc2VxGAIgASgEEicKBXN0YXJ0GAMgASgOMhgucG9zdGhvcm4udjEuQ3Vyc29yU3RhcnQiPwoGVGltZXJzEhQKDGtlZXBhbGl2ZV9tcxgBIAEoDRIPCgdpZGxlX21zGAIgASgNEg4KBmFnZV9tcxgDIAEoDSImCgZXaW5kb3cSDQoFY291bnQYASABKA0SDQoFYnl0ZXMYAiABKA0iowMKB1dlbGNvbWUSDwoHdmVyc2lvbhgBIAEoDRISCgpzZXNzaW9uX2lkGAIgASgMEhIKCmdlbmVyYXRpb24YAyABKAQSKAoGb3V0Ym94GAQgASgLMhgucG9zdGhvcm4udjEuT3V0Ym94U3RhdGUSLAoIdGltZWxpbmUYBSABKAsyGi5wb3N0aG9ybi52MS5UaW1lbGluZVN0YXRlEikKBnJlc3VtZRgGIAEoCzIZLnBvc3Rob3JuLnYxLlJlc3VtZVJlc3VsdBIjCgZ0aW1lcnMYByABKAsyEy5wb3N0aG9ybi52MS5UaW1lcnMSKgoNc3VibWl0X3dpbmRvdxgIIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdxIjCgZsaW1pdHMYCSABKAsyEy5wb3N0aG9ybi52MS5MaW1pdHMSDwoHdXNlcl9pZBgKIAEoCRIOCgZub3dfbXMYCyABKAQSFQoNbG9naW5fYWNjb3VudBgMIAEoCRIuCgxsb2dpbl9hbnN3ZXIYDSABKAsyGC5wb3N0aG9ybi52MS5Mb2dpbkFuc3dlciJyCgtPdXRib3hTdGF0ZRINCgVlcG9jaBgBIAEoBBIPCgd0aHJvdWdoGAIgASgEEhcKD3Jlc3VsdHNfdGhyb3VnaBgDIAEoBBIqCgdyZXN1bHRzGAQgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0IjsKDVRpbWVsaW5lU3RhdGUSDQoFZXBvY2gYASABKAQSDAoEaGVhZBgCIAEoBBINCgVmbG9vchgDIAEoBCLcAQoMUmVzdW1lUmVzdWx0Eg4KBmN1cnNvchgBIAEoBBInCgdyZXN1bWVkGAIgASgLMhQucG9zdGhvcm4udjEuUmVzdW1lZEgAEisKCXJlcGxheWluZxgDIAEoCzIWLnBvc3Rob3JuLnYxLlJlcGxheWluZ0gAEiEKBGxvc3QYBCABKAsyES5wb3N0aG9ybi52MS5Mb3N0SAASMgoNZXBvY2hfY2hhbmdlZBgFIAEoCzIZLnBvc3Rob3JuLnYxLkVwb2NoQ2hhbmdlZEgAQgkKB291dGNvbWVKBAgGEAciCQoHUmVzdW1lZCIaCglSZXBsYXlpbmcSDQoFY291bnQYASABKAQiSQoETG9zdBIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEicKBnJlYXNvbhgDIAEoDjIXLnBvc3Rob3JuLnYxLkxvc3RSZWFzb24iIQoMRXBvY2hDaGFuZ2VkEhEKCW9sZF9lcG9jaBgBIAEoBCJDCgZMaW1pdHMSEwoLZnJhbWVfYnl0ZXMYASABKA0SFQoNY29udGVudF9ieXRlcxgCIAEoDRINCgVjYWxscxgDIAEoDSIHCgVSZWFkeSIoCgZTdWJtaXQSCwoDc2VxGAEgASgEEhEKCW9wZXJhdGlvbhgCIAEoDCJICglTdWJtaXRBY2sSDwoHdGhyb3VnaBgBIAEoBBIqCgdyZXN1bHRzGAIgAygLMhkucG9zdGhvcm4udjEuU3VibWl0UmVzdWx0IowBCgxTdWJtaXRSZXN1bHQSJAoEY29kZRgBIAEoDjIWLnBvc3Rob3JuLnYxLkVycm9yQ29kZRIYChBjb252ZXJzYXRpb25fc2VxGAIgASgEEhQKDGNvbW1pdHRlZF9tcxgDIAEoBBIOCgZkaWdlc3QYBCABKAcSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKA0iVQoHRGVsaXZlchILCgNzZXEYASABKAQSGAoQY29udmVyc2F0aW9uX3NlcRgCIAEoBBIUCgxjb21taXR0ZWRfbXMYAyABKAQSDQoFZXZlbnQYBCABKAwihgEKBUluZGV4EgsKA3NlcRgBIAEoBBIRCglmaXJzdF9zZXEYAiABKAQSNwoNY29udmVyc2F0aW9ucxgDIAMoCzIgLnBvc3Rob3JuLnYxLkluZGV4ZWRDb252ZXJzYXRpb24SJAoGZXZlbnRzGAQgAygLMhQucG9zdGhvcm4udjEuRGVsaXZlciJKChNJbmRleGVkQ29udmVyc2F0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIMCgR0b2xkGAIgASgMEgwKBHJlYWQYAyABKAwiOQoDQWNrEhkKEWRlbGl2ZXJlZF90aHJvdWdoGAEgASgEEhcKD3Jlc3VsdHNfdGhyb3VnaBgCIAEoBCI5CgRDYWxsEgoKAmlkGAEgASgEEg4KBm1ldGhvZBgCIAEoCRIVCgdyZXF1ZXN0GAMgASgMQgSQtRgBImkKBVJlcGx5EgoKAmlkGAEgASgEEiQKBGNvZGUYAiABKA4yFi5wb3N0aG9ybi52MS5FcnJvckNvZGUSFgoIcmVzcG9uc2UYAyABKAxCBJC1GAESFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKA0iKAoEUGluZxIKCgJpZBgBIAEoDRIUCgxzZW50X3Rocm91Z2gYAiABKAQiKAoEUG9uZxIKCgJpZBgBIAEoDRIUCgxzZW50X3Rocm91Z2gYAiABKAQiLQoGQ3JlZGl0EiMKBndpbmRvdxgBIAEoCzITLnBvc3Rob3JuLnYxLldpbmRvdyJACgVEcmFpbhIPCgdzbG90X21zGAEgASgNEhAKCGdyYWNlX21zGAIgASgNEhQKDGFsdGVybmF0aXZlcxgDIAMoCSJSCgVDbG9zZRIkCgRjb2RlGAEgASgOMhYucG9zdGhvcm4udjEuRXJyb3JDb2RlEg4KBmRldGFpbBgCIAEoCRITCgtyZXF1aXJlbWVudBgDIAEoCSpfCgtDdXJzb3JTdGFydBIcChhDVVJTT1JfU1RBUlRfVU5TUEVDSUZJRUQQABIZChVDVVJTT1JfU1RBUlRfRUFSTElFU1QQARIXChNDVVJTT1JfU1RBUlRfTEFURVNUEAIqRAoKTG9zdFJlYXNvbhIbChdMT1NUX1JFQVNPTl9VTlNQRUNJRklFRBAAEhkKFUxPU1RfUkVBU09OX1JFVEVOVElPThABQgWSAwIIAmIIZWRpdGlvbnNw6Ac", [file_posthorn_v1_envelope, file_posthorn_v1_error, file_posthorn_v1_options]);
 
 /**
  * Client to server. Asks to attach a device and states both of its positions.
@@ -110,6 +110,13 @@ export type Hello = Message<"posthorn.v1.Hello"> & {
    * @generated from field: posthorn.v1.LoginRegistration registration = 12;
    */
   registration?: LoginRegistration | undefined;
+
+  /**
+   * How the device catches up after a long absence. Absent: it takes deliveries only.
+   *
+   * @generated from field: posthorn.v1.CatchUp catch_up = 13;
+   */
+  catchUp?: CatchUp | undefined;
 };
 
 /**
@@ -118,6 +125,27 @@ export type Hello = Message<"posthorn.v1.Hello"> & {
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
   messageDesc(file_posthorn_v1_session, 0);
+
+/**
+ * How a device catches up.
+ *
+ * @generated from message posthorn.v1.CatchUp
+ */
+export type CatchUp = Message<"posthorn.v1.CatchUp"> & {
+  /**
+   * While more events than this are missing, an Index may take the place of deliveries.
+   *
+   * @generated from field: uint64 index_above = 1;
+   */
+  indexAbove: bigint;
+};
+
+/**
+ * Describes the message posthorn.v1.CatchUp.
+ * Use `create(CatchUpSchema)` to create a new message.
+ */
+export const CatchUpSchema: GenMessage<CatchUp> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_session, 1);
 
 /**
  * Where a device's outbox stands.
@@ -152,7 +180,7 @@ export type OutboxPosition = Message<"posthorn.v1.OutboxPosition"> & {
  * Use `create(OutboxPositionSchema)` to create a new message.
  */
 export const OutboxPositionSchema: GenMessage<OutboxPosition> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 1);
+  messageDesc(file_posthorn_v1_session, 2);
 
 /**
  * Up to where a device holds its timeline. Epoch and number are one value: neither means anything alone.
@@ -187,7 +215,7 @@ export type CursorPosition = Message<"posthorn.v1.CursorPosition"> & {
  * Use `create(CursorPositionSchema)` to create a new message.
  */
 export const CursorPositionSchema: GenMessage<CursorPosition> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 2);
+  messageDesc(file_posthorn_v1_session, 3);
 
 /**
  * The three timers of a link, in milliseconds, 0 to 2^31-1. The device asks, the service grants within its limits.
@@ -222,7 +250,7 @@ export type Timers = Message<"posthorn.v1.Timers"> & {
  * Use `create(TimersSchema)` to create a new message.
  */
 export const TimersSchema: GenMessage<Timers> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 3);
+  messageDesc(file_posthorn_v1_session, 4);
 
 /**
  * How much may be outstanding: sent by one side and not yet covered by the other side's cumulative
@@ -239,7 +267,7 @@ export type Window = Message<"posthorn.v1.Window"> & {
   count: number;
 
   /**
-   * Bytes of payload: Submit.operation, Deliver.event.
+   * Bytes of payload: Submit.operation, Deliver.event; of an Index what chapter 23 says.
    *
    * @generated from field: uint32 bytes = 2;
    */
@@ -251,7 +279,7 @@ export type Window = Message<"posthorn.v1.Window"> & {
  * Use `create(WindowSchema)` to create a new message.
  */
 export const WindowSchema: GenMessage<Window> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 4);
+  messageDesc(file_posthorn_v1_session, 5);
 
 /**
  * Server to client. What the device's attachment would be: it comes into force with Ready.
@@ -357,7 +385,7 @@ export type Welcome = Message<"posthorn.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 5);
+  messageDesc(file_posthorn_v1_session, 6);
 
 /**
  * From where an outbox goes on.
@@ -400,7 +428,7 @@ export type OutboxState = Message<"posthorn.v1.OutboxState"> & {
  * Use `create(OutboxStateSchema)` to create a new message.
  */
 export const OutboxStateSchema: GenMessage<OutboxState> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 6);
+  messageDesc(file_posthorn_v1_session, 7);
 
 /**
  * What the service holds of a timeline.
@@ -435,7 +463,7 @@ export type TimelineState = Message<"posthorn.v1.TimelineState"> & {
  * Use `create(TimelineStateSchema)` to create a new message.
  */
 export const TimelineStateSchema: GenMessage<TimelineState> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 7);
+  messageDesc(file_posthorn_v1_session, 8);
 
 /**
  * How a device's cursor relates to the timeline. Exactly one outcome is set; never a silent partial recovery.
@@ -495,7 +523,7 @@ export type ResumeResult = Message<"posthorn.v1.ResumeResult"> & {
  * Use `create(ResumeResultSchema)` to create a new message.
  */
 export const ResumeResultSchema: GenMessage<ResumeResult> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 8);
+  messageDesc(file_posthorn_v1_session, 9);
 
 /**
  * The device has everything.
@@ -510,7 +538,7 @@ export type Resumed = Message<"posthorn.v1.Resumed"> & {
  * Use `create(ResumedSchema)` to create a new message.
  */
 export const ResumedSchema: GenMessage<Resumed> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 9);
+  messageDesc(file_posthorn_v1_session, 10);
 
 /**
  * Events follow, none is missing.
@@ -531,7 +559,7 @@ export type Replaying = Message<"posthorn.v1.Replaying"> & {
  * Use `create(ReplayingSchema)` to create a new message.
  */
 export const ReplayingSchema: GenMessage<Replaying> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 10);
+  messageDesc(file_posthorn_v1_session, 11);
 
 /**
  * Some events are gone for ever.
@@ -566,7 +594,7 @@ export type Lost = Message<"posthorn.v1.Lost"> & {
  * Use `create(LostSchema)` to create a new message.
  */
 export const LostSchema: GenMessage<Lost> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 11);
+  messageDesc(file_posthorn_v1_session, 12);
 
 /**
  * The old numbers mean nothing any more.
@@ -587,7 +615,7 @@ export type EpochChanged = Message<"posthorn.v1.EpochChanged"> & {
  * Use `create(EpochChangedSchema)` to create a new message.
  */
 export const EpochChangedSchema: GenMessage<EpochChanged> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 12);
+  messageDesc(file_posthorn_v1_session, 13);
 
 /**
  * The largest sizes accepted on this link, in bytes.
@@ -622,7 +650,7 @@ export type Limits = Message<"posthorn.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 13);
+  messageDesc(file_posthorn_v1_session, 14);
 
 /**
  * Client to server. The state of Welcome is durable at the device: attaches it, and deliveries may start.
@@ -637,7 +665,7 @@ export type Ready = Message<"posthorn.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 14);
+  messageDesc(file_posthorn_v1_session, 15);
 
 /**
  * Client to server. One operation, numbered by the device.
@@ -665,7 +693,7 @@ export type Submit = Message<"posthorn.v1.Submit"> & {
  * Use `create(SubmitSchema)` to create a new message.
  */
 export const SubmitSchema: GenMessage<Submit> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 15);
+  messageDesc(file_posthorn_v1_session, 16);
 
 /**
  * Server to client. All submits up to a number are durable.
@@ -694,7 +722,7 @@ export type SubmitAck = Message<"posthorn.v1.SubmitAck"> & {
  * Use `create(SubmitAckSchema)` to create a new message.
  */
 export const SubmitAckSchema: GenMessage<SubmitAck> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 16);
+  messageDesc(file_posthorn_v1_session, 17);
 
 /**
  * The one result of a submit, the same after any number of repeats.
@@ -745,7 +773,7 @@ export type SubmitResult = Message<"posthorn.v1.SubmitResult"> & {
  * Use `create(SubmitResultSchema)` to create a new message.
  */
 export const SubmitResultSchema: GenMessage<SubmitResult> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 17);
+  messageDesc(file_posthorn_v1_session, 18);
 
 /**
  * Server to client. One event of the user's timeline, with the numbers given to it at commit.
@@ -787,7 +815,84 @@ export type Deliver = Message<"posthorn.v1.Deliver"> & {
  * Use `create(DeliverSchema)` to create a new message.
  */
 export const DeliverSchema: GenMessage<Deliver> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 18);
+  messageDesc(file_posthorn_v1_session, 19);
+
+/**
+ * Server to client. A stretch of the timeline in place of as many deliveries: which messages it is about, and whole what is none.
+ *
+ * @generated from message posthorn.v1.Index
+ */
+export type Index = Message<"posthorn.v1.Index"> & {
+  /**
+   * The timeline number of the last event that it covers.
+   *
+   * @generated from field: uint64 seq = 1;
+   */
+  seq: bigint;
+
+  /**
+   * That of the first one. Not above seq, nor 65,536 or more below it.
+   *
+   * @generated from field: uint64 first_seq = 2;
+   */
+  firstSeq: bigint;
+
+  /**
+   * Whose messages are told by their numbers, by rising id, each once; 256 at most.
+   *
+   * @generated from field: repeated posthorn.v1.IndexedConversation conversations = 3;
+   */
+  conversations: IndexedConversation[];
+
+  /**
+   * The events that are told whole, by rising number.
+   *
+   * @generated from field: repeated posthorn.v1.Deliver events = 4;
+   */
+  events: Deliver[];
+};
+
+/**
+ * Describes the message posthorn.v1.Index.
+ * Use `create(IndexSchema)` to create a new message.
+ */
+export const IndexSchema: GenMessage<Index> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_session, 20);
+
+/**
+ * What of a conversation's messages is new, or is another one than before. What they say is asked of HistoryService.
+ *
+ * @generated from message posthorn.v1.IndexedConversation
+ */
+export type IndexedConversation = Message<"posthorn.v1.IndexedConversation"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Numbers of messages in it, at least one: an encoded number set of chapter 16. What a device holds of them is out of date.
+   *
+   * @generated from field: bytes told = 2;
+   */
+  told: Uint8Array;
+
+  /**
+   * What the user has read, from the lowest to the highest of those: likewise; empty: nothing.
+   *
+   * @generated from field: bytes read = 3;
+   */
+  read: Uint8Array;
+};
+
+/**
+ * Describes the message posthorn.v1.IndexedConversation.
+ * Use `create(IndexedConversationSchema)` to create a new message.
+ */
+export const IndexedConversationSchema: GenMessage<IndexedConversation> = /*@__PURE__*/
+  messageDesc(file_posthorn_v1_session, 21);
 
 /**
  * Client to server. Cumulative: what the device holds durably.
@@ -815,7 +920,7 @@ export type Ack = Message<"posthorn.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 19);
+  messageDesc(file_posthorn_v1_session, 22);
 
 /**
  * Client to server. A question to a service, outside of all sequences: it ends with its link, and the device asks again.
@@ -850,7 +955,7 @@ export type Call = Message<"posthorn.v1.Call"> & {
  * Use `create(CallSchema)` to create a new message.
  */
 export const CallSchema: GenMessage<Call> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 20);
+  messageDesc(file_posthorn_v1_session, 23);
 
 /**
  * Server to client. The answer to a Call. Answers come in any order.
@@ -893,7 +998,7 @@ export type Reply = Message<"posthorn.v1.Reply"> & {
  * Use `create(ReplySchema)` to create a new message.
  */
 export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 21);
+  messageDesc(file_posthorn_v1_session, 24);
 
 /**
  * Either direction. Asks for a Pong, and states the sender's positions so that a loss on a quiet link is noticed.
@@ -921,7 +1026,7 @@ export type Ping = Message<"posthorn.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 22);
+  messageDesc(file_posthorn_v1_session, 25);
 
 /**
  * Either direction. The answer to a Ping.
@@ -949,7 +1054,7 @@ export type Pong = Message<"posthorn.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 23);
+  messageDesc(file_posthorn_v1_session, 26);
 
 /**
  * Either direction. Replaces the window that the sender granted before.
@@ -970,7 +1075,7 @@ export type Credit = Message<"posthorn.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 24);
+  messageDesc(file_posthorn_v1_session, 27);
 
 /**
  * Server to client. Please move.
@@ -1005,7 +1110,7 @@ export type Drain = Message<"posthorn.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 25);
+  messageDesc(file_posthorn_v1_session, 28);
 
 /**
  * Either direction. The last frame of a link.
@@ -1040,7 +1145,7 @@ export type Close = Message<"posthorn.v1.Close"> & {
  * Use `create(CloseSchema)` to create a new message.
  */
 export const CloseSchema: GenMessage<Close> = /*@__PURE__*/
-  messageDesc(file_posthorn_v1_session, 26);
+  messageDesc(file_posthorn_v1_session, 29);
 
 /**
  * Where a device without a cursor begins.

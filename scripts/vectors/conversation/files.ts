@@ -1,6 +1,7 @@
 import type { ConversationCase } from "./cases.ts";
 import { EVENTS } from "./events.ts";
 import { IDS } from "./ids.ts";
+import { INDEXES } from "./indexes.ts";
 import { NUMBER_SETS } from "./number-sets.ts";
 import { READ_BITMAPS } from "./read-bitmaps.ts";
 import { UNREAD } from "./unread.ts";
@@ -16,6 +17,7 @@ export const CONVERSATION_FILES: Readonly<
     cases: NUMBER_SETS,
   },
   "read-bitmaps.json": { about: "Who has read a message.", cases: READ_BITMAPS },
+  "indexes.json": { about: "What a device is told after a long absence.", cases: INDEXES },
   "events.json": {
     about: "What timelines say of conversations and users, and what follows from it.",
     cases: [...EVENTS, ...USERS, ...UNREAD],
