@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
 import type { IdentityOrigin, KnownIdentity, KnownService } from "../client/known-service.ts";
 import type { ServiceMemory } from "../client/service-envelope.ts";
+import { replacePrivatelyNow } from "../platform/private-file.ts";
 import { parsePin, pinText } from "../protocol/envelope/identity.ts";
 import { UsageError } from "./command.ts";
 
@@ -37,7 +37,8 @@ export function knownService(path: string, address: string): ServiceMemory {
       return { identities };
     },
     save: ({ identities }: KnownService) => {
-      write(path, { ...read(path), [address]: { identities: identities.map(storedOf) } });
+      const known = { ...read(path), [address]: { identities: identities.map(storedOf) } };
+      replacePrivatelyNow(path, `${JSON.stringify(known, undefined, 2)}\n`);
     },
   };
 }
@@ -102,15 +103,6 @@ function read(path: string): Services {
     // Told below: what was remembered must not be forgotten silently.
   }
   throw illegible(path);
-}
-
-/** Whole or not at all. */
-function write(path: string, known: Services): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const fresh = `${path}.${process.pid}`;
-  writeFileSync(fresh, `${JSON.stringify(known, undefined, 2)}\n`, { mode: 0o600 });
-  chmodSync(fresh, 0o600);
-  renameSync(fresh, path);
 }
 
 function illegible(path: string): UsageError {

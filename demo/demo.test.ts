@@ -3,9 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { FAULT_COUNTS, planFaults } from "./faults.ts";
-import { SeededRandom } from "./random.ts";
-import { judgeTranscripts, type Spoken } from "./transcripts.ts";
+import { FAULT_COUNTS } from "./pair/faults.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");
 
@@ -50,25 +48,4 @@ test("[CNV-19] [CNV-22] [CNV-26] fifty users in groups see the same, while they 
   );
   assert.ok(result.views >= 83 && result.edits > 20 && result.recalls > 10, JSON.stringify(result));
   assert.deepEqual([result.kills, result.moves], [4, 25]);
-});
-
-test("a seed repeats its faults", () => {
-  const plan = (seed: number) => planFaults(new SeededRandom(seed), 4);
-  assert.deepEqual(plan(5), plan(5));
-  assert.notDeepEqual(plan(5), plan(6));
-});
-
-/** One device that said a and b, and was shown some of it. */
-function told(...shown: readonly (readonly [string, number])[]): Spoken {
-  const transcript = shown.map(([text, seq]) => ({ from: "u/d", text, seq }));
-  return { userId: "u", name: "d", accepted: ["a", "b"], transcript };
-}
-
-test("the judge tells loss, doubling and disorder apart: the demo can fail", () => {
-  const good = { delivered: 2, lost: 0, duplicated: 0, misordered: 0 };
-  assert.deepEqual(judgeTranscripts([told(["a", 1], ["b", 2])]), good);
-  assert.equal(judgeTranscripts([told(["a", 1])]).lost, 1);
-  assert.equal(judgeTranscripts([told(["a", 1], ["b", 2], ["b", 3])]).duplicated, 1);
-  assert.ok(judgeTranscripts([told(["b", 1], ["a", 2])]).misordered > 0);
-  assert.ok(judgeTranscripts([told(["a", 1], ["b", 3])]).misordered > 0);
 });

@@ -9,7 +9,11 @@ import {
 } from "./properties/conversation-laws.ts";
 import { conversationsMarks } from "./properties/conversation-marks.ts";
 import { conversationView } from "./properties/conversation-view.ts";
-import { conversationsLmdb, conversationsModel } from "./properties/conversations.ts";
+import {
+  conversationsLmdb,
+  conversationsModel,
+  conversationsServices,
+} from "./properties/conversations.ts";
 import { deviceLogin } from "./properties/device-login.ts";
 import { devices } from "./properties/devices.ts";
 import { envelopeCoreBytes } from "./properties/envelope-core-bytes.ts";
@@ -77,6 +81,7 @@ export const PROPERTIES: readonly Property[] = [
   stores,
   conversationsModel,
   conversationsLmdb,
+  conversationsServices,
   conversationsRecall,
   conversationsMentions,
   conversationsRoles,

@@ -1,6 +1,16 @@
 import { randomUUID } from "node:crypto";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { type FileHandle, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
+import { syncNames } from "./folder-names.ts";
 
 /** The text of a file; undefined when there is none. @throws what the system says otherwise */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -34,6 +44,27 @@ export async function createPrivately(path: string, text: string): Promise<boole
     if ((error as { code?: unknown }).code === "EEXIST") return false;
     throw error;
   }
+}
+
+/** {@link replacePrivately} for those who cannot wait: a service that starts, or is asked. */
+export function replacePrivatelyNow(path: string, text: string): void {
+  const folder = dirname(path);
+  const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (made !== undefined) syncNames(dirname(resolve(folder)));
+  const fresh = `${path}.${randomUUID()}`;
+  try {
+    const target = openSync(fresh, "wx", 0o600);
+    try {
+      writeFileSync(target, text);
+      fsyncSync(target);
+    } finally {
+      closeSync(target);
+    }
+    renameSync(fresh, path);
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+  syncNames(folder);
 }
 
 /** Writes a file of another name, durably, and gives it the name that it is to have. */

@@ -38,7 +38,7 @@ export const LIMITS: ModelLimits = {
   recallMs: 1_000,
   textBytes: 64,
 };
-const RULES: OperationRules = {
+export const RULES: OperationRules = {
   contentBytes: LIMITS.textBytes,
   frameBytes: 262_144,
   crypto: NATIVE_CRYPTO,

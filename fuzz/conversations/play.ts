@@ -39,6 +39,8 @@ export interface Watch {
   committed?(asked: Asked, by: By, answer: Answer): void | Promise<void>;
   /** After all operations of a batch, which took effect at once. */
   settled?(): void | Promise<void>;
+  /** After everything, and after the model has judged the whole. */
+  ended?(): void | Promise<void>;
   line?(text: string): void;
 }
 
@@ -137,6 +139,7 @@ export class Play {
   async end(): Promise<void> {
     for (const begun of [...this.#begun.values()]) await this.#finish(begun);
     await this.judge();
+    await this.watch.ended?.();
   }
 
   /** Everything is what the model says. */

@@ -7,6 +7,7 @@ import type { Mutant } from "./mutant.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
+import { SERVICE_MUTANTS } from "./service-mutants.ts";
 
 /** No bug at all: the property is false, and machinery that does not notice is broken. */
 export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", killedBy: "canary" };
@@ -14,6 +15,7 @@ export const CANARY: Pick<Mutant, "name" | "killedBy"> = { name: "canary", kille
 export const MUTANTS: readonly Mutant[] = [
   ...PROTOCOL_MUTANTS,
   ...SERVER_MUTANTS,
+  ...SERVICE_MUTANTS,
   ...DEVICE_MUTANTS,
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,

@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { Bench, benchRoot } from "../conversations/bench.ts";
 import { ALL_KINDS, ALL_STEPS, drawnHistory, type History } from "../conversations/drawn.ts";
-import { playHistory } from "../conversations/play.ts";
+import { type Play, playHistory } from "../conversations/play.ts";
+import { ServicesJudge } from "../conversations/services-judge.ts";
 import { property } from "../property.ts";
 
 const TITLE =
@@ -86,4 +87,29 @@ export const conversationsLmdb = property<History>({
       stop: () => rm(root, { recursive: true, force: true }),
     };
   },
+});
+
+/** Those who come when something was said already are the ones of whom something is kept. */
+const ASKED_ABOUT = drawnHistory({
+  asked: { ...ALL_KINDS, send: 20, change: 12, join: 10 },
+  steps: { submit: 12, wait: 1, cross: 1 },
+  batchMax: 3,
+});
+
+export const conversationsServices = property<History>({
+  name: "conversations-services",
+  title:
+    "[SVC-2] [SVC-4] [SVC-11] [SVC-12] [SVC-13] [SVC-14] [SVC-15] [SVC-16] [SVC-17] [SVC-18] " +
+    "every method answers everybody what the model says, page by page, and strangers nothing (P26)",
+  smokeRuns: 10,
+  kinds: ["send done", "edit done", "recall done", "mark done", "leave done", "preferences done"],
+  arbitrary: ASKED_ABOUT,
+  start: (seen) => ({
+    check: async (history) => {
+      const watch = ({ bench, model }: Play) => ({
+        ended: () => new ServicesJudge(bench.store, model).judge(),
+      });
+      await playHistory(history, await Bench.start(), { seen, watch });
+    },
+  }),
 });

@@ -1,19 +1,9 @@
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { syncNames } from "../../platform/folder-names.ts";
 import { NATIVE_CRYPTO } from "../../platform/native-crypto.ts";
+import { replacePrivatelyNow } from "../../platform/private-file.ts";
 import { ServerIdentity } from "../../protocol/envelope/identity.ts";
 import { StoreError } from "../store/store.ts";
 
@@ -162,20 +152,8 @@ function areSeeds(seeds: Partial<Seeds> | undefined): boolean {
 
 /** Whole or not at all, and durable: a pin that was shown must not vanish in a power cut. */
 function write(path: string, file: IdentityFile): void {
-  const fresh = `${path}.new`;
   try {
-    const made = mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    if (made !== undefined) syncNames(dirname(resolve(dirname(path))));
-    const target = openSync(fresh, "w", 0o600);
-    try {
-      chmodSync(fresh, 0o600);
-      writeSync(target, `${JSON.stringify(file, undefined, 2)}\n`);
-      fsyncSync(target);
-    } finally {
-      closeSync(target);
-    }
-    renameSync(fresh, path);
-    syncNames(dirname(path));
+    replacePrivatelyNow(path, `${JSON.stringify(file, undefined, 2)}\n`);
   } catch (error) {
     throw unwritable(path, "it cannot be written", error);
   }

@@ -1,4 +1,4 @@
-import type { SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../random.ts";
 
 /** What goes wrong, and when: `at` is the share of messages that are durable. */
 export type Fault =

@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { WebSocket } from "ws";
-import { type Client, connect } from "../client/client.ts";
-import type { Dialer } from "../client/dialer.ts";
-import { longPoll } from "../client/links/longpoll.ts";
-import { sealed } from "../client/links/sealed.ts";
-import { type WebSocketConstructor, webSocket } from "../client/links/websocket.ts";
-import { fileJournal, nodeEnvelope, tcp } from "../client/node.ts";
-import { RefusedError } from "../client/results.ts";
-import { ErrorCode } from "../gen/posthorn/v1/error_pb.ts";
-import { FaultProxy } from "./fault-proxy.ts";
+import { type Client, connect } from "../../client/client.ts";
+import type { Dialer } from "../../client/dialer.ts";
+import { longPoll } from "../../client/links/longpoll.ts";
+import { sealed } from "../../client/links/sealed.ts";
+import { type WebSocketConstructor, webSocket } from "../../client/links/websocket.ts";
+import { fileJournal, nodeEnvelope, tcp } from "../../client/node.ts";
+import { RefusedError } from "../../client/results.ts";
+import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import { FaultProxy } from "../fault-proxy.ts";
 
 /** Messages of one device under way at a time. */
 const IN_FLIGHT_MAX = 64;
