@@ -16,13 +16,14 @@ const TEXT = { kind: { case: "text" as const, value: "hel" } };
 
 /** What a client hands out for an event. */
 async function handedOut(given: { case: string; value: object }): Promise<ClientEvent> {
-  const queue = new EventQueue(() => {});
+  const queue = new EventQueue("laptop", () => {});
   const resume = { cursor: 0, outcome: { case: "resumed", value: {} } };
-  const welcome = { timeline: { epoch: 1, head: 1, floor: 1 }, resume } as WelcomePlain;
+  const timeline = { epoch: 1, head: 1, floor: 1 };
+  const welcome = { timeline, resume, userId: "bob" } as WelcomePlain;
   queue.installed({ welcome, cursorMoved: false });
   const kind = given as NonNullable<MessageInitShape<typeof EventSchema>["kind"]>;
   const event = toBinary(EventSchema, create(EventSchema, { kind }));
-  queue.push([{ seq: 4, committedMs: 5, conversationSeq: 0, event }], "laptop", "bob");
+  queue.push([{ seq: 4, committedMs: 5, conversationSeq: 0, event }]);
   const { value } = await queue.iterate(undefined).next();
   return value;
 }
@@ -80,7 +81,7 @@ test("[CNV-74] [CNV-76] [CNV-82] a view knows the last of each, in whatever orde
   const said = { conversationId: ID, conversationSeq: 1, senderUserId: "ann", own: false };
   const sent = { seq: 1, committedMs: 1, senderDeviceId: "phone" };
   const rest = { content: "x", editCount: 0, editedMs: undefined } as const;
-  const refers = { reference: undefined, mentions: undefined } as const;
+  const refers = { reference: undefined, mentions: undefined, expiresMs: undefined } as const;
   const message: ClientEvent = { kind: "message", ...sent, ...said, ...rest, ...refers };
   const events = [
     message,

@@ -118,9 +118,10 @@ test("[USR-31] a list that never rests is answered with a revision that its even
 });
 
 test("[USR-4] [USR-13] [USR-26] what changes is an event of its own", async () => {
-  const queue = new EventQueue(() => {});
+  const queue = new EventQueue("phone", () => {});
   const resume = { cursor: 0, outcome: { case: "resumed", value: {} } };
-  const welcome = { timeline: { epoch: 1, head: 3, floor: 1 }, resume } as WelcomePlain;
+  const timeline = { epoch: 1, head: 3, floor: 1 };
+  const welcome = { timeline, resume, userId: "bob" } as WelcomePlain;
   queue.installed({ welcome, cursorMoved: false });
   const kinds: NonNullable<MessageInitShape<typeof EventSchema>["kind"]>[] = [
     {
@@ -142,7 +143,7 @@ test("[USR-4] [USR-13] [USR-26] what changes is an event of its own", async () =
     committedMs: 5,
     event: toBinary(EventSchema, create(EventSchema, { kind })),
   }));
-  queue.push(deliveries, "phone", "bob");
+  queue.push(deliveries);
   const events = queue.iterate(undefined);
   const next = async () => (await events.next()).value;
   const profile = { displayName: "Ann", about: "a", avatarUri: "" };

@@ -14,10 +14,10 @@ import {
 } from "../../server/operations/plan.ts";
 import { LmdbStore } from "../../server/store/lmdb.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
+import type { Plan } from "../../server/store/plans.ts";
 import {
   type CommitOutcome,
   type LogRef,
-  type Plan,
   type PlannedSubmit,
   type Replanning,
   type Store,

@@ -8,12 +8,12 @@ import { assert } from "../../protocol/violation.ts";
 import { namesIn, numbersIn } from "../../server/store/documents.ts";
 import { LmdbStore } from "../../server/store/lmdb.ts";
 import { MemoryDisk, MemoryStore } from "../../server/store/memory.ts";
+import type { PlannedChanges } from "../../server/store/plans.ts";
 import {
   type Attachment,
   entryName,
   type LogRange,
   logRefOf,
-  type PlannedChanges,
   type PlannedSubmit,
   type Store,
   type StoredDocument,

@@ -1,10 +1,9 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
+import type { EntryContent, PlannedChanges } from "../../server/store/plans.ts";
 import {
   type Attachment,
   documentRefOf,
-  type EntryContent,
   type LogRange,
-  type PlannedChanges,
   type PlannedSubmit,
   type UserRef,
   userRefOf,

@@ -44,13 +44,20 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/sessions",
       "server/signals",
       "server/store/store.ts",
+      "server/store/plans.ts",
     ],
     packages: "node",
   },
   "server/server.ts": { reads: ["gen", "protocol", "platform", "server"], packages: "node" },
   "server/links": { reads: ["gen", "protocol", "platform"], packages: "node" },
   "server/operations": {
-    reads: ["gen", "protocol", "server/store/store.ts", "server/store/documents.ts"],
+    reads: [
+      "gen",
+      "protocol",
+      "server/store/store.ts",
+      "server/store/plans.ts",
+      "server/store/documents.ts",
+    ],
     packages: [PROTOBUF],
   },
   "server/sessions": {
@@ -89,6 +96,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "protocol",
       "server/operations",
       "server/store/store.ts",
+      "server/store/plans.ts",
       "server/store/documents.ts",
     ],
     packages: [PROTOBUF],
@@ -99,6 +107,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "protocol",
       "server/operations",
       "server/store/store.ts",
+      "server/store/plans.ts",
       "server/store/documents.ts",
     ],
     packages: "node",
@@ -130,8 +139,12 @@ export function isWithin(path: string, place: string): boolean {
 /** Who may name a store by its kind; everybody else is given the interface. */
 export const STORE_NAMERS = ["server/store", "server/server.ts", "fuzz", "bench"];
 
-/** What a store is to everybody else: its promises, and the documents that it hands out. */
-export const STORE_INTERFACE = ["server/store/store.ts", "server/store/documents.ts"];
+/** What a store is to everybody else: its promises, what it is asked to do, and its documents. */
+export const STORE_INTERFACE = [
+  "server/store/store.ts",
+  "server/store/plans.ts",
+  "server/store/documents.ts",
+];
 
 /** Who may say that something is durable: stores, and the world of the simulator, which is one. */
 export const DURABLE_MAKERS = ["server/store", "fuzz/sim"];

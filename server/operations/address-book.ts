@@ -7,10 +7,10 @@ import {
   ContactsRecordSchema,
 } from "../../gen/posthorn/v1/users_pb.ts";
 import { documentsIn } from "../store/documents.ts";
+import type { Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
   documentRefOf,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

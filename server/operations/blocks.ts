@@ -1,11 +1,10 @@
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ChangeBlocks } from "../../gen/posthorn/v1/operation_pb.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
+import type { DocumentRevision, Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
-  type DocumentRevision,
   documentRefOf,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

@@ -15,15 +15,14 @@ import {
   isMadeConversationId,
 } from "../../protocol/conversation-id.ts";
 import { documentsIn } from "../store/documents.ts";
+import type { DocumentRevision, RefusePlan } from "../store/plans.ts";
 import {
   type DocumentRef,
-  type DocumentRevision,
   documentRefOf,
   type LogRef,
   logRefOf,
   type PlanningReads,
   type PlanningState,
-  type RefusePlan,
   type StoredDocument,
   type UserRef,
   unnumberedLogRefOf,

@@ -3,13 +3,12 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { DeviceChange, EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { EndDevice, NameDevice } from "../../gen/posthorn/v1/operation_pb.ts";
 import { DEVICE_ID_PATTERN } from "../../protocol/limits.ts";
+import type { AppendPlan, Plan } from "../store/plans.ts";
 import {
   type Announcement,
-  type AppendPlan,
   type DeviceRef,
   type DocumentRef,
   documentRefOf,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   userRefOf,

@@ -11,12 +11,11 @@ import { equalBytes } from "../../protocol/envelope/octets.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { nameOfCertificate, readCertificate, sameKeys } from "../../protocol/secure/identity.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
+import type { AppendPlan, Plan } from "../store/plans.ts";
 import {
-  type AppendPlan,
   type DeviceRef,
   type DocumentRef,
   documentRefOf,
-  type Plan,
   type PlanningState,
   type StoredDocument,
   unnumberedLogRefOf,

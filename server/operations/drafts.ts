@@ -6,12 +6,12 @@ import type { SaveDraft } from "../../gen/posthorn/v1/operation_pb.ts";
 import { isConversationId } from "../../protocol/conversation-id.ts";
 import { COUNTER_MAX, USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { documentsIn } from "../store/documents.ts";
+import type { Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
   documentRefOf,
   type EntryRef,
   type LogRef,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

@@ -2,13 +2,12 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
 import { isConversationId } from "../../protocol/conversation-id.ts";
+import type { EntryContent, RefusePlan } from "../store/plans.ts";
 import {
-  type EntryContent,
   type EntryRef,
   entryName,
   type PlanningReads,
   type PlanningState,
-  type RefusePlan,
 } from "../store/store.ts";
 import { type Membership, membershipReads, messageLog } from "./conversations.ts";
 import { isGone } from "./lifetimes.ts";

@@ -1,7 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { ConversationSettings } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { EventSchema, type Message, MessageSchema } from "../../gen/posthorn/v1/event_pb.ts";
-import type { DocumentRef, EntryExpiry, LogRef } from "../store/store.ts";
+import type { EntryExpiry } from "../store/plans.ts";
+import type { DocumentRef, LogRef } from "../store/store.ts";
 import type { Sender } from "./plan.ts";
 import { notedNames, recalledRef } from "./read-state.ts";
 

@@ -10,8 +10,8 @@ import type { ChangePreferences, Mark } from "../../gen/posthorn/v1/operation_pb
 import { isConversationId } from "../../protocol/conversation-id.ts";
 import { count, decodeNumberSet, numbersFrom, without } from "../../protocol/number-set.ts";
 import { documentsIn, numbersIn } from "../store/documents.ts";
+import type { Plan } from "../store/plans.ts";
 import {
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

@@ -23,14 +23,8 @@ import type {
 import { isConversationId, madeConversationId } from "../../protocol/conversation-id.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
-import {
-  type AppendPlan,
-  type DocumentRevision,
-  type Plan,
-  type PlanningReads,
-  type PlanningState,
-  userRefOf,
-} from "../store/store.ts";
+import type { AppendPlan, DocumentRevision, Plan } from "../store/plans.ts";
+import { type PlanningReads, type PlanningState, userRefOf } from "../store/store.ts";
 import { blocksRef, blocksRevision, isBlockedBy } from "./blocks.ts";
 import { isWithin } from "./content.ts";
 import {

@@ -3,7 +3,7 @@ import { MemberRole } from "../../gen/posthorn/v1/conversation_pb.ts";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type Mentions, MentionsSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { NumberSet } from "../../protocol/number-set.ts";
-import type { NumberAddition } from "../store/store.ts";
+import type { NumberAddition } from "../store/plans.ts";
 import type { ConversationRules, Membership } from "./conversations.ts";
 import type { Sender } from "./plan.ts";
 import { allMentionsRef, mentionsRef, roleMentionsRef } from "./read-state.ts";

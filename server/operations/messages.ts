@@ -18,14 +18,8 @@ import { directConversationId, directUsers } from "../../protocol/conversation-i
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { numbersFrom } from "../../protocol/number-set.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
-import type {
-  NameAddition,
-  Plan,
-  PlanningReads,
-  PlanningState,
-  RefusePlan,
-  StoredDocument,
-} from "../store/store.ts";
+import type { NameAddition, Plan, RefusePlan } from "../store/plans.ts";
+import type { PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import { contentRefusal } from "./content.ts";
 import {
   directsRef,

@@ -5,10 +5,10 @@ import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import type { MuteConversation } from "../../gen/posthorn/v1/operation_pb.ts";
 import { COUNTER_MAX } from "../../protocol/limits.ts";
 import { documentsIn } from "../store/documents.ts";
+import type { Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
   documentRefOf,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

@@ -1,4 +1,5 @@
-import type { AppendPlan, LogRef, PlannedChanges } from "../store/store.ts";
+import type { AppendPlan, PlannedChanges } from "../store/plans.ts";
+import type { LogRef } from "../store/store.ts";
 
 /** Taken, but there is nothing to change, and nobody to tell: it is so already. */
 export function nothingPlan(

@@ -2,7 +2,8 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema } from "../../gen/posthorn/v1/event_pb.ts";
 import { USER_ID_PATTERN } from "../../protocol/limits.ts";
-import { type AppendPlan, userRefOf } from "../store/store.ts";
+import type { AppendPlan } from "../store/plans.ts";
+import { userRefOf } from "../store/store.ts";
 import { ownLog } from "./directory.ts";
 import type { Sender } from "./plan.ts";
 

@@ -5,12 +5,10 @@ import type { SendPacket } from "../../gen/posthorn/v1/operation_pb.ts";
 import { SecurePacketSchema } from "../../gen/posthorn/v1/secure_pb.ts";
 import { DEVICE_ID_PATTERN, USER_ID_PATTERN } from "../../protocol/limits.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
+import type { NameAddition, PerishableQueue, Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
   documentRefOf,
-  type NameAddition,
-  type PerishableQueue,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

@@ -3,12 +3,12 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { type Operation, OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import type { CryptoProvider } from "../../protocol/envelope/provider.ts";
 import { DocumentChanges, documentsIn } from "../store/documents.ts";
+import type { Plan } from "../store/plans.ts";
 import {
   type DeviceStanding,
   entryName,
   type LogEntry,
   type LogRef,
-  type Plan,
   type PlanningReads,
   type PlanningState,
 } from "../store/store.ts";

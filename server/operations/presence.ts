@@ -8,11 +8,10 @@ import {
   PresencePolicySchema,
 } from "../../gen/posthorn/v1/signal_pb.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
+import type { NameAddition, Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
   documentRefOf,
-  type NameAddition,
-  type Plan,
   type PlanningState,
   type StoredDocument,
   userRefOf,

@@ -4,10 +4,10 @@ import type { ChangeProfile } from "../../gen/posthorn/v1/operation_pb.ts";
 import { type Profile, ProfileSchema } from "../../gen/posthorn/v1/users_pb.ts";
 import { equalBytes } from "../../protocol/envelope/octets.ts";
 import { documentsIn, namesIn } from "../store/documents.ts";
+import type { Plan } from "../store/plans.ts";
 import {
   type DocumentRef,
   documentRefOf,
-  type Plan,
   type PlanningReads,
   type PlanningState,
   type StoredDocument,

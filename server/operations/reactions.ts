@@ -13,7 +13,8 @@ import {
   without,
 } from "../../protocol/number-set.ts";
 import { documentsIn } from "../store/documents.ts";
-import type { Plan, PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
+import type { Plan } from "../store/plans.ts";
+import type { PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import { isWithin } from "./content.ts";
 import { happeningsLog, joinedReads, readersOf, speakerOf, timelinesOf } from "./conversations.ts";
 import { messageOf, messageReads } from "./entries.ts";

@@ -3,7 +3,8 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { EventSchema, type Todo, TodoSchema, TodoState } from "../../gen/posthorn/v1/event_pb.ts";
 import type { MarkTodo } from "../../gen/posthorn/v1/operation_pb.ts";
 import { documentsIn } from "../store/documents.ts";
-import type { Plan, PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
+import type { Plan } from "../store/plans.ts";
+import type { PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import {
   happeningsLog,
   joinedReads,

@@ -8,9 +8,9 @@ import {
 } from "../operations/plan.ts";
 import type { PublishBudget } from "../operations/publish-budget.ts";
 import type { SignalBoard } from "../signals/board.ts";
+import type { Plan } from "../store/plans.ts";
 import type {
   CommitOutcome,
-  Plan,
   PlannedSubmit,
   PlanningState,
   Store,

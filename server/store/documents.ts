@@ -6,15 +6,8 @@ import {
   type NumberSet,
   union,
 } from "../../protocol/number-set.ts";
-import {
-  type DocumentRef,
-  type NameAddition,
-  type NameRemoval,
-  NO_DOCUMENT,
-  type NumberAddition,
-  type Plan,
-  type StoredDocument,
-} from "./store.ts";
+import type { NameAddition, NameRemoval, NumberAddition, Plan } from "./plans.ts";
+import { type DocumentRef, NO_DOCUMENT, type StoredDocument } from "./store.ts";
 
 /** The names of a document that is a list of them, the oldest first. */
 export function namesIn({ bytes }: StoredDocument): readonly string[] {

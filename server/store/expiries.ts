@@ -1,4 +1,5 @@
-import type { EntryExpiry, EntryRef, LogEntry } from "./store.ts";
+import type { EntryExpiry } from "./plans.ts";
+import type { EntryRef, LogEntry } from "./store.ts";
 
 /** An event as it is kept: what it is depends on the time. */
 export interface StoredEvent {

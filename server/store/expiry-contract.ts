@@ -4,7 +4,8 @@ import { NO_NUMBERS, numbersFrom } from "../../protocol/number-set.ts";
 import type { StoreFixture } from "./contract.ts";
 import { numbersIn } from "./documents.ts";
 import { append, Bench, bytesOf, LOG, replacing } from "./log-contract.ts";
-import { type AppendPlan, documentNumbered, documentRefOf, logRefOf } from "./store.ts";
+import type { AppendPlan } from "./plans.ts";
+import { documentNumbered, documentRefOf, logRefOf } from "./store.ts";
 
 const OTHER = logRefOf("", "g:2");
 const GONE = documentRefOf("", "gone");

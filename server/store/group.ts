@@ -30,23 +30,20 @@ import {
   queueName,
 } from "./perishables.ts";
 import { planningState } from "./planning-state.ts";
+import type { AppendPlan, EntryContent, EntryReplacement, PerishableContent } from "./plans.ts";
 import type { TimelineRun } from "./records.ts";
 import {
   type AdvanceOutcome,
-  type AppendPlan,
   type AttachOutcome,
   type AttachRequest,
   type DevicePosition,
   type DeviceRef,
   type DocumentRef,
   documentNumbered,
-  type EntryContent,
   type EntryRef,
-  type EntryReplacement,
   entryName,
   type KnownDevice,
   type LogRef,
-  type PerishableContent,
   type PlannedSubmit,
   type PrepareRequest,
   type StoredDocument,

@@ -4,19 +4,17 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { has } from "../../protocol/number-set.ts";
 import { attach, prepareRequest, type StoreFixture } from "./contract.ts";
 import { namesIn, numbersIn } from "./documents.ts";
+import type { AppendPlan, EntryContent, Plan } from "./plans.ts";
 import {
-  type AppendPlan,
   type Attachment,
   type CommitOutcome,
   type DeviceRef,
   documentRefOf,
-  type EntryContent,
   entryName,
   type LogRange,
   type LogRun,
   logRefOf,
   type PageLimit,
-  type Plan,
   type Receipt,
   type Store,
   type StoredDocument,

@@ -4,14 +4,12 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import { attach, prepareRequest, type StoreFixture } from "./contract.ts";
 import { namesIn } from "./documents.ts";
 import { PERISHABLES_MAX } from "./perishables.ts";
+import type { AppendPlan, PerishableQueue, Plan } from "./plans.ts";
 import {
-  type AppendPlan,
   type Attachment,
   type CommitOutcome,
   type DeviceRef,
   documentRefOf,
-  type PerishableQueue,
-  type Plan,
   type Receipt,
   type Store,
   type StoredDocument,

@@ -1,4 +1,5 @@
-import type { DeviceRef, PerishableContent, PerishableQueue, UserRef } from "./store.ts";
+import type { PerishableContent, PerishableQueue } from "./plans.ts";
+import type { DeviceRef, UserRef } from "./store.ts";
 
 /** Perishable content that waits: what is known of it without its bytes. */
 export interface PerishableEntry {

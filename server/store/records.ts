@@ -2,10 +2,10 @@ import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
 import type { ServerTicket } from "../../protocol/envelope/ticket.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import type { StoredEvent } from "./expiries.ts";
+import type { EntryExpiry } from "./plans.ts";
 import type {
   DeviceLogin,
   DocumentRef,
-  EntryExpiry,
   LogRef,
   StoredDocument,
   SubmitOutcome,

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { attach, prepareRequest, type StoreFixture } from "./contract.ts";
+import type { Plan } from "./plans.ts";
 import {
   type Attachment,
   type DeviceRef,
   documentRefOf,
   entryName,
   logRefOf,
-  type Plan,
   type PlannedSubmit,
   type PlanningState,
   type Replanning,

@@ -1,7 +1,8 @@
 import { attach, prepareRequest } from "../contract.ts";
 import { LmdbStore } from "../lmdb.ts";
 import { NO_RETENTION } from "../log-retention.ts";
-import { logRefOf, type Plan, type Receipt, userRefOf } from "../store.ts";
+import type { Plan } from "../plans.ts";
+import { logRefOf, type Receipt, userRefOf } from "../store.ts";
 
 export const ALICE = userRefOf("", "alice");
 export const LOG = logRefOf("", "g:1");
