@@ -12,6 +12,7 @@ import {
   METHODS,
   NOWHERE,
   nameOf,
+  ruleOf,
   saidBy,
 } from "./asking.ts";
 import { HTTP_WAYS, SESSION_WAYS, ServiceScene, WAYS } from "./scene.ts";
@@ -35,11 +36,14 @@ before(async () => {
 });
 after(() => scene.close());
 
+/** What a user's device may ask at all. */
+const OF_USERS = METHODS.filter((method) => ruleOf(method).who !== "backend");
+
 for (const way of WAYS) {
   test(`[DEV-12] before its end a device is answered over ${way.name}`, async () => {
     const open = cut.get(way.name);
     const transport = open ?? (await way.deviceTransportOf(scene, "ann", lostBy(way.name)));
-    for (const method of METHODS) await ask(transport, method, town.group);
+    for (const method of OF_USERS) await ask(transport, method, town.group);
   });
 }
 
@@ -104,7 +108,7 @@ describe("from then on", () => {
     test(`[DEV-12] the user's other devices are answered over ${way.name}`, async () => {
       for (const deviceId of ["tcp-clear", "another"]) {
         const headers = { ...(await bearer(deviceId)), "posthorn-device": deviceId };
-        for (const method of METHODS) {
+        for (const method of OF_USERS) {
           await ask(way.transportWith(scene, headers), method, town.group);
         }
       }

@@ -69,6 +69,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "server/services",
       "server/signals",
       "server/store/store.ts",
+      "server/store/plans.ts",
     ],
     packages: "node",
   },

@@ -468,9 +468,16 @@ test("[CNV-41] who is added is there, and has room", async () => {
   await town.makes("ann", { bob: MEMBER }, { nonce: 2 });
   const third = await town.makes("ann", { bob: MEMBER }, { nonce: 3 });
   const fourth = await town.makes("cyd");
-  assert.equal(await town.does("cyd", changes(fourth, { bob: MEMBER })), "CONVERSATIONS_FULL");
-  await town.does("bob", leave(third));
-  assert.equal(await town.does("cyd", changes(fourth, { bob: MEMBER })), 0);
+  const adds = () => town.does("cyd", changes(fourth, { bob: MEMBER }));
+  assert.equal(await adds(), "CONVERSATIONS_FULL", "others take half of the places");
+  const own = await town.makes("bob");
+  await town.makes("bob", {}, { nonce: 2 });
+  const sixth = await town.makes("dan", {}, { settings: { join: JoinRule.OPEN } });
+  assert.equal(await town.does("bob", join(sixth)), "CONVERSATIONS_FULL");
+  await town.does("bob", leave(own));
+  assert.equal(await town.does("bob", join(sixth)), 0, "the user itself takes all of them");
+  for (const left of [id, third, sixth]) await town.does("bob", leave(left));
+  assert.equal(await adds(), 0);
 });
 
 test("[CNV-42] [CNV-44] a change of members is whole or none", async () => {

@@ -103,8 +103,10 @@ class Session:
         elif kind == "deliver":
             deliver = decode(DELIVER, content)
             self._delivered = deliver["seq"]
-            message = decode(MESSAGE, decode(EVENT, deliver["event"])["message"])
-            self._texts.append(decode(CONTENT, message["content"])["text"])
+            # Whatever else happens to a user is acknowledged all the same.
+            if message := decode(EVENT, deliver["event"])["message"]:
+                content = decode(MESSAGE, message)["content"]
+                self._texts.append(decode(CONTENT, content)["text"])
         elif kind == "close":
             close = decode(CLOSE, content)
             raise ConnectionError(f"closed with code {close['code']}: {close['detail']}")

@@ -46,7 +46,7 @@ export const SMALL_RULES: OperationRules = {
     fanOutMembersMax: 4,
     receiptMembersMax: 3,
     membersMax: 6,
-    conversationsMax: 3,
+    conversationsMax: 5,
     recallWindowMs: 1_000,
   },
   users: { ...USER_RULES, contactsMax: 3, blocksMax: 3, profileToldMax: 2 },

@@ -181,6 +181,11 @@ func (s *Session) takeEvent(content []byte) error {
 	if err != nil {
 		return err
 	}
+	s.deliveredThrough = deliver.Numbers["seq"]
+	// Whatever else happens to a user is acknowledged all the same.
+	if len(event.Bytes["only"]) == 0 {
+		return nil
+	}
 	message, err := link.Decode(messageSchema, event.Bytes["only"])
 	if err != nil {
 		return err
@@ -189,7 +194,6 @@ func (s *Session) takeEvent(content []byte) error {
 	if err != nil {
 		return err
 	}
-	s.deliveredThrough = deliver.Numbers["seq"]
 	s.texts = append(s.texts, string(text.Bytes["only"]))
 	return nil
 }
