@@ -30,8 +30,8 @@ export const BACKEND_MUTANTS: readonly Mutant[] = [
     name: "backend-conflict-by-text",
     title: "[BCK-6] takes the same operation of another user for a repeat",
     file: "server/backend/streams.ts",
-    find: "crc32(Buffer.concat([user, bytes]))",
-    replace: "crc32(bytes)",
+    find: "crc32(Buffer.concat([user, encoded]))",
+    replace: "crc32(encoded)",
     killedBy: "backend-streams",
   },
   {

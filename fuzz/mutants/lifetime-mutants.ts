@@ -46,8 +46,8 @@ export const LIFETIME_MUTANTS: readonly Mutant[] = [
     name: "lifetimes-keeps-reactions",
     title: "[CNV-96] keeps who reacted to what has expired",
     file: "server/operations/lifetimes.ts",
-    find: "clears: [documentRefOf(tenant, reactionsName(conversationId))],",
-    replace: "clears: [documentRefOf(tenant, reactionsName(conversationId))].slice(1),",
+    find: "clears: notedNames(tenant, conversationId),",
+    replace: "clears: notedNames(tenant, conversationId).slice(1),",
     killedBy: "conversations-model",
   },
   {
@@ -86,8 +86,8 @@ export const LIFETIME_MUTANTS: readonly Mutant[] = [
     name: "retention-keeps-reactions",
     title: "[CNV-103] keeps who reacted to what is kept no longer",
     file: "server/operations/lifetimes.ts",
-    find: "return [documentRefOf(tenant, reactionsName(conversationId))];",
-    replace: "return [documentRefOf(tenant, reactionsName(conversationId))].slice(1);",
+    find: "return notedNames(tenant, conversationId);",
+    replace: "return notedNames(tenant, conversationId).slice(1);",
     killedBy: "conversations-model",
   },
   {

@@ -93,7 +93,7 @@ export const LIMIT_MUTANTS: readonly Mutant[] = [
     name: "limits-calls-unlimited",
     title: "[LIM-8] answers calls however many there were",
     file: "server/services/service.ts",
-    find: "if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, waitMs);",
+    find: "if (waitMs > 0) throw new CallRefused(ErrorCode.TOO_OFTEN, { retryAfterMs: waitMs });",
     replace: "",
     killedBy: "server/limits.test.ts",
   },

@@ -180,8 +180,8 @@ export const SERVER_MUTANTS: readonly Mutant[] = [
     name: "stale-plan-committed",
     title: "[SEQ-6] commits a plan whose users are gone",
     file: "server/store/group.ts",
-    find: 'if (!this.#hold(verdict.fresh)) return { kind: "stale" };',
-    replace: "",
+    find: "if (this.#hold(fresh)) return fresh;",
+    replace: "if (this.#hold(fresh) || replanning === undefined) return fresh;",
     killedBy: "stores",
   },
   {

@@ -267,7 +267,7 @@ export class World implements DeviceWorld {
         at,
         this.service.wallMs(),
       );
-      const { conversationId, isCalling } = messageOf(event);
+      const { conversationId, isCalling } = messageOf(event) ?? NO_MESSAGE;
       const isToldWhole = events.some((one) => one.seq === at);
       const told = conversations.find((one) => one.conversationId === conversationId)?.told ?? [];
       const isTold = has(told, conversationSeq);
@@ -399,9 +399,12 @@ export class World implements DeviceWorld {
   }
 }
 
+/** That a device is new, say: told whole. */
+const NO_MESSAGE = { conversationId: "", isCalling: true };
+
 function messageOf(event: Uint8Array) {
   const { kind } = fromBinary(EventSchema, event);
-  assert(kind.case === "message", "an event of this world is a message");
+  if (kind.case !== "message") return undefined;
   const { conversationId, mentions } = kind.value;
   return { conversationId, isCalling: mentions !== undefined };
 }
