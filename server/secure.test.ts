@@ -96,9 +96,12 @@ class Device {
     return this.submit({ case: "sendPacket", value });
   }
 
-  /** The next event; the one before it counts as handled. */
+  /** The next event, but that a device is new; the one before it counts as handled. */
   async next(): Promise<ClientEvent> {
-    return (await this.#events.next()).value as ClientEvent;
+    for (;;) {
+      const event = (await this.#events.next()).value as ClientEvent;
+      if (event.kind !== "device") return event;
+    }
   }
 
   /** The next packet's text; empty: without its packet. */
