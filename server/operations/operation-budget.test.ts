@@ -67,14 +67,20 @@ test("[LIM-3] users of the same name in two tenants are two", () => {
   assert.equal(granted({ ...PHONE, tenant: "acme" }, 0, 30, mark), 20);
 });
 
+const CHANGES = [
+  "changeMembers",
+  "changeConversation",
+  "joinConversation",
+  "leaveConversation",
+] as const;
+
 test("[LIM-4] operations cost by their kind and by their bytes", () => {
   const costOf = (kind: OperationKind) => {
     const { waits, granted } = budgetOf({ operations: { atOnce: 1_000, perSecond: 1 } });
     assert.deepEqual(waits(PHONE, 0, kind), [0]);
     return 1_000 - granted(PHONE, 0, 2_000, mark);
   };
-  const changed = (kind: "changeMembers" | "changeConversation" | "joinConversation") =>
-    ({ case: kind, value: {} }) as OperationKind;
+  const changed = (kind: (typeof CHANGES)[number]) => ({ case: kind, value: {} }) as OperationKind;
   assert.equal(costOf(message()), 1);
   assert.equal(costOf(message(16_000)), 1);
   assert.equal(costOf(message(16_384)), 2);
@@ -85,7 +91,11 @@ test("[LIM-4] operations cost by their kind and by their bytes", () => {
     20,
   );
   assert.equal(costOf({ case: "publishDevice", value: {} }), 10);
-  for (const kind of ["changeMembers", "changeConversation", "joinConversation"] as const) {
+  assert.equal(costOf({ case: "changeProfile", value: {} }), 10);
+  for (const kind of ["changeContacts", "changeBlocks"] as const) {
+    assert.equal(costOf({ case: kind, value: {} }), 5, kind);
+  }
+  for (const kind of CHANGES) {
     assert.equal(costOf(changed(kind)), 5, kind);
   }
 });

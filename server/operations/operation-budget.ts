@@ -21,7 +21,11 @@ const COSTS: ReadonlyMap<OperationCase, number> = new Map<OperationCase, number>
   ["createConversation", 10],
   ["changeMembers", 5],
   ["joinConversation", 5],
+  ["leaveConversation", 5],
   ["changeConversation", 5],
+  ["changeContacts", 5],
+  ["changeBlocks", 5],
+  ["changeProfile", 10],
   ["publishDevice", 10],
 ]);
 /** What counts as a message, or takes as much room as one. [LIM-5] */
