@@ -7,6 +7,7 @@ import { ENVELOPE_MUTANTS } from "./envelope-mutants.ts";
 import { LIFETIME_MUTANTS } from "./lifetime-mutants.ts";
 import { LIMIT_MUTANTS } from "./limit-mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { PERSONAL_MUTANTS } from "./personal-mutants.ts";
 import { PROTOCOL_MUTANTS } from "./protocol-mutants.ts";
 import { SECURE_MUTANTS } from "./secure-mutants.ts";
 import { SERVER_MUTANTS } from "./server-mutants.ts";
@@ -24,6 +25,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENVELOPE_MUTANTS,
   ...SECURE_MUTANTS,
   ...CONVERSATION_MUTANTS,
+  ...PERSONAL_MUTANTS,
   ...USER_MUTANTS,
   ...LIFETIME_MUTANTS,
   ...ACCESS_MUTANTS,
