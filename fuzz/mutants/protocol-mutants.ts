@@ -322,7 +322,7 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: "delivery-credit-unchecked",
     title: "[SEQ-13] takes more deliveries than its window",
     file: "protocol/session/delivery-inbox.ts",
-    find: "if (!this.#unhandled.admits(bytes)) {",
+    find: "if (!this.#onLink.admits(bytes)) {",
     replace: "if (seq < 0) {",
     killedBy: "hostile-service",
   },

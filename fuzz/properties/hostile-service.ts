@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { ErrorCode } from "../../gen/posthorn/v1/error_pb.ts";
-import { encodeFrame, type Frame, type FrameContents } from "../../protocol/frames.ts";
+import { Delimiter } from "../../protocol/delimit.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type FrameContents,
+  isViolation,
+} from "../../protocol/frames.ts";
 import { ClientSession } from "../../protocol/session/client.ts";
 import type { ClientEffect } from "../../protocol/session/client-effects.ts";
 import { assert } from "../../protocol/violation.ts";
@@ -35,7 +42,8 @@ class Rules {
   submitted = 0;
   resultsThrough = 0;
   deliveredThrough = 0;
-  handledThrough = 0;
+  /** What the service was told that came. */
+  ackedThrough = 0;
 
   /** What a device with this window has sent once everything it may send is sent. */
   get sentThrough(): number {
@@ -55,7 +63,7 @@ class Rules {
         if (number === 0) return ErrorCode.COUNTER_OUT_OF_RANGE;
         if (number > this.deliveredThrough + 1) return ErrorCode.SEQUENCE_GAP;
         if (number <= this.deliveredThrough) return undefined;
-        if (number - this.handledThrough > DELIVERY_WINDOW.count) return ErrorCode.CREDIT_EXCEEDED;
+        if (number - this.ackedThrough > DELIVERY_WINDOW.count) return ErrorCode.CREDIT_EXCEEDED;
         this.deliveredThrough = number;
         return undefined;
       case "ping":
@@ -69,7 +77,6 @@ class Rules {
         this.submitted += 1;
         return undefined;
       case "app handles":
-        this.handledThrough = this.deliveredThrough;
         return undefined;
     }
   }
@@ -87,6 +94,7 @@ class Bench {
   readonly handed: number[] = [];
   readonly settled: number[] = [];
   closedWith: ErrorCode | undefined;
+  readonly #delimiter = new Delimiter(1 << 20);
   readonly #session = new ClientSession(
     {
       deviceId: "d",
@@ -128,6 +136,15 @@ class Bench {
     }
   }
 
+  #heard(bytes: Uint8Array): void {
+    this.#delimiter.push(bytes, (from, at, end) => {
+      const frame = decodeFrame(from, { at, end }, { sender: "client", phase: "open" });
+      if (isViolation(frame) || frame.kind !== "ack") return true;
+      this.rules.ackedThrough = frame.value.deliveredThrough;
+      return true;
+    });
+  }
+
   #do(effect: ClientEffect): void {
     switch (effect.kind) {
       case "append":
@@ -143,8 +160,9 @@ class Bench {
       case "close":
         this.closedWith = effect.because.code;
         return;
-      case "opened":
       case "write":
+        return this.#heard(effect.bytes);
+      case "opened":
       case "drain":
         return;
     }

@@ -6,6 +6,7 @@ import { OperationSchema } from "../../gen/posthorn/v1/operation_pb.ts";
 import { directConversationId } from "../../protocol/conversation-id.ts";
 import { ClientSession, type ClientSessionOptions } from "../../protocol/session/client.ts";
 import type { ClientEffect, DeviceState } from "../../protocol/session/client-effects.ts";
+import { UNHANDLED_WINDOWS } from "../../protocol/session/delivery-inbox.ts";
 import type { ClientFact, ClientPhase } from "../../protocol/session/phases.ts";
 import type { TimelineCursor } from "../../protocol/session/resume.ts";
 import type { Settlement } from "../../protocol/session/settlement.ts";
@@ -297,8 +298,8 @@ export class SimDevice {
     this.#unhandled.push(...parts);
     const frames = this.#unhandled.filter(({ isLast }) => isLast);
     assert(
-      frames.length <= DELIVERY_WINDOW.count,
-      "no more is handed over than the window holds [SEQ-13] [SEQ-16] [CAT-8]",
+      frames.length <= UNHANDLED_WINDOWS * DELIVERY_WINDOW.count,
+      "no more is handed over than links together may bring [SEQ-13] [SEQ-16] [CAT-8]",
     );
   }
 

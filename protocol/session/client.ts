@@ -455,9 +455,8 @@ export class ClientSession {
   }
 
   #pushAck(): void {
-    this.#inbox.acks.clear();
     this.#resultsAcked = this.#resultsThrough;
-    const deliveredThrough = this.#inbox.ackThrough;
+    const deliveredThrough = this.#inbox.acknowledge();
     this.#writer.push("ack", { deliveredThrough, resultsThrough: this.#resultsThrough });
   }
 

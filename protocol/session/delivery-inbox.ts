@@ -6,6 +6,9 @@ import { AckSchedule, type FlowWindow, Outstanding } from "./flow.ts";
 import type { TimelineCursor } from "./resume.ts";
 import { classify } from "./sequence.ts";
 
+/** How many windows an application may leave unhandled, over all links. */
+export const UNHANDLED_WINDOWS = 4;
+
 /** What the timeline brings: events, or a stretch of it without what messages say. [CAT-7] */
 export type Arrival =
   | { readonly kind: "deliver"; readonly deliveries: readonly DeliverPlain[] }
@@ -24,6 +27,14 @@ interface Item {
  */
 export class DeliveryInbox {
   readonly acks = new AckSchedule();
+  readonly #window: FlowWindow;
+  /** What the service has sent on this link and was not told that it came. [SEQ-13] */
+  #onLink: Outstanding;
+  /**
+   * What the application was handed and has not handled, from whatever link. A message that was
+   * recalled since, or an index of another stretch, comes again in fewer bytes: so links together
+   * may bring more than one window.
+   */
   readonly #unhandled: Outstanding;
   #cursor: TimelineCursor;
   /**
@@ -47,7 +58,11 @@ export class DeliveryInbox {
     this.#linkThrough = cursor.seq;
     this.#handedThrough = cursor.seq;
     this.#handledThrough = cursor.seq;
-    this.#unhandled = new Outstanding(asked.deliveryWindow);
+    this.#window = asked.deliveryWindow;
+    this.#onLink = new Outstanding(this.#window);
+    const { count, bytes } = this.#window;
+    const most = { count: UNHANDLED_WINDOWS * count, bytes: UNHANDLED_WINDOWS * bytes };
+    this.#unhandled = new Outstanding(most);
   }
 
   /** Up to where the application has durably handled the timeline. */
@@ -59,9 +74,12 @@ export class DeliveryInbox {
     return this.#linkThrough;
   }
 
-  /** How far to acknowledge on this link. [SEQ-9] [SEQ-11] */
-  get ackThrough(): number {
-    return Math.min(this.#cursor.seq, this.#linkThrough);
+  /** An acknowledgement is about to be written. @returns how far, on this link [SEQ-9] [SEQ-11] */
+  acknowledge(): number {
+    const through = Math.min(this.#cursor.seq, this.#linkThrough);
+    this.#onLink.acknowledged(through);
+    this.acks.clear();
+    return through;
   }
 
   /** A delivery: next, a duplicate of what an earlier link brought, or a gap. [SEQ-2] [SEQ-10] */
@@ -99,13 +117,19 @@ export class DeliveryInbox {
       const detail = `${firstSeq} to ${seq} after ${this.#linkThrough}`;
       return violation(ErrorCode.SEQUENCE_GAP, "SEQ-2", detail);
     }
-    this.#linkThrough = Math.max(this.#linkThrough, seq);
+    if (begins === "next") {
+      if (!this.#onLink.admits(bytes)) {
+        return violation(ErrorCode.CREDIT_EXCEEDED, "SEQ-13", `${seq} is beyond the window`);
+      }
+      this.#onLink.sent(seq, bytes);
+      this.#linkThrough = seq;
+    }
     // Handled since this link's Hello was written: the service sends it again and waits to hear of
     // it.
     if (seq <= this.#cursor.seq) this.acks.add(1, bytes, nowMs);
     if (classify(seq, this.#handedThrough) === "duplicate") return "duplicate";
     if (!this.#unhandled.admits(bytes)) {
-      return violation(ErrorCode.CREDIT_EXCEEDED, "SEQ-13", `${seq} is beyond the window`);
+      return violation(ErrorCode.TOO_SLOW, "SEQ-13", "too much is not handled");
     }
     this.#unhandled.sent(seq, bytes);
     this.#handedThrough = seq;
@@ -148,6 +172,7 @@ export class DeliveryInbox {
   /** A new link: it begins behind the cursor again. */
   relinked(): void {
     this.#linkThrough = this.#cursor.seq;
+    this.#onLink = new Outstanding(this.#window);
     this.acks.clear();
   }
 
@@ -159,6 +184,7 @@ export class DeliveryInbox {
    */
   install(cursor: TimelineCursor): boolean {
     this.#linkThrough = cursor.seq;
+    this.#onLink = new Outstanding(this.#window);
     if (cursor.epoch === this.#cursor.epoch && cursor.seq <= this.#handledThrough) return false;
     this.#unhandled.acknowledged(this.#handedThrough);
     this.#fresh = [];

@@ -72,14 +72,36 @@ describe("the device's half of the timeline", () => {
     }
     assert.equal(given(box, index(15, 15))?.code, ErrorCode.CREDIT_EXCEEDED, "a fourth");
     box.applied({ epoch: 1, seq: 6 }, 0);
-    assert.equal(box.ackThrough, 6);
     assert.equal(box.acks.waiting, false, "the first is handled in part");
+    assert.equal(box.acknowledge(), 6);
+    assert.equal(given(box, index(15, 15))?.code, ErrorCode.CREDIT_EXCEEDED, "it still counts");
     box.applied({ epoch: 1, seq: 9 }, 0);
-    assert.equal(box.ackThrough, 9);
     assert.equal(box.acks.waiting, true);
+    assert.equal(box.acknowledge(), 9);
     box.relinked();
     assert.equal(box.received(whole(10), 0), undefined, "known");
     assert.deepEqual(seqs(box), ["5-9", 7, "10-10", "11-14"]);
+  });
+
+  test("[SEQ-13] what comes again in fewer bytes leaves the service more room than before", () => {
+    const box = inbox();
+    assert.equal(box.received(whole(5, 90), 0), undefined);
+    box.relinked();
+    // It was recalled meanwhile.
+    for (const one of [whole(5, 4), whole(6, 90)]) assert.equal(box.received(one, 0), undefined);
+    assert.equal(box.received(whole(7, 90), 0)?.code, ErrorCode.CREDIT_EXCEEDED);
+    assert.deepEqual(seqs(box), [5, 6]);
+  });
+
+  test("[SEQ-13] what is not handled is bounded, however many links bring it", () => {
+    const deliveryWindow = { count: 20, bytes: 10 };
+    const many = new DeliveryInbox({ epoch: 1, seq: 4 }, { deliveryWindow });
+    const codes = [5, 6, 7, 8, 9].map((seq) => {
+      many.relinked();
+      for (let again = 5; again < seq; again += 1) many.received(whole(again, 0), 0);
+      return many.received(whole(seq, 10), 0)?.code;
+    });
+    assert.deepEqual(codes, [undefined, undefined, undefined, undefined, ErrorCode.TOO_SLOW]);
   });
 
   test("[CAT-8] its bytes count, but one may always be outstanding", () => {

@@ -31,6 +31,8 @@ import {
 const rawSubmit = (seq: bigint) =>
   raw(delimited(bytesField(4, [...field(1, seq), ...bytesField(2, [0])])));
 const cut = { cut: true as const, sends: [] };
+/** DeviceChanged: tablet, ADDED. [DEV-13] */
+const NEW_TABLET = { deliver: { seq: "4", event: "SgoKBnRhYmxldBAD" } };
 /** The fifth above the acknowledged results is one too many: these fill the window of four. */
 const FILLING = [3, 4, 5].map((seq) => when(submit(seq), acked(seq), ...delivered(seq + 1)));
 
@@ -441,7 +443,7 @@ const DEVICES: readonly ServiceVector[] = [
     named(
       "SEQ-14 P17",
       "delivered-to-each-device",
-      "Another device of Alice is delivered the same.",
+      "Another device of Alice is delivered the same, and first that it is new.",
     ),
     KNOWN,
     ...ATTACHED,
@@ -449,12 +451,12 @@ const DEVICES: readonly ServiceVector[] = [
       ...bob("b", hello({ ...FRESH, deviceId: "tablet", cursor: { epoch: "7", seq: "3" } })),
       sends: [welcome({ generation: "1", outbox: { epoch: "1" }, resume: { resumed: {} } })],
     },
-    { ...bob("b", ready), sends: [] },
-    { ...when(submit(3), acked(3), ...delivered(4)), others: { b: delivered(4) } },
+    { ...bob("b", ready), sends: [NEW_TABLET], others: { a: [NEW_TABLET] } },
+    { ...when(submit(3), acked(3), ...delivered(5)), others: { b: delivered(5) } },
     {
       ...bob("b", submit(1)),
-      sends: [{ submitAck: { through: "1" } }, ...delivered(5)],
-      others: { a: delivered(5) },
+      sends: [{ submitAck: { through: "1" } }, ...delivered(6)],
+      others: { a: delivered(6) },
     },
   ),
   service(
