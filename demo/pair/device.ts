@@ -145,6 +145,8 @@ export class DemoDevice {
 
   async #read(): Promise<void> {
     for await (const event of this.#client.events()) {
+      // A second device of a user is told of. [DEV-13]
+      if (event.kind === "device") continue;
       if (event.kind !== "message") throw new Error(`${this.name} was shown ${event.kind}`);
       const { senderUserId, senderDeviceId, content, conversationSeq } = event;
       const from = `${senderUserId}/${senderDeviceId}`;
