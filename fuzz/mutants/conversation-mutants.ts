@@ -323,10 +323,10 @@ export const CONVERSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conversations-members-unbounded",
-    title: "[CNV-41] takes one member too many in",
+    title: "[CNV-41] lets any number of members into a conversation",
     file: "server/operations/members.ts",
-    find: "return who.length > conversations.membersMax ?",
-    replace: "return who.length > conversations.membersMax + 1 ?",
+    find: "if (isFuller && members.size > membersMaxOf(conversation.record.kind, rules)) {",
+    replace: "if (isFuller && members.size < 0) {",
     killedBy: "conversations-model",
   },
   {

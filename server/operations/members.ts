@@ -415,7 +415,7 @@ function newcomersRefusal(
     const countMax = isOwn ? conversationsMax : Math.ceil(conversationsMax / 2);
     if (listed.length >= countMax) return ErrorCode.CONVERSATIONS_FULL;
   }
-  return who.length > conversations.membersMax ? ErrorCode.MEMBERS_FULL : undefined;
+  return undefined;
 }
 
 /** A room's messages enter every timeline, so that it has no more than that allows. [CNV-15] */
