@@ -55,6 +55,8 @@ function watchLifetimes({ bench, model }: Play): Watch {
     const log = messageLog(TENANT, asked.in);
     const { entries } = await bench.store.loadLog(log, { from: answer, through: answer }, WHOLE);
     const told = messageIn(entries[0]?.event ?? new Uint8Array(0));
+    // By what came behind it in the same batch: from then on it does not expire. [CNV-99]
+    if (told !== undefined && told.recalledByUserId !== "") return;
     const expiresMs = before?.expiresMs ?? Number(told?.expiresMs ?? 0n);
     assert(Number(told?.expiresMs) === expiresMs, "an edit changes no lifetime [CNV-91]");
     spoken.set(place, [{ text: asked.text, expiresMs }, ...(spoken.get(place) ?? [])]);
