@@ -11,7 +11,7 @@ import { dialersOf } from "../client/node.ts";
 import { CountedDialer } from "./counted-dialer.ts";
 import type { JobOptions } from "./job.ts";
 import { LoadDevice } from "./load.ts";
-import { NodeProcess } from "./node-process.ts";
+import { NodeProcess, UNLIMITED } from "./node-process.ts";
 import { AWAY, fillTimeline } from "./offline-fill.ts";
 
 /** Events for each second that the job is given: 100,000 unless told otherwise. */
@@ -119,7 +119,8 @@ async function catchUp(
   })();
   for await (const event of client.events()) {
     view.apply(event);
-    if ("seq" in event && event.seq === head && event.kind !== "indexed") break;
+    // That the device is new comes behind it all, and whole. [DEV-13]
+    if ("seq" in event && event.seq >= head && event.kind !== "indexed") break;
   }
   const wholeMs = performance.now() - beganMs;
   const wholeBytes = dialer.receivedBytes;
@@ -169,7 +170,8 @@ async function withServer(body: (server: NodeProcess) => Promise<void>): Promise
   const folder = await mkdtemp(join(tmpdir(), "posthorn-bench-"));
   const main = join(import.meta.dirname, "..", "cli", "main.ts");
   const flags = ["--port", "0", "--data", join(folder, "data"), "--log-level", "error"];
-  const server = await NodeProcess.start([main, "serve", ...flags], /tcp:\/\/127\.0\.0\.1:(\d+)/);
+  const args = [main, "serve", ...UNLIMITED, ...flags];
+  const server = await NodeProcess.start(args, /tcp:\/\/127\.0\.0\.1:(\d+)/);
   try {
     await body(server);
   } finally {
