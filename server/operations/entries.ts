@@ -4,12 +4,13 @@ import { EventSchema, type Message } from "../../gen/posthorn/v1/event_pb.ts";
 import { isConversationId } from "../../protocol/conversation-id.ts";
 import type { EntryContent, RefusePlan } from "../store/plans.ts";
 import {
+  type DocumentRef,
   type EntryRef,
   entryName,
   type PlanningReads,
   type PlanningState,
 } from "../store/store.ts";
-import { type Membership, membershipReads, messageLog } from "./conversations.ts";
+import { joinedReads, type Membership, membershipReads, messageLog } from "./conversations.ts";
 import { isGone } from "./lifetimes.ts";
 import type { Sender } from "./plan.ts";
 
@@ -56,6 +57,19 @@ export function messageOf(
     return { ...refused, requiresEntries };
   }
   return { message, committedMs, entry, requiresEntries };
+}
+
+/** The same, with a document that is kept of each message. */
+export function notedReads(
+  sender: Sender,
+  operation: Named,
+  refOf: (tenant: string, conversationId: string, conversationSeq: number) => DocumentRef,
+): PlanningReads {
+  const { conversationId, conversationSeq } = operation;
+  const reads = messageReads(sender, operation);
+  if (reads.entries === undefined) return reads;
+  const ref = refOf(sender.tenant, conversationId, Number(conversationSeq));
+  return joinedReads(reads, { users: [], documents: [ref] });
 }
 
 /** The message of a stored event. */

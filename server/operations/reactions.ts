@@ -16,8 +16,8 @@ import { documentsIn } from "../store/documents.ts";
 import type { Plan } from "../store/plans.ts";
 import type { PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
 import { isWithin } from "./content.ts";
-import { happeningsLog, joinedReads, readersOf, speakerOf, timelinesOf } from "./conversations.ts";
-import { messageOf, messageReads } from "./entries.ts";
+import { happeningsLog, readersOf, speakerOf, timelinesOf } from "./conversations.ts";
+import { messageOf, notedReads } from "./entries.ts";
 import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { reactionsRef } from "./read-state.ts";
@@ -27,11 +27,7 @@ const REACTION_BYTES_MAX = 32;
 const REACTIONS_MAX = 16;
 
 export function reactReads(operation: React, sender: Sender): PlanningReads {
-  const { conversationId, conversationSeq } = operation;
-  const reads = messageReads(sender, operation);
-  if (reads.entries === undefined) return reads;
-  const ref = reactionsRef(sender.tenant, conversationId, Number(conversationSeq));
-  return joinedReads(reads, { users: [], documents: [ref] });
+  return notedReads(sender, operation, reactionsRef);
 }
 
 /** A reaction, or one less. What is so already is accepted, and nobody is told. [CNV-23] */

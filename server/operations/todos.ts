@@ -5,25 +5,14 @@ import type { MarkTodo } from "../../gen/posthorn/v1/operation_pb.ts";
 import { documentsIn } from "../store/documents.ts";
 import type { Plan } from "../store/plans.ts";
 import type { PlanningReads, PlanningState, StoredDocument } from "../store/store.ts";
-import {
-  happeningsLog,
-  joinedReads,
-  mayWrite,
-  readersOf,
-  speakerOf,
-  timelinesOf,
-} from "./conversations.ts";
-import { messageOf, messageReads } from "./entries.ts";
+import { happeningsLog, mayWrite, readersOf, speakerOf, timelinesOf } from "./conversations.ts";
+import { messageOf, notedReads } from "./entries.ts";
 import { nothingPlan } from "./nothing-plan.ts";
 import type { OperationRules, Sender } from "./plan.ts";
 import { todoRef } from "./read-state.ts";
 
 export function markTodoReads(operation: MarkTodo, sender: Sender): PlanningReads {
-  const { conversationId, conversationSeq } = operation;
-  const reads = messageReads(sender, operation);
-  if (reads.entries === undefined) return reads;
-  const ref = todoRef(sender.tenant, conversationId, Number(conversationSeq));
-  return joinedReads(reads, { users: [], documents: [ref] });
+  return notedReads(sender, operation, todoRef);
 }
 
 /** A mark that all members share, another one, or none. [CNV-80] to [CNV-82] */
